@@ -1,0 +1,1 @@
+"""The floor of the house: no mail, no database, no framework."""

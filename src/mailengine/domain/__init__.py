@@ -1,0 +1,1 @@
+"""The rules of mailengine, a package per subject; none of them knows a face."""
