@@ -1,0 +1,69 @@
+# Everything a fresh machine needs: Python 3.11 or newer, git and make. `make` alone lists the targets.
+# Steps that are done are stamped inside .venv; they are done again only when what they depend on changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.done
+# What an installation is made of: the code itself is installed editable and needs no reinstall.
+PACKAGE := pyproject.toml hatch_build.py
+ASSETS := $(shell find src/mailengine/web/assets src/mailengine/web/templates -name node_modules -prune -o -type f -print 2>/dev/null)
+
+# Options for the program or the tests: `make demo ARGS="--exit --json"`, `make test ARGS="-k import"`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint types bench seed install clean peers gate tests
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(DONE)/runtime ## set everything up, run the main job on examples/, then serve until Ctrl-C
+	@$(BIN)/mailengine demo $(ARGS)
+
+test: peers ## install missing peers (PostgreSQL, Redis, Postfix, Chromium) and do what `check` does
+	@$(MAKE) --no-print-directory check
+
+check: gate tests ## the gate: lint, format, types, layers, then all tests, with the peers that are there
+
+lint: $(DONE)/dev ## ruff (rules and format) and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: $(DONE)/dev ## mypy --strict
+	$(BIN)/mypy
+
+bench: $(DONE)/dev ## measure import and send beside their baselines
+	$(BIN)/python -m benchmarks $(ARGS)
+
+seed: $(DONE)/runtime ## fill the data directory with made-up contacts, templates and campaigns
+	@$(BIN)/mailengine seed $(ARGS)
+
+install: $(DONE)/runtime ## only install into .venv
+
+clean: ## remove .venv, built assets and caches
+	rm -rf $(VENV) src/mailengine/web/static/dist src/mailengine/web/assets/node_modules
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+gate: lint types
+
+tests: gate
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+peers:
+	@bash .ci/peers
+
+$(DONE)/venv:
+	@bash .ci/venv $(VENV)
+	@mkdir -p $(DONE) && touch $@
+
+$(DONE)/runtime: $(DONE)/venv $(PACKAGE) $(ASSETS)
+	@echo "Installing mailengine into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(DONE)/dev: $(DONE)/runtime
+	@echo "Installing the tools of the tests into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
