@@ -1,0 +1,5 @@
+"""`python -m mailengine` is the command `mailengine`."""
+
+from mailengine.cli.main import run
+
+run()

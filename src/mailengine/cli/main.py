@@ -1,0 +1,65 @@
+"""The command `mailengine`: global options, the commands, and where errors become exit codes."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mailengine import __version__
+from mailengine.cli import output
+from mailengine.cli.session import Options, exit_code, report
+from mailengine.core.errors import MailengineError
+
+app = typer.Typer(
+    name="mailengine",
+    help="Import contacts, design messages, send campaigns, follow what becomes of each message.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.line(f"mailengine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="MAILENGINE_DATA_DIR", help="Directory of the installation.")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="PostgreSQL or SQLite URL (or MAILENGINE_DATABASE_URL).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(envvar="MAILENGINE_CONFIG", help="Settings file (TOML).")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(envvar="MAILENGINE_TENANT", help="Tenant, where there are several.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    ctx.obj = Options(data_dir=data_dir, database_url=database_url, config=config, tenant=tenant)
+
+
+def run() -> None:
+    """Entry point: exit code 0 on success, 1 when something failed or refused, 2 for wrong usage or input."""
+    try:
+        app()
+    except MailengineError as error:
+        report(error)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:  # `mailengine contacts list | head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

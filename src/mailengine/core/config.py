@@ -1,0 +1,178 @@
+"""Settings: flag > environment (`MAILENGINE_…`, `…_FILE` for secrets) > TOML file > default.
+
+Loaded once by a face and handed down, frozen; nothing is read at import. What belongs to a tenant is a row in
+the database, not a setting.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from mailengine.core.errors import InvalidInput
+
+PREFIX = "MAILENGINE_"
+_NOT_SETTINGS = {"CONFIG", "TENANT", "SKIP_WEB"}  # read by the command line and the build, not by this model
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(_Section):
+    url: SecretStr | None = Field(
+        default=None, description="SQLite or PostgreSQL; default: in data_dir"
+    )
+    pool_size: int = Field(default=5, ge=1, le=100, description="connections to PostgreSQL per process")
+    busy_timeout_seconds: float = Field(
+        default=15, gt=0, description="wait for SQLite's write lock"
+    )
+
+
+class WebSettings(_Section):
+    host: str = Field(default="127.0.0.1", description="address the daemon listens on")
+    port: int = Field(
+        default=8025, ge=0, le=65535, description="its port; 0 picks a free one"
+    )
+    base_url: str | None = Field(
+        default=None, description="URL in links; default http://host:port"
+    )
+
+
+class WorkerSettings(_Section):
+    processes: int = Field(default=0, ge=0, le=64, description="most send processes; 0 means one per core")
+    connections: int = Field(default=10, ge=1, le=200, description="SMTP connections per relay and process")
+    batch_size: int = Field(default=500, ge=1, le=5000, description="most tasks claimed at a time")
+    messages_per_connection: int = Field(default=5000, ge=1, description="reconnect after this many messages")
+    connection_age_seconds: float = Field(default=600, gt=0, description="reconnect after this time")
+    command_timeout_seconds: float = Field(default=60, gt=0, description="wait for a reply to a command")
+    data_timeout_seconds: float = Field(default=300, gt=0, description="wait for the reply to a message")
+    retry_hours: float = Field(default=48, gt=0, description="try temporary failures again for so long")
+    drain_seconds: float = Field(
+        default=20, gt=0, description="how long SIGTERM waits for replies"
+    )
+
+
+class DnsSettings(_Section):
+    nameservers: tuple[str, ...] = Field(
+        default=(), description="resolvers; default: the system's"
+    )
+    port: int = Field(default=53, ge=1, le=65535, description="their port")
+    timeout_seconds: float = Field(default=5, gt=0, description="wait for an answer")
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severity"
+    )
+    json_lines: bool = Field(default=False, description="one JSON object a line instead of text")
+
+
+class CatcherSettings(_Section):
+    maildir: Path | None = Field(
+        default=None, description="mail caught in development, for /caught"
+    )
+
+
+class _FileSecrets(PydanticBaseSettingsSource):
+    """`MAILENGINE_DATABASE_URL_FILE=PATH` sets what MAILENGINE_DATABASE_URL would, from the file."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, path in os.environ.items():
+            if not (name.startswith(PREFIX) and name.endswith("_FILE")):
+                continue
+            key = name[len(PREFIX) : -len("_FILE")].lower()
+            try:
+                text = Path(path).read_text().strip()
+            except OSError as error:
+                raise InvalidInput(f"{name}: cannot read {path}: {error.strerror}") from error
+            section, _, field = key.partition("_")
+            if key in Settings.model_fields:
+                found[key] = text
+            elif section in Settings.model_fields:
+                found.setdefault(section, {})[field] = text
+            else:
+                raise InvalidInput(f"{name}: there is no setting of this name")
+        return found
+
+
+class Settings(BaseSettings):
+    """Every setting of an installation; see docs/configuration.md for the list with defaults."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("mailengine"),
+        description="database, secret, logs and files of the installation",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="64 hex digits; default: secret.key"
+    )
+    database: DatabaseSettings = DatabaseSettings()
+    web: WebSettings = WebSettings()
+    worker: WorkerSettings = WorkerSettings()
+    dns: DnsSettings = DnsSettings()
+    log: LogSettings = LogSettings()
+    catcher: CatcherSettings = CatcherSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
+        return init_settings, env_settings, _FileSecrets(settings_cls), toml
+
+    @property
+    def database_url(self) -> str:
+        """The URL to connect to, password included: never log it."""
+        if self.database.url is not None:
+            return self.database.url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data_dir / 'mailengine.sqlite3'}"
+
+    @property
+    def base_url(self) -> str:
+        """Public root of all links, without a slash at the end."""
+        configured = self.web.base_url or f"http://{self.web.host}:{self.web.port}"
+        return configured.rstrip("/")
+
+
+def _toml_path() -> Path | None:
+    path = os.environ.get(PREFIX + "CONFIG")
+    if path is not None and not Path(path).is_file():
+        raise InvalidInput(f"{path}: there is no such settings file (from {PREFIX}CONFIG or --config)")
+    return Path(path) if path else None
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings with `flags` (section dicts or plain values, None left out) above everything else."""
+    try:
+        return Settings(**{key: value for key, value in flags.items() if value not in (None, {})})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"setting {where}: {first['msg']}") from error
+    except ValueError as error:  # a TOML file that does not parse
+        raise InvalidInput(f"settings: {error}") from error

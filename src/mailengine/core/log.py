@@ -1,0 +1,49 @@
+"""Structured logs on stderr: events with fields, addresses redacted, secrets never."""
+
+import logging
+import re
+import sys
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from mailengine.core.config import LogSettings
+
+_ADDRESS = re.compile(r"([^\s<>@\"',;:]{1,64})@([^\s<>@\"',;:]{1,255})")
+
+
+def redact(text: str) -> str:
+    """`ann.lee@example.org` as `a***@example.org`: enough to recognise, not to collect."""
+    return _ADDRESS.sub(lambda found: f"{found[1][0]}***@{found[2]}", text)
+
+
+def _redact_fields(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def configure(settings: LogSettings) -> None:
+    """Set up structlog for this process; called once by a face."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if settings.json_lines
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact_fields,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger whose events carry the name of the part that wrote them."""
+    logger: FilteringBoundLogger = structlog.get_logger(part=name)
+    return logger

@@ -1,0 +1,1 @@
+"""Engines, transactions and tenancy: everything that knows there is a database, nothing that knows mail."""

@@ -1,0 +1,133 @@
+"""Transactions as a unit of work: a face opens one, a use case fills it, nobody else commits.
+
+    async with rt.db.write(scope) as tx:
+        await launch(tx, scope, campaign_id)
+
+The scope given at the start reaches PostgreSQL's row-level security, so a transaction cannot see another
+tenant's rows even where a query forgot to ask for its own. Leaving the block commits, an exception rolls
+back.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from mailengine.core.config import DatabaseSettings
+from mailengine.core.errors import Unavailable
+from mailengine.core.scope import AnyScope
+from mailengine.db.engine import engines
+from mailengine.db.tenancy import SETTING, setting_for
+
+
+class ReadTx(AsyncSession):
+    """A consistent view of the database."""
+
+    @property
+    def postgres(self) -> bool:
+        """True on PostgreSQL, for the few statements whose shape differs."""
+        return self.get_bind().dialect.name == "postgresql"
+
+
+class WriteTx(ReadTx):
+    """A transaction that may change rows; on SQLite the only one at a time."""
+
+
+class Database:
+    """Both engines of one installation and the transactions on them."""
+
+    def __init__(self, url: str, settings: DatabaseSettings) -> None:
+        self.reader, self.writer = engines(url, settings)
+
+    @property
+    def postgres(self) -> bool:
+        return self.writer.dialect.name == "postgresql"
+
+    @asynccontextmanager
+    async def read(self, scope: AnyScope) -> AsyncIterator[ReadTx]:
+        with translated_errors():
+            async with ReadTx(self.reader, expire_on_commit=False, autoflush=False) as tx:
+                await _enter(tx, scope)
+                yield tx
+
+    @asynccontextmanager
+    async def write(self, scope: AnyScope) -> AsyncIterator[WriteTx]:
+        with translated_errors():
+            async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
+                await _enter(tx, scope)
+                yield tx
+
+    async def close(self) -> None:
+        for engine in {self.reader, self.writer}:
+            await engine.dispose()
+
+
+async def _enter(tx: AsyncSession, scope: AnyScope) -> None:
+    await tx.connection(execution_options={"scope": scope})
+    if tx.get_bind().dialect.name == "postgresql":
+        await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True)))
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn a database that cannot serve into `Unavailable` with one clear line; faults of ours pass."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (OperationalError, InterfaceError, DBAPIError) as error:
+        message = explain(error)
+        if message is None:
+            raise
+        raise Unavailable(message) from error
+    except (OSError, TimeoutError) as error:
+        if isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError):
+            raise
+        if isinstance(error, ConnectionError | TimeoutError):
+            raise Unavailable(
+                "the database does not answer; check that it runs and that the URL is right"
+            ) from error
+        raise
+
+
+_SQLITE_REMEDIES = {
+    "SQLITE_BUSY": "the database is locked by another program for too long; close it and try again",
+    "SQLITE_LOCKED": "the database is locked by another program for too long; close it and try again",
+    "SQLITE_READONLY": "the database is read-only; check the permissions of the file and its directory",
+    "SQLITE_FULL": "the disk is full (or the database reached its limit); free space and try again",
+    "SQLITE_IOERR": "the disk fails or is full while the database writes; check it and try again",
+    "SQLITE_CANTOPEN": "the database cannot be opened; check that its directory exists and can be written",
+    "SQLITE_CORRUPT": "the database file is damaged; restore a backup",
+    "SQLITE_NOTADB": "the database file is not a SQLite database; check the path",
+}
+
+
+def explain(error: DBAPIError) -> str | None:
+    """One line for a person when the database is at fault, None when the statement is."""
+    cause: Any = error.orig
+    while cause is not None:
+        name = getattr(cause, "sqlite_errorname", None)
+        if isinstance(cause, sqlite3.Error) and name:
+            return next((text for key, text in _SQLITE_REMEDIES.items() if name.startswith(key)), None)
+        state = getattr(cause, "sqlstate", None)
+        if state:
+            return _explain_postgres(state, str(cause))
+        cause = cause.__cause__
+    if error.connection_invalidated:
+        return "the connection to the database was lost; it is tried again on the next request"
+    return None
+
+
+def _explain_postgres(state: str, words: str) -> str | None:
+    first_line = words.splitlines()[0] if words else ""
+    if state.startswith(("08", "57P")):
+        return f"PostgreSQL does not answer: {first_line}"
+    if state.startswith("28") or state == "3D000":
+        return f"PostgreSQL refuses the connection: {first_line}"
+    if state in ("53100", "53200", "53300", "25006"):
+        return f"PostgreSQL cannot write: {first_line}"
+    return None

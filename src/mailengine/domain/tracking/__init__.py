@@ -1,0 +1,1 @@
+"""Tokens in links, and what recipients did with them."""

@@ -1,0 +1,69 @@
+"""The signed token in every link of a message: which task of which tenant, for which purpose.
+
+Checked without a database, so a pixel or click can be answered at once. Two purposes, two MACs: `track`
+stands in links that third parties see (redirect targets, link scanners), `manage` in the links that change a
+subscription or show the message; one cannot be made from the other.
+
+Layout: task id (8 bytes) | tenant id (4 bytes) | keyed BLAKE2b of both and the purpose (10 bytes), base64url.
+"""
+
+import base64
+import hashlib
+import hmac
+import struct
+from dataclasses import dataclass
+from enum import Enum
+
+from mailengine.core.ids import TaskId, TenantId
+from mailengine.core.secrets import Keyring
+
+_IDS = struct.Struct(">QI")
+_MAC_BYTES = 10  # 80 bits: an online guess per link, forged once in 10^24
+_TOKEN_CHARS = 30
+
+
+class Purpose(Enum):
+    TRACK = b"track"
+    MANAGE = b"manage"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Whom a token stands for."""
+
+    task_id: TaskId
+    tenant_id: TenantId
+
+
+class TokenSigner:
+    """Makes and checks tokens; about 2 µs each."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        key = keyring.derive("link tokens")
+        self._keyed = {
+            purpose: hashlib.blake2b(key=key, digest_size=_MAC_BYTES, person=purpose.value)
+            for purpose in Purpose
+        }
+
+    def sign(self, task_id: int, tenant_id: int, purpose: Purpose) -> str:
+        ids = _IDS.pack(task_id, tenant_id)
+        return base64.urlsafe_b64encode(ids + self._mac(ids, purpose)).decode("ascii").rstrip("=")
+
+    def read(self, token: str, purpose: Purpose) -> Recipient | None:
+        """Whom the token was made for, None for anything that this installation did not sign."""
+        if len(token) != _TOKEN_CHARS or not token.isascii():
+            return None
+        try:
+            decoded = base64.b64decode(token + "==", altchars=b"-_", validate=True)
+        except ValueError:
+            return None
+        ids, mac = decoded[: _IDS.size], decoded[_IDS.size :]
+        if not hmac.compare_digest(mac, self._mac(ids, purpose)):
+            return None
+        task_id, tenant_id = _IDS.unpack(ids)
+        return Recipient(TaskId(task_id), TenantId(tenant_id))
+
+    def _mac(self, ids: bytes, purpose: Purpose) -> bytes:
+        digest = self._keyed[purpose].copy()
+        digest.update(ids)
+        return digest.digest()

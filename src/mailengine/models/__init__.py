@@ -1,0 +1,64 @@
+"""Every table, a file per domain, shape only: no rule lives here.
+
+Table classes do not validate: values are checked at the edge and constrained in the database.
+"""
+
+from mailengine.models.accounts import ApiKey, AuditEntry, Membership, Role, Tenant, User, WebSession
+from mailengine.models.base import metadata
+from mailengine.models.campaigns import Campaign, CampaignState, CampaignTotals
+from mailengine.models.contacts import (
+    Attribute,
+    Contact,
+    ContactList,
+    ContactState,
+    ListMember,
+    MemberState,
+    Suppression,
+    SuppressionKind,
+)
+from mailengine.models.content import Block, Snapshot, Template, TemplateVersion
+from mailengine.models.delivery import OPEN_TASKS, DeadLetter, EmailTask, KillSwitch, Lease, TaskStatus
+from mailengine.models.jobs import Job, JobKind, JobState
+from mailengine.models.senders import DkimKey, Relay, SendingDomain, Tls
+from mailengine.models.tracking import EmailEvent, EventKind
+
+__all__ = [
+    "OPEN_TASKS",
+    "ApiKey",
+    "Attribute",
+    "AuditEntry",
+    "Block",
+    "Campaign",
+    "CampaignState",
+    "CampaignTotals",
+    "Contact",
+    "ContactList",
+    "ContactState",
+    "DeadLetter",
+    "DkimKey",
+    "EmailEvent",
+    "EmailTask",
+    "EventKind",
+    "Job",
+    "JobKind",
+    "JobState",
+    "KillSwitch",
+    "Lease",
+    "ListMember",
+    "MemberState",
+    "Membership",
+    "Relay",
+    "Role",
+    "SendingDomain",
+    "Snapshot",
+    "Suppression",
+    "SuppressionKind",
+    "TaskStatus",
+    "Template",
+    "TemplateVersion",
+    "Tenant",
+    "Tls",
+    "User",
+    "WebSession",
+    "metadata",
+]

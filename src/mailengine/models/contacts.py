@@ -1,0 +1,107 @@
+"""Contacts, lists, suppression, imports."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from mailengine.models.base import json_object, moment, one_of, pk, ref
+
+
+class ContactState(StrEnum):
+    SUBSCRIBED = "subscribed"
+    UNCONFIRMED = "unconfirmed"
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    INACTIVE = "inactive"
+    SUPPRESSED = "suppressed"
+
+
+class MemberState(StrEnum):
+    SUBSCRIBED = "subscribed"
+    UNCONFIRMED = "unconfirmed"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class SuppressionKind(StrEnum):
+    ADDRESS = "address"  # value: the address's key
+    DOMAIN = "domain"  # value: the domain as A-labels
+    HASH = "hash"  # value: keyed hash of an erased address's key
+
+
+class Contact(SQLModel, table=True):
+    """A person of one tenant; `email` as mailed, `email_key` decides duplicates."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "email_key"),
+        sa.Index(None, "tenant_id", "email"),
+        one_of("state", ContactState),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    email: str = Field(max_length=320)
+    email_key: str = Field(max_length=320)
+    first_name: str = Field(default="", max_length=200)
+    last_name: str = Field(default="", max_length=200)
+    state: str = Field(default=ContactState.SUBSCRIBED, max_length=20)
+    attributes: dict[str, Any] = json_object()
+    consent_source: str = Field(default="", max_length=200)
+    consent_at: datetime | None = moment(nullable=True)
+    consent_ip: str = Field(default="", max_length=45)
+    created_at: datetime = moment()
+    updated_at: datetime = moment()
+    deleted_at: datetime | None = moment(nullable=True)
+
+
+class Attribute(SQLModel, table=True):
+    """A custom field that some contact of the tenant has; its name is a merge tag."""
+
+    __tablename__ = "attributes"
+
+    tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
+    name: str = Field(max_length=63, primary_key=True)
+    label: str = Field(max_length=200)
+
+
+class ContactList(SQLModel, table=True):
+    __tablename__ = "lists"
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    name: str = Field(max_length=200)
+    created_at: datetime = moment()
+
+
+class ListMember(SQLModel, table=True):
+    __tablename__ = "list_members"
+    __table_args__ = (sa.Index(None, "contact_id"), one_of("state", MemberState))
+
+    list_id: int = Field(foreign_key="lists.id", primary_key=True, sa_type=sa.BigInteger)
+    contact_id: int = Field(
+        foreign_key="contacts.id", primary_key=True, sa_type=sa.BigInteger, ondelete="CASCADE"
+    )
+    tenant_id: int = ref("tenants.id")
+    state: str = Field(default=MemberState.SUBSCRIBED, max_length=20)
+    joined_at: datetime = moment()
+
+
+class Suppression(SQLModel, table=True):
+    """An address, domain or hash that must not be mailed, whatever a contact's state says."""
+
+    __tablename__ = "suppressions"
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "kind", "value"), one_of("kind", SuppressionKind))
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    kind: str = Field(max_length=20)
+    value: str = Field(max_length=320)
+    reason: str = Field(max_length=50)
+    source: str = Field(default="", max_length=200)
+    created_at: datetime = moment()

@@ -1,0 +1,109 @@
+"""The queue and ledger of messages, dead letters, kill switches, leases."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from mailengine.models.base import moment, one_of, pk, ref
+
+
+class TaskStatus(StrEnum):
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    SENT = "sent"  # accepted by the server
+    FAILED = "failed"  # a dead letter says why
+    SKIPPED = "skipped"  # the gate or a cancel held it back for good
+    DOUBT = "doubt"  # on the wire, and the answer was never read
+
+
+OPEN_TASKS = (TaskStatus.QUEUED, TaskStatus.CLAIMED)
+
+
+class EmailTask(SQLModel, table=True):
+    """One message to one recipient: first the queue's entry, then the ledger's."""
+
+    __tablename__ = "email_tasks"
+    __table_args__ = (
+        sa.UniqueConstraint("campaign_id", "contact_id"),
+        sa.Index(None, "status", "scheduled_at"),
+        # The claim reads due tasks of one campaign in order; the index holds only what waits.
+        sa.Index(
+            "ix_email_tasks_claim",
+            "campaign_id",
+            "scheduled_at",
+            "id",
+            sqlite_where=sa.text("status = 'queued'"),
+            postgresql_where=sa.text("status = 'queued'"),
+        ),
+        # Recovery and leases look only at what is claimed.
+        sa.Index(
+            "ix_email_tasks_claimed",
+            "claim_token",
+            sqlite_where=sa.text("status = 'claimed'"),
+            postgresql_where=sa.text("status = 'claimed'"),
+        ),
+        sa.Index(None, "contact_id"),
+        one_of("status", TaskStatus),
+        {"sqlite_autoincrement": True},  # an id in a link that was sent must never mean another message
+    )
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    campaign_id: int = ref("campaigns.id")
+    contact_id: int = ref("contacts.id")
+    email: str = Field(max_length=320)  # frozen at launch
+    status: str = Field(default=TaskStatus.QUEUED, max_length=10)
+    scheduled_at: datetime = moment()
+    attempts: int = Field(default=0)
+    locked_by: str | None = Field(default=None, max_length=100)  # node id of the worker
+    claim_token: str | None = Field(default=None, max_length=32)
+    lease_until: datetime | None = moment(nullable=True)
+    external_msg_id: str | None = Field(default=None, max_length=200)  # the server's words of acceptance
+    last_reply: str = Field(default="", max_length=1000)
+    first_tried_at: datetime | None = moment(nullable=True)
+    finished_at: datetime | None = moment(nullable=True)
+
+
+class DeadLetter(SQLModel, table=True):
+    """A message that was given up, with the server's words."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (sa.Index(None, "tenant_id", "at"), sa.Index(None, "campaign_id"))
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    task_id: int = ref("email_tasks.id", index=True)
+    campaign_id: int = ref("campaigns.id")
+    contact_id: int = ref("contacts.id")
+    email: str = Field(max_length=320)
+    cause: str = Field(max_length=30)
+    code: int = Field(default=0)
+    enhanced: str = Field(default="", max_length=20)
+    reply: str = Field(max_length=1000)
+    attempts: int = Field(default=1)
+    at: datetime = moment()
+
+
+class KillSwitch(SQLModel, table=True):
+    """A row holds sending at once: of the whole installation (key 0) or of the tenant with this id."""
+
+    __tablename__ = "kill_switches"
+
+    key: int = Field(
+        primary_key=True, sa_type=sa.BigInteger, sa_column_kwargs={"autoincrement": False}
+    )  # 0, or the tenant's id
+    reason: str = Field(default="", max_length=300)
+    set_by: str = Field(max_length=100)
+    set_at: datetime = moment()
+
+
+class Lease(SQLModel, table=True):
+    """Work that only one process of the installation may do."""
+
+    __tablename__ = "leases"
+
+    name: str = Field(max_length=63, primary_key=True)
+    holder: str = Field(max_length=100)
+    expires_at: datetime = moment()

@@ -1,0 +1,47 @@
+"""Long work with progress (P75-05)."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from mailengine.models.base import json_object, moment, one_of, pk, ref
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class JobKind(StrEnum):
+    IMPORT = "import"
+    EXPAND = "expand"
+
+
+class Job(SQLModel, table=True):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        sa.Index(None, "tenant_id", "created_at"),
+        sa.Index(None, "state", "kind"),
+        one_of("kind", JobKind),
+        one_of("state", JobState),
+    )
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    kind: str = Field(max_length=20)
+    state: str = Field(default=JobState.QUEUED, max_length=20)
+    subject_id: int | None = Field(default=None, sa_type=sa.BigInteger)  # the campaign or list it works on
+    title: str = Field(default="", max_length=300)
+    done: int = Field(default=0, sa_type=sa.BigInteger)
+    total: int | None = Field(default=None, sa_type=sa.BigInteger)
+    error: str = Field(default="", max_length=1000)
+    result: dict[str, Any] = json_object()
+    created_at: datetime = moment()
+    started_at: datetime | None = moment(nullable=True)
+    finished_at: datetime | None = moment(nullable=True)

@@ -1,0 +1,60 @@
+"""Relays, sending domains and their DKIM keys."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, SQLModel
+
+from mailengine.models.base import json_object, moment, one_of, pk, ref
+
+
+class Tls(StrEnum):
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class Relay(SQLModel, table=True):
+    """An SMTP server that takes the tenant's mail."""
+
+    __tablename__ = "relays"
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"), one_of("tls", Tls))
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    name: str = Field(max_length=100)
+    host: str = Field(max_length=253)
+    port: int
+    tls: str = Field(max_length=20)
+    username: str = Field(default="", max_length=320)
+    password_sealed: str = Field(default="", sa_type=sa.Text)
+    created_at: datetime = moment()
+
+
+class SendingDomain(SQLModel, table=True):
+    __tablename__ = "sending_domains"
+    __table_args__ = (sa.UniqueConstraint("tenant_id", "domain"),)
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    domain: str = Field(max_length=253)
+    verified_at: datetime | None = moment(nullable=True)
+    checked_at: datetime | None = moment(nullable=True)
+    checks: dict[str, Any] = json_object()  # the last result of each DNS check
+    created_at: datetime = moment()
+
+
+class DkimKey(SQLModel, table=True):
+    __tablename__ = "dkim_keys"
+    __table_args__ = (sa.UniqueConstraint("domain_id", "selector"),)
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    domain_id: int = ref("sending_domains.id", cascade=True)
+    selector: str = Field(max_length=63)
+    algorithm: str = Field(max_length=20)
+    private_sealed: str = Field(sa_type=sa.Text)
+    public_record: str = Field(sa_type=sa.Text)
+    created_at: datetime = moment()
