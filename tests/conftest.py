@@ -1,0 +1,141 @@
+"""Fixtures of all tests: real peers, fresh databases, and the proof that no process is left behind."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from peers import availability, shared
+from peers.catcher import Catcher
+from peers.dns_zone import DnsZone
+from peers.postfix import Postfix
+from peers.postgres import Postgres
+from peers.processes import describe, left_over
+from peers.redis_server import RedisServer
+from peers.sink import CountingSink, SmtpSink
+from peers.template import copy_sqlite
+
+RUN = pytest.StashKey[Path]()
+LEFT = pytest.StashKey[list[str]]()
+MISSING = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # xdist's workers use the run directory of their controller
+        config.stash[RUN] = shared.open_run()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("peer"):
+        availability.require(*mark.args)
+
+
+@pytest.hookimpl(trylast=True)  # when all fixtures are torn down, and all workers have ended
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return
+    config.stash[MISSING] = availability.missing(run)
+    shared.close_run(run)
+    _gone, left = psutil.wait_procs(left_over(run), timeout=5)
+    config.stash[LEFT] = [describe(process) for process in left]
+    for process in left:
+        process.kill()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, reason in config.stash.get(MISSING, {}).items():
+        terminalreporter.write_line(f"missing peer: {name} ({reason}); its tests were not run", yellow=True)
+    for line in config.stash.get(LEFT, []):
+        terminalreporter.write_line(f"FAILED: a process was left behind: {line}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The session's PostgreSQL: `database()` for more than one database in a test."""
+    availability.require("postgres")
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres_dsn(postgres: Postgres) -> Iterator[str]:
+    """A fresh migrated database, as a role that row-level security binds."""
+    with postgres.database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def sqlite_dsn(tmp_path: Path) -> str:
+    """A fresh migrated SQLite file."""
+    return copy_sqlite(tmp_path / "test.sqlite3")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database; the test runs once on each system."""
+    name = "sqlite_dsn" if request.param == "sqlite" else "postgres_dsn"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture(scope="session")
+def postfix() -> Postfix:
+    availability.require("postfix")
+    return Postfix()
+
+
+@pytest.fixture(scope="session")
+def smtp_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmtpSink]:
+    availability.require("smtp_sink")
+    sink = SmtpSink(tmp_path_factory.mktemp("smtp-sink") / "log")
+    yield sink
+    sink.stop()
+
+
+@pytest.fixture
+def counting_sink(tmp_path: Path) -> Iterator[Callable[..., CountingSink]]:
+    """Starts counting sinks: `counting_sink(delay_ms=1, drop_unsaid=0.01, seed=7)`."""
+    with ExitStack() as sinks:
+
+        def start(**options: Any) -> CountingSink:
+            number = len(list(tmp_path.glob("sink-*.log")))
+            sink = CountingSink(options.pop("log", tmp_path / f"sink-{number}.log"), **options)
+            sinks.callback(sink.stop)
+            return sink
+
+        yield start
+
+
+@pytest.fixture
+def catcher() -> Iterator[Catcher]:
+    server = Catcher()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def dns_zone() -> Iterator[DnsZone]:
+    """An empty zone: set `records`, `servfail` and `silent`."""
+    zone = DnsZone()
+    yield zone
+    zone.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    availability.require("redis")
+    server = RedisServer(tmp_path_factory.mktemp("redis") / "log")
+    yield server
+    server.stop()

@@ -1,0 +1,48 @@
+"""Which real peers this machine has.
+
+A missing one is named in the summary: its tests are skipped, with CI=true they fail.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from peers import postfix, postgres
+from peers.shared import run_directory
+
+
+def _program(name: str) -> Callable[[], str | None]:
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    return lambda: None if shutil.which(name, path=path) else f"no program {name}"
+
+
+LACKING: dict[str, Callable[[], str | None]] = {
+    "postgres": postgres.lacking,
+    "postfix": postfix.lacking,
+    "smtp_sink": _program("smtp-sink"),
+    "smtp_source": _program("smtp-source"),
+    "redis": _program("redis-server"),
+    "chromium": _program("chromium"),
+}
+
+
+def require(name: str) -> None:
+    """Skips (or under CI fails) the running test when the machine lacks that peer."""
+    reason = LACKING[name]()
+    if reason is None:
+        return
+    note = run_directory() / "missing"
+    note.mkdir(exist_ok=True)
+    (note / name).write_text(reason)
+    message = f"peer {name} is missing ({reason}): run `make test` as root, or install it"
+    if re.fullmatch("1|true|yes", os.environ.get("CI", ""), re.IGNORECASE):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+def missing(run: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((run / "missing").glob("*"))}
