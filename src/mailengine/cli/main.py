@@ -10,6 +10,7 @@ import typer
 
 from mailengine import __version__
 from mailengine.cli import output
+from mailengine.cli.commands import init
 from mailengine.cli.session import Options, exit_code, report
 from mailengine.core.errors import MailengineError
 
@@ -48,6 +49,9 @@ def options(
     ] = False,
 ) -> None:
     ctx.obj = Options(data_dir=data_dir, database_url=database_url, config=config, tenant=tenant)
+
+
+app.command("init")(init.init)
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ with five tasks) where a pool of five makes them busy-wait in SQLite (p99 182 ms
 transactions begin IMMEDIATE: a deferred one that must upgrade its lock fails at once instead of waiting.
 """
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event
@@ -31,6 +32,14 @@ def normalise_url(url: str) -> str:
     if backend == "sqlite":
         return parsed.set(drivername="sqlite+aiosqlite").render_as_string(hide_password=False)
     raise InvalidInput(f"{backend} is not supported; use sqlite:///PATH or postgresql://…")
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL, None for PostgreSQL and for a database in memory."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
 
 
 def sqlite_engine(

@@ -1,0 +1,1 @@
+"""Tenants, users and their credentials, and the record of who did what."""

@@ -1,0 +1,132 @@
+"""Tenants: the organisations that one installation sends for. A self-hoster has one and never names it."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from mailengine.core.errors import Conflict, InvalidInput, NotFound
+from mailengine.core.ids import TenantId
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.accounts import audit
+from mailengine.domain.accounts.countries import check_country
+from mailengine.models import Tenant
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LISTED = 10  # slugs named in a message; more would bury it
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDetails:
+    """What was checked and can be stored."""
+
+    slug: str
+    name: str
+    country: str
+    postal_address: str
+
+
+def check_tenant(*, name: str, country: str, postal_address: str, slug: str | None = None) -> TenantDetails:
+    """Check what a person gave; raises InvalidInput with what to give instead."""
+    name = check_name(name)
+    slug = slug if slug is not None else slug_of(name)
+    if not _SLUG.fullmatch(slug):
+        raise InvalidInput(f"{slug!r} cannot name a tenant; use up to 63 of a-z, 0-9 and hyphens inside")
+    return TenantDetails(slug, name, check_country(country), check_address(postal_address))
+
+
+def check_name(name: str) -> str:
+    """An organisation's name with its spaces in order; raises InvalidInput."""
+    name = " ".join(name.split())
+    if not name or len(name) > 200:
+        raise InvalidInput("the organisation's name must have 1 to 200 characters")
+    return name
+
+
+def check_address(postal_address: str) -> str:
+    """The lines of a postal address as one, parted by commas; raises InvalidInput."""
+    lines = (" ".join(line.split()).rstrip(",") for line in postal_address.splitlines())
+    address = ", ".join(line for line in lines if line)
+    if not address or len(address) > 500:
+        raise InvalidInput("the postal address must have 1 to 500 characters; every message has to show it")
+    return address
+
+
+def slug_of(name: str) -> str:
+    """`Müller & Söhne` as `muller-sohne`; a name in a script that has no ASCII form is called `tenant`."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:63].strip("-") or "tenant"
+
+
+async def create_tenant(
+    tx: WriteTx,
+    instance: InstanceScope,
+    *,
+    name: str,
+    country: str,
+    postal_address: str,
+    slug: str | None = None,
+    now: datetime,
+) -> Tenant:
+    """Add an organisation; raises Conflict when its slug is taken."""
+    details = check_tenant(name=name, country=country, postal_address=postal_address, slug=slug)
+    tenant = Tenant(
+        slug=details.slug,
+        name=details.name,
+        country=details.country,
+        postal_address=details.postal_address,
+        created_at=now,
+    )
+    tx.add(tenant)
+    try:
+        await tx.flush()
+    except IntegrityError as error:
+        raise Conflict(
+            f"there is already a tenant called {details.slug}; choose another name with --slug"
+        ) from error
+    await audit.record(tx, scope_in(tenant, instance), "tenant.create", "tenant", tenant.id, now=now)
+    return tenant
+
+
+async def find_tenant(tx: ReadTx, instance: InstanceScope, *, slug: str) -> Tenant:
+    """The tenant with this slug; raises NotFound."""
+    tenant = await tx.scalar(sa.select(Tenant).where(col(Tenant.slug) == slug))
+    if tenant is None:
+        raise NotFound(f"there is no tenant called {slug}")
+    return tenant
+
+
+async def list_tenants(
+    tx: ReadTx, instance: InstanceScope, *, request: PageRequest | None = None
+) -> Page[Tenant]:
+    """Tenants by slug."""
+    return await keyset_page(tx, sa.select(Tenant), col(Tenant.slug), request or PageRequest())
+
+
+async def cli_scope(tx: ReadTx, instance: InstanceScope, *, slug: str | None) -> Scope:
+    """The scope of a command: the tenant that was named, else the only one.
+
+    Raises Conflict, listing the tenants, when there are several to choose from.
+    """
+    if slug is not None:
+        return scope_in(await find_tenant(tx, instance, slug=slug), instance)
+    tenants = (await list_tenants(tx, instance, request=PageRequest(limit=_LISTED))).items
+    if not tenants:
+        raise NotFound("there is no tenant yet; run `mailengine init` or `mailengine tenant add`")
+    if len(tenants) > 1:
+        slugs = ", ".join(tenant.slug for tenant in tenants)
+        raise Conflict(f"there are several tenants; choose one with --tenant: {slugs}")
+    return scope_in(tenants[0], instance)
+
+
+def scope_in(tenant: Tenant, instance: InstanceScope) -> Scope:
+    """The operator of the installation, acting inside one tenant with every grant."""
+    assert tenant.id is not None
+    return Scope(TenantId(tenant.id), actor=instance.actor, request_id=instance.request_id)
