@@ -1,0 +1,216 @@
+"""From a host name to a session: DNS, TCP, greeting, EHLO, STARTTLS, AUTH, each with its own failure.
+
+aiosmtplib speaks the negotiation over a socket that is connected here, so that a failing name, a refused
+connection and a bad certificate are told apart. After STARTTLS it discards what was sent in clear and
+EHLO is said again (RFC 3207 4.2), which is what keeps injected replies out.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import aiosmtplib
+
+from mailengine.domain.delivery.smtp.dialogue import Dialogue
+from mailengine.domain.delivery.smtp.endpoint import Capabilities, Endpoint
+from mailengine.domain.delivery.smtp.errors import ConnectFailed, ConnectStage
+from mailengine.domain.delivery.smtp.lines import to_reply
+from mailengine.domain.delivery.smtp.session import Session
+from mailengine.domain.delivery.smtp.tcp import connect_socket
+from mailengine.mail.replies import Reply
+
+
+async def open_session(endpoint: Endpoint) -> Session:
+    """A session ready to run. Raises ConnectFailed; leaves nothing open when it does."""
+    negotiation = Negotiation(endpoint)
+    try:
+        await negotiation.connect()
+        await negotiation.greet()
+        await negotiation.hello()
+        await negotiation.secure()
+        await negotiation.log_in()
+        return negotiation.session()
+    except BaseException:
+        negotiation.abandon()
+        raise
+
+
+class Negotiation:
+    """The steps up to a usable connection, to be taken in the order in which they stand here."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._socket: socket.socket | None = None
+        self._greeting = ""
+        self.smtp = aiosmtplib.SMTP()
+
+    async def connect(self) -> None:
+        self._socket = await connect_socket(self.endpoint)
+
+    async def greet(self) -> None:
+        """TLS where it is implicit (RFC 8314 3.3), then the server's 220."""
+        assert self._socket is not None
+        endpoint = self.endpoint
+        self.smtp = aiosmtplib.SMTP(
+            hostname=endpoint.host,
+            sock=self._socket,
+            local_hostname=endpoint.helo or _own_name(self._socket),
+            timeout=endpoint.command_timeout_seconds,
+            use_tls=endpoint.tls == "tls",
+            start_tls=False,
+            tls_context=None if endpoint.tls == "none" else await self._tls_context(),
+        )
+        with self._failing("greeting"):
+            reply = await self.smtp.connect(timeout=endpoint.connect_timeout_seconds)
+        self._greeting = reply.message
+
+    async def hello(self) -> None:
+        """EHLO; HELO where a server knows no ESMTP and says so for good (RFC 5321 3.2)."""
+        with self._failing("ehlo"):
+            try:
+                await self.smtp.ehlo()
+            except aiosmtplib.SMTPHeloError as error:
+                if error.code < 500 or not self.smtp.is_connected:
+                    raise
+                await self.smtp.helo()
+
+    async def secure(self) -> None:
+        """STARTTLS where it is asked for; a server without it is refused, not used in clear."""
+        if self.endpoint.tls != "starttls":
+            return
+        if not self.smtp.supports_extension("starttls"):
+            raise self._failed("tls", None, "the server does not offer STARTTLS")
+        with self._failing("tls"):
+            await self.smtp.starttls()
+        await self.hello()
+
+    async def log_in(self) -> None:
+        endpoint = self.endpoint
+        if endpoint.username is None:
+            return
+        if not (self.encrypted or self._on_loopback() or endpoint.allow_plaintext_auth):
+            raise self._failed("auth", None, "will not send a password unencrypted; use starttls or tls")
+        if not self.smtp.supports_extension("auth"):
+            raise self._failed("auth", None, "a user name is set, but the server does not offer AUTH")
+        with self._failing("auth"):
+            if endpoint.auth == "xoauth2":
+                await self.smtp.auth_xoauth2(endpoint.username, endpoint.password or "")
+            else:
+                await self.smtp.login(endpoint.username, endpoint.password or "")
+
+    def session(self) -> Session:
+        """The negotiated connection, which from now on is the session's to close."""
+        capabilities = self.capabilities()
+        return Session(self._take_over(capabilities), self.endpoint, capabilities)
+
+    def abandon(self) -> None:
+        """Close what no session has taken over."""
+        self.smtp.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    @property
+    def encrypted(self) -> bool:
+        return self.smtp.get_transport_info("ssl_object") is not None
+
+    def capabilities(self) -> Capabilities:
+        tls = self.smtp.get_transport_info("ssl_object")
+        return Capabilities(
+            extensions=dict(self.smtp.esmtp_extensions),
+            auth_methods=tuple(method.upper() for method in self.smtp.server_auth_methods),
+            greeting=self._greeting,
+            tls_version=None if tls is None else tls.version(),
+        )
+
+    def _take_over(self, capabilities: Capabilities) -> Dialogue:
+        """Put our protocol on aiosmtplib's transport: the only reach into its insides.
+
+        A byte left in its buffer would be read as the reply to the first MAIL, so there must be none.
+        """
+        protocol, transport = self.smtp.protocol, self.smtp.transport
+        if protocol is None or transport is None or transport.is_closing():
+            raise self._failed("ehlo", None, "the server hung up after the greeting")
+        if protocol._buffer:
+            raise self._failed("ehlo", None, "the server sent a reply that no command asked for")
+        dialogue = Dialogue(cast(asyncio.Transport, transport), self.endpoint, capabilities)
+        transport.set_protocol(dialogue)
+        self.smtp.protocol = self.smtp.transport = self._socket = None
+        return dialogue
+
+    async def _tls_context(self) -> ssl.SSLContext:
+        endpoint = self.endpoint
+        try:  # in a thread: reading the authorities takes tens of milliseconds
+            context = await asyncio.to_thread(ssl.create_default_context, cafile=endpoint.ca_file)
+        except OSError as error:
+            raise self._failed("tls", None, f"cannot use CA file {endpoint.ca_file}: {error}") from None
+        if not endpoint.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _on_loopback(self) -> bool:
+        assert self._socket is not None
+        peer = self.smtp.get_transport_info("peername")
+        return ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+
+    @contextmanager
+    def _failing(self, stage: ConnectStage) -> Iterator[None]:
+        """Turn what aiosmtplib raises into ConnectFailed. `from None`: its causes may hold credentials."""
+        try:
+            yield
+        except aiosmtplib.SMTPResponseException as error:
+            raise self._from_response(stage, error) from None
+        except (aiosmtplib.SMTPException, OSError, UnicodeError) as error:
+            if stage == "greeting" and self.endpoint.tls == "tls" and _before_greeting(error):
+                stage = "tls"
+            raise self._failed(stage, None, _plain(error)) from None
+
+    def _from_response(self, stage: ConnectStage, error: aiosmtplib.SMTPResponseException) -> ConnectFailed:
+        text = self._redacted(error.message)
+        if not 200 <= error.code < 600:  # aiosmtplib's -1: not a reply
+            return self._failed(stage, None, f"the server does not speak SMTP: {text}")
+        reply = to_reply(error.code, text.encode("utf-8", "surrogateescape").split(b"\n"))
+        return self._failed(stage, reply, f"refused at {stage}: {error.code} {text}")
+
+    def _failed(self, stage: ConnectStage, reply: Reply | None, detail: str) -> ConnectFailed:
+        return ConnectFailed(self.endpoint.where, stage, reply, self._redacted(detail))
+
+    def _redacted(self, text: str) -> str:
+        """Some servers echo what they were sent; a password must not reach a log that way."""
+        password = self.endpoint.password
+        if not password:
+            return text
+        for secret in (password, base64.b64encode(password.encode()).decode()):
+            text = text.replace(secret, "***")
+        return text
+
+
+def _own_name(connected: socket.socket) -> str:
+    """The host's full name, or else its address as a literal (RFC 5321 4.1.3, 4.1.4)."""
+    name = socket.gethostname()
+    if "." in name.strip(".") and name.isascii():
+        return name
+    address = connected.getsockname()[0].partition("%")[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _before_greeting(error: Exception) -> bool:
+    """Whether connect() failed in the TLS handshake, which aiosmtplib tells by the cause alone."""
+    return not isinstance(error.__cause__, aiosmtplib.SMTPException)
+
+
+def _plain(error: BaseException) -> str:
+    """What went wrong in one line: aiosmtplib's words repeat the host, its cause's words do not."""
+    if isinstance(error, aiosmtplib.SMTPConnectError) and isinstance(error.__cause__, OSError):
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        return f"TLS failed: {cause}" if isinstance(cause, ssl.SSLError) else str(cause) or repr(cause)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return f"TLS failed: {error}" if isinstance(error, ssl.SSLError) else str(error) or repr(error)
