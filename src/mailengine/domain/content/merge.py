@@ -1,0 +1,339 @@
+"""The merge language: a small, sandboxed part of Jinja2, checked, then compiled once and rendered often.
+
+Invariants: only what `grammar` lists compiles; a value is printed through one function that escapes it, so
+there is no safe string and no second way out; a name without value is refused, it never becomes a blank.
+
+Order of a source's way: `resolve_blocks`, `spintax.to_jinja`, `check`, `links.rewrite`, `compile_template`.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jinja2 import TemplateSyntaxError, nodes, pass_eval_context
+from jinja2.nodes import EvalContext
+from jinja2.runtime import LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+from markupsafe import escape
+
+from mailengine.core.errors import InvalidInput
+from mailengine.domain.content import grammar
+from mailengine.domain.content.filters import (
+    FILTERS,
+    TESTS,
+    MissingTag,
+    RenderError,
+    loop_items,
+    refuse_missing,
+    text_of,
+)
+
+__all__ = [
+    "Compiled",
+    "Problem",
+    "RenderError",
+    "check",
+    "compile_template",
+    "names_without_default",
+    "resolve_blocks",
+]
+
+MAX_SOURCE_CHARS = 2_000_000
+MAX_BLOCK_DEPTH = 5
+MAX_LOOPED_CHARS = 2_000_000  # a message above it is no newsletter but a loop in a loop
+Target = Literal["html", "text", "header"]
+
+_INCLUDE = re.compile(r"""\{%[-+]?\s*include\s+(?:"([^"{}%]+)"|'([^'{}%]+)')\s*[-+]?%\}""")
+_RAW = re.compile(r"\{%[-+]?\s*(raw|endraw)\b")
+_HEADER_CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a source that stops it from being sent."""
+
+    kind: Literal["syntax", "unknown_tag", "forbidden"]
+    message: str  # for persons: "line 12: …"
+    line: int
+    name: str | None = None
+    suggestion: str | None = None
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja with an empty house: own filters and tests, no globals, attributes of mappings and loops only."""
+
+    def __init__(self) -> None:
+        super().__init__(undefined=MissingTag, keep_trailing_newline=True, cache_size=0)
+        self.globals.clear()
+        self.filters = {**FILTERS, "_loop_items": loop_items}
+        self.tests = {name: test for name, test in self.tests.items() if name in TESTS}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping):
+            return obj[attribute] if attribute in obj else self.undefined(name=attribute)
+        if isinstance(obj, LoopContext) and attribute in grammar.LOOP_ATTRIBUTES:
+            return getattr(obj, attribute)
+        return self.undefined(name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping):
+            return self.getattr(obj, argument)
+        if (
+            isinstance(obj, str | list | tuple)
+            and isinstance(argument, int)
+            and -len(obj) <= argument < len(obj)
+        ):
+            return obj[argument]
+        return self.undefined(name=str(argument))
+
+
+_CHECKER = _Environment()
+
+
+def _parse(source: str) -> nodes.Template:
+    """The syntax tree; raises InvalidInput with the line."""
+    problem, tree = _parsed(source)
+    if tree is None:
+        raise InvalidInput(problem.message)
+    return tree
+
+
+def _parsed(source: str) -> tuple[Problem, nodes.Template | None]:
+    if len(source) > MAX_SOURCE_CHARS:
+        return _syntax(1, f"the source is longer than {MAX_SOURCE_CHARS} characters"), None
+    try:
+        return _syntax(1, ""), _CHECKER.parse(source)
+    except TemplateSyntaxError as error:
+        return _syntax(error.lineno, _spoken(error)), None
+    except RecursionError:
+        return _syntax(1, "merge tags are nested too deeply"), None
+    except (ValueError, OverflowError) as error:  # a number or an escape that Python cannot read
+        return _syntax(1, f"a constant cannot be read ({error})"), None
+
+
+def _spoken(error: TemplateSyntaxError) -> str:
+    text = (error.message or "syntax error").rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _syntax(line: int, text: str) -> Problem:
+    return Problem("syntax", f"line {line}: {text}", line)
+
+
+def check(source: str, *, known: Collection[str]) -> list[Problem]:
+    """All that is wrong with a source (shared blocks resolved): syntax, unknown tags, what is forbidden."""
+    problem, tree = _parsed(source)
+    if tree is None:
+        return [problem]
+    found = [*_forbidden(source, tree), *_unknown(tree, known)]
+    return sorted(found, key=lambda each: each.line)
+
+
+def _forbidden(source: str, tree: nodes.Template) -> Iterator[Problem]:
+    for match in _RAW.finditer(source):
+        line = source.count("\n", 0, match.start()) + 1
+        yield Problem("forbidden", f"line {line}: {match[1]} is not allowed in merge tags", line, match[1])
+    for refusal in grammar.refusals(tree):
+        hint = _nearest(refusal.name, FILTERS if "filter" in refusal.what else TESTS)
+        suffix = f' (did you mean "{hint}"?)' if hint and refusal.what.startswith("unknown") else ""
+        text = f"line {refusal.line}: {refusal.what}{suffix}"
+        yield Problem("forbidden", text, refusal.line, refusal.name, hint if suffix else None)
+
+
+def _unknown(tree: nodes.Template, known: Collection[str]) -> Iterator[Problem]:
+    seen: set[tuple[str, int]] = set()
+    for name in grammar.free_names(tree):
+        if name.name in known or name.name.startswith("_") or (name.name, name.lineno) in seen:
+            continue
+        seen.add((name.name, name.lineno))
+        hint = _nearest(name.name, known)
+        suffix = f' (did you mean "{hint}"?)' if hint else ""
+        text = f'line {name.lineno}: unknown merge tag "{name.name}"{suffix}'
+        yield Problem("unknown_tag", text, name.lineno, name.name, hint)
+
+
+def _nearest(name: str | None, known: Collection[str]) -> str | None:
+    if name is None or len(name) > 100:
+        return None
+    close = difflib.get_close_matches(name.lower(), list(known)[:2_000], n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def used_names(source: str) -> frozenset[str]:
+    """The names that a source reads. Raises InvalidInput when it does not parse."""
+    return frozenset(name.name for name in grammar.free_names(_parse(source)))
+
+
+def names_without_default(source: str) -> frozenset[str]:
+    """The names that are printed without `default` and outside `{% if name %}`."""
+    return frozenset(grammar.bare_names(_parse(source)))
+
+
+def resolve_blocks(source: str, blocks: Mapping[str, str]) -> str:
+    """Replace every `{% include "name" %}` by the shared block of that name, blocks in blocks included.
+
+    Raises InvalidInput for a block that is unknown, contains itself, nests too deeply or grows the source
+    above MAX_SOURCE_CHARS (ten blocks that include each ten others are a bomb).
+    """
+    return _Blocks(blocks).resolve(source, ())
+
+
+class _Blocks:
+    def __init__(self, blocks: Mapping[str, str]) -> None:
+        self._blocks = blocks
+        self._inserted_chars = 0
+
+    def resolve(self, source: str, path: tuple[str, ...]) -> str:
+        def insert(match: re.Match[str]) -> str:
+            line = source.count("\n", 0, match.start()) + 1
+            return self._block((match[1] or match[2]).strip(), line, path)
+
+        return _INCLUDE.sub(insert, source)
+
+    def _block(self, name: str, line: int, path: tuple[str, ...]) -> str:
+        where = f'line {line} of shared block "{path[-1]}"' if path else f"line {line}"
+        if name not in self._blocks:
+            hint = _nearest(name, self._blocks.keys())
+            raise InvalidInput(
+                f'{where}: unknown shared block "{name}"' + (f' (did you mean "{hint}"?)' if hint else "")
+            )
+        if name in path:
+            raise InvalidInput(
+                f'{where}: shared block "{name}" includes itself ({" → ".join((*path, name))})'
+            )
+        if len(path) >= MAX_BLOCK_DEPTH:
+            raise InvalidInput(f"{where}: shared blocks are nested more than {MAX_BLOCK_DEPTH} deep")
+        self._inserted_chars += len(self._blocks[name])
+        if self._inserted_chars > MAX_SOURCE_CHARS:
+            raise InvalidInput(
+                f"{where}: shared blocks make the source longer than {MAX_SOURCE_CHARS} characters"
+            )
+        return self.resolve(self._blocks[name], (*path, name))
+
+
+class _Values:
+    """What Jinja's generated code asks of its context: one look-up and the evaluation context.
+
+    A full `jinja2.runtime.Context` costs several microseconds a message for inheritance and exports that the
+    language does not have.
+    """
+
+    __slots__ = ("_values", "eval_ctx")
+
+    def __init__(self, values: Mapping[str, object], eval_ctx: EvalContext) -> None:
+        self._values = values
+        self.eval_ctx = eval_ctx
+
+    def resolve_or_missing(self, name: str) -> object:
+        return self._values.get(name, missing)
+
+    def call(self, function: Callable[..., object], *args: object) -> object:
+        refuse_missing(function)
+        return function(*args)
+
+
+class Compiled:
+    """A template ready for rendering; safe to share between threads."""
+
+    __slots__ = ("_eval_ctx", "_has_loop", "_root", "names")
+
+    def __init__(self, environment: _Environment, tree: nodes.Template, names: frozenset[str]) -> None:
+        self.names = names
+        self._has_loop = next(tree.find_all(nodes.For), None) is not None
+        code = environment.compile(tree)
+        template = environment.template_class.from_code(environment, code, {}, None)
+        self._root: Callable[[Any], Iterator[str]] = template.root_render_func
+        self._eval_ctx = EvalContext(environment, None)
+
+    def render(self, values: Mapping[str, object]) -> str:
+        """The text for one recipient. Raises RenderError naming the tag that has no value."""
+        parts = self._root(_Values(values, self._eval_ctx))
+        try:
+            return _bounded_join(parts) if self._has_loop else "".join(parts)
+        except RenderError:
+            raise
+        except Exception as error:
+            # Anything else comes from a value of an unexpected type (a text compared with a number).
+            raise RenderError(f"a merge tag cannot be rendered for this recipient: {error}") from error
+
+
+def _bounded_join(parts: Iterator[str]) -> str:
+    kept: list[str] = []
+    length = 0
+    for part in parts:
+        length += len(part)
+        if length > MAX_LOOPED_CHARS:
+            raise RenderError(f"loops make the message longer than {MAX_LOOPED_CHARS} characters")
+        kept.append(part)
+    return "".join(kept)
+
+
+def _identity(text: str) -> str:
+    return text
+
+
+def compile_template(
+    source: str,
+    *,
+    target: Target,
+    static: Callable[[str], str] = _identity,
+    value: Callable[[str], str] = _identity,
+) -> Compiled:
+    """Check and compile a source whose blocks and spintax are resolved.
+
+    `static` is applied once to each literal segment, `value` to each printed value after its escaping (HTML)
+    or the removal of line breaks (header). Raises InvalidInput for the first thing that is wrong.
+    """
+    tree = _parse(source)
+    refused = next(_forbidden(source, tree), None)
+    if refused is not None:
+        raise InvalidInput(refused.message)
+    names = frozenset(name.name for name in grammar.free_names(tree))
+    _encode_static(tree, static)
+    _bound_loops(tree)
+    environment = _Environment()
+    environment.finalize = _printer(target, value)
+    try:
+        return Compiled(environment, tree, names)
+    except (SyntaxError, RecursionError, MemoryError, TemplateSyntaxError) as error:
+        raise InvalidInput(
+            "the template is nested too deeply to compile: use fewer conditions in conditions"
+        ) from error
+
+
+def _encode_static(tree: nodes.Template, static: Callable[[str], str]) -> None:
+    for segment in tree.find_all(nodes.TemplateData):
+        segment.data = static(segment.data)
+
+
+def _bound_loops(tree: nodes.Template) -> None:
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, "_loop_items", [], [], None, None, lineno=loop.lineno)
+
+
+def _printer(target: Target, value: Callable[[str], str]) -> Callable[[EvalContext, object], str]:
+    """The one way out for values. It takes the evaluation context so that Jinja folds no constant past it."""
+    clean = _CLEANERS[target]
+
+    @pass_eval_context
+    def print_value(_context: EvalContext, printed: object) -> str:
+        if isinstance(printed, str):
+            return value(clean(printed))
+        return "" if printed is None else value(clean(text_of(printed)))
+
+    return print_value
+
+
+def _escaped(text: str) -> str:
+    return str(escape(text))
+
+
+def _one_line(text: str) -> str:
+    """RFC 5322 2.2: a field body holds no bare CR or LF; a name with one must not start a new header."""
+    return _HEADER_CONTROLS.sub(" ", text) if not text.isprintable() else text
+
+
+_CLEANERS: Mapping[Target, Callable[[str], str]] = {"html": _escaped, "text": _identity, "header": _one_line}
