@@ -52,3 +52,12 @@ def secret_from(value: str | None, file: Path | None, option: str) -> str | None
         reason = getattr(error, "strerror", None) or "it is not text"
         raise InvalidInput(f"{option}-file: cannot read {file}: {reason}") from error
     return text.rstrip("\r\n")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is destroyed; raises InvalidInput where nobody can answer, Abort for a no."""
+    if yes:
+        return
+    if not at_terminal():
+        raise InvalidInput("this asks before it acts; run it in a terminal, or with --yes")
+    typer.confirm(question, abort=True, err=True)

@@ -10,7 +10,7 @@ import typer
 
 from mailengine import __version__
 from mailengine.cli import output
-from mailengine.cli.commands import init
+from mailengine.cli.commands import init, keys, tenants, users
 from mailengine.cli.session import Options, exit_code, report
 from mailengine.core.errors import MailengineError
 
@@ -52,6 +52,9 @@ def options(
 
 
 app.command("init")(init.init)
+app.add_typer(tenants.app, name="tenant")
+app.add_typer(users.app, name="user")
+app.add_typer(keys.app, name="api-key")
 
 
 def run() -> None:

@@ -94,12 +94,17 @@ async def create_user(tx: WriteTx, scope: AnyScope, *, email: str, password_hash
     return user
 
 
+async def user_with(tx: ReadTx, *, email: str) -> User | None:
+    """The user with this address, in any spelling of it."""
+    key = parse_address(email).key
+    return await tx.scalar(sa.select(User).where(col(User.email_key) == key))
+
+
 async def find_user(tx: ReadTx, instance: InstanceScope, *, email: str) -> User:
-    """The user with this address, in any spelling of it; raises NotFound."""
-    address = parse_address(email)
-    user = await tx.scalar(sa.select(User).where(col(User.email_key) == address.key))
+    """The user with this address; raises NotFound."""
+    user = await user_with(tx, email=email)
     if user is None:
-        raise NotFound(f"there is no user with the address {address.email}")
+        raise NotFound(f"there is no user with the address {email}")
     return user
 
 

@@ -1,0 +1,97 @@
+"""`mailengine tenant`: the organisations of an installation."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.pages import Cursor, Limit, emit_page
+from mailengine.cli.session import in_instance
+
+# The domain loads inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.paging import Page
+    from mailengine.models import Tenant
+    from mailengine.runtime import Runtime
+
+app = typer.Typer(help="Organisations that this installation sends for.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Name of the organisation.")],
+    address: Annotated[str, typer.Option(help="Its postal address; stands in every message.")],
+    country: Annotated[str, typer.Option(help="Its country, two letters (ISO 3166).")],
+    slug: Annotated[
+        str | None, typer.Option(help="Its name for --tenant; default: made from the name.")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Add an organisation; its users, relays and contacts are its own."""
+    from mailengine.core.scope import InstanceScope
+    from mailengine.domain.accounts.tenants import create_tenant
+
+    async def work(rt: "Runtime") -> "Tenant":
+        instance = InstanceScope("cli")
+        async with rt.db.write(instance) as tx:
+            return await create_tenant(
+                tx,
+                instance,
+                name=name,
+                country=country,
+                postal_address=address,
+                slug=slug,
+                now=rt.clock.now(),
+            )
+
+    output.emit(_shown(in_instance(ctx, work)), as_json=as_json)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: output.Json = False) -> None:
+    """List the organisations."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.core.scope import InstanceScope
+    from mailengine.domain.accounts.tenants import list_tenants
+
+    async def work(rt: "Runtime") -> "Page[Tenant]":
+        instance = InstanceScope("cli")
+        async with rt.db.read(instance) as tx:
+            return await list_tenants(tx, instance, request=PageRequest(limit, cursor))
+
+    emit_page(
+        in_instance(ctx, work),
+        _shown,
+        ("slug", "name", "country", "created_at"),
+        empty="no tenant yet; add one with `mailengine tenant add`",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    slug: Annotated[str, typer.Argument(help="The tenant's slug.")],
+    as_json: output.Json = False,
+) -> None:
+    """Show one organisation."""
+    from mailengine.core.scope import InstanceScope
+    from mailengine.domain.accounts.tenants import find_tenant
+
+    async def work(rt: "Runtime") -> "Tenant":
+        instance = InstanceScope("cli")
+        async with rt.db.read(instance) as tx:
+            return await find_tenant(tx, instance, slug=slug)
+
+    output.emit(_shown(in_instance(ctx, work)), as_json=as_json)
+
+
+def _shown(tenant: "Tenant") -> dict[str, Any]:
+    return {
+        "slug": tenant.slug,
+        "name": tenant.name,
+        "country": tenant.country,
+        "postal_address": tenant.postal_address,
+        "created_at": tenant.created_at,
+    }
