@@ -46,11 +46,15 @@ class Negotiation:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._socket: socket.socket | None = None
+        self._peer_address = ""
         self._greeting = ""
+        self._tls_version: str | None = None
         self.smtp = aiosmtplib.SMTP()
 
     async def connect(self) -> None:
         self._socket = await connect_socket(self.endpoint)
+        with self._failing("connect"):
+            self._peer_address = self._socket.getpeername()[0]
 
     async def greet(self) -> None:
         """TLS where it is implicit (RFC 8314 3.3), then the server's 220."""
@@ -67,6 +71,7 @@ class Negotiation:
         )
         with self._failing("greeting"):
             reply = await self.smtp.connect(timeout=endpoint.connect_timeout_seconds)
+            self._note_tls()
         self._greeting = reply.message
 
     async def hello(self) -> None:
@@ -83,17 +88,21 @@ class Negotiation:
         """STARTTLS where it is asked for; a server without it is refused, not used in clear."""
         if self.endpoint.tls != "starttls":
             return
+        self._require_connection("tls")
         if not self.smtp.supports_extension("starttls"):
             raise self._failed("tls", None, "the server does not offer STARTTLS")
         with self._failing("tls"):
             await self.smtp.starttls()
+            self._note_tls()
         await self.hello()
 
     async def log_in(self) -> None:
         endpoint = self.endpoint
         if endpoint.username is None:
             return
-        if not (self.encrypted or self._on_loopback() or endpoint.allow_plaintext_auth):
+        self._require_connection("auth")
+        in_clear = self._tls_version is None and not is_loopback(self._peer_address)
+        if in_clear and not endpoint.allow_plaintext_auth:
             raise self._failed("auth", None, "will not send a password unencrypted; use starttls or tls")
         if not self.smtp.supports_extension("auth"):
             raise self._failed("auth", None, "a user name is set, but the server does not offer AUTH")
@@ -114,17 +123,12 @@ class Negotiation:
         if self._socket is not None:
             self._socket.close()
 
-    @property
-    def encrypted(self) -> bool:
-        return self.smtp.get_transport_info("ssl_object") is not None
-
     def capabilities(self) -> Capabilities:
-        tls = self.smtp.get_transport_info("ssl_object")
         return Capabilities(
             extensions=dict(self.smtp.esmtp_extensions),
             auth_methods=tuple(method.upper() for method in self.smtp.server_auth_methods),
             greeting=self._greeting,
-            tls_version=None if tls is None else tls.version(),
+            tls_version=self._tls_version,
         )
 
     def _take_over(self, capabilities: Capabilities) -> Dialogue:
@@ -153,10 +157,14 @@ class Negotiation:
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def _on_loopback(self) -> bool:
-        assert self._socket is not None
-        peer = self.smtp.get_transport_info("peername")
-        return ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+    def _note_tls(self) -> None:
+        tls = self.smtp.get_transport_info("ssl_object")
+        self._tls_version = None if tls is None else tls.version()
+
+    def _require_connection(self, stage: ConnectStage) -> None:
+        """aiosmtplib forgets the extensions when the connection goes: do not take that for "not offered"."""
+        if not self.smtp.is_connected:
+            raise self._failed(stage, None, "the server hung up")
 
     @contextmanager
     def _failing(self, stage: ConnectStage) -> Iterator[None]:
@@ -182,12 +190,19 @@ class Negotiation:
 
     def _redacted(self, text: str) -> str:
         """Some servers echo what they were sent; a password must not reach a log that way."""
-        password = self.endpoint.password
+        username, password = self.endpoint.username or "", self.endpoint.password
         if not password:
             return text
-        for secret in (password, base64.b64encode(password.encode()).decode()):
-            text = text.replace(secret, "***")
-        return text
+        for sent in (f"\0{username}\0{password}", password):
+            text = text.replace(base64.b64encode(sent.encode()).decode(), "***")
+        return text.replace(password, "***")
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address never leaves this machine; judged on the address, since names can lie."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
 
 
 def _own_name(connected: socket.socket) -> str:

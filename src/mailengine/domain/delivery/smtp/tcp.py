@@ -1,6 +1,7 @@
 """A connected socket for an endpoint: names resolved, each address tried, within one time limit."""
 
 import asyncio
+import os
 import socket
 from typing import Any
 
@@ -23,7 +24,7 @@ async def connect_socket(endpoint: Endpoint) -> socket.socket:
         except TimeoutError:
             problem = f"no answer in {share_seconds:.1f} s"
         except OSError as error:
-            problem = error.strerror or str(error)
+            problem = os.strerror(error.errno) if error.errno else str(error)
     raise ConnectFailed(endpoint.where, "connect", None, f"cannot connect: {problem}")
 
 
