@@ -1,0 +1,1 @@
+"""Figures that people read; counted, never stored."""

@@ -1,0 +1,153 @@
+"""The one table from errors to statuses, and their shape: problem documents (RFC 9457) for the API, pages for
+people, fragments for htmx.
+
+Invariant: what was not raised on purpose is answered 500 with nothing but a request id; the log has the rest.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from mailengine.core import errors
+from mailengine.core.log import get_logger
+from mailengine.web.rendering import html, theme_of
+from mailengine.web.security import PUBLIC_HEADERS, request_id
+from mailengine.web.site import Site
+
+STATUS: dict[type[Exception], int] = {
+    errors.InvalidInput: 400,
+    errors.Unauthorised: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Refused: 422,
+    errors.Unavailable: 503,
+}
+TITLES = {
+    400: "Bad request",
+    401: "Not logged in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Refused",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
+}
+PROBLEM_JSON = "application/problem+json"
+PUBLIC_PATHS = ("/o/", "/c/", "/u/", "/v/")
+
+AnyRequest = Request[Any, Any, Any]
+log = get_logger("web")
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """RFC 9457; `reasons` lists each rule that refused the request."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    type: str = "about:blank"
+    reasons: list[str] = []
+
+
+def handlers(site: Site) -> ExceptionHandlersMap:
+    """What the app is given: one way for every error."""
+
+    def answer(request: AnyRequest, error: Exception) -> Response[Any]:
+        problem = describe(request, error)
+        if problem.status >= 500:
+            report(request, problem, error)
+        return respond(site, request, problem, extra_headers(error))
+
+    return {Exception: answer}
+
+
+def describe(request: AnyRequest, error: Exception) -> Problem:
+    """What the client is told."""
+    status, detail = 500, "something failed inside mailengine; the log has the details under this request id"
+    reasons: list[str] = []
+    if isinstance(error, errors.MailengineError):
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+        detail = str(error)
+        reasons = error.reasons if isinstance(error, errors.Refused) else []
+    elif isinstance(error, HTTPException) and error.status_code < 500:
+        status, detail = error.status_code, error.detail
+        reasons = validation_reasons(error)
+    return Problem(TITLES.get(status, "Error"), status, detail, request_id(request.scope), reasons=reasons)
+
+
+def validation_reasons(error: HTTPException) -> list[str]:
+    """Each field that a request got wrong, one line each."""
+    if not isinstance(error, ValidationException) or not isinstance(error.extra, list):
+        return []
+    found = [part for part in error.extra if isinstance(part, dict)]
+    return [": ".join(str(part[key]) for key in ("key", "message") if part.get(key)) for part in found]
+
+
+def extra_headers(error: Exception) -> dict[str, str]:
+    """Headers that the status asks for: Allow with 405, WWW-Authenticate with 401, Retry-After with 429."""
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if isinstance(error, errors.Unauthorised):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.Unavailable):
+        headers["Retry-After"] = "5"
+    return headers
+
+
+def report(request: AnyRequest, problem: Problem, error: Exception) -> None:
+    """The log gets the route's pattern, not the path: paths of public links are credentials."""
+    log.error(
+        "request failed",
+        status=problem.status,
+        request_id=problem.request_id,
+        method=request.method,
+        route=request.scope.get("path_template", ""),
+        error=repr(error),
+        exc_info=error if problem.status == 500 else None,
+    )
+
+
+def respond(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
+    path = request.scope["path"]
+    if path.startswith("/api/"):
+        body = msgspec.json.encode(problem)
+        return Response(body, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
+    if path.startswith(PUBLIC_PATHS):
+        return public_page(site, request, problem, headers)
+    if problem.status == 401:
+        return to_login(request)
+    return page(site, request, problem, headers)
+
+
+def public_page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
+    """A recipient learns that the link does not work, and nothing of why."""
+    headers |= PUBLIC_HEADERS
+    if problem.status in (400, 404):
+        body = site.render("public/gone.html", theme=theme_of(request))
+        return html(body, status=404, headers=headers)
+    return page(site, request, problem, headers)
+
+
+def to_login(request: AnyRequest) -> Response[Any]:
+    """Ask for the login; htmx would swap the login page into a corner, so it is told to go there."""
+    if request.headers.get("hx-request") == "true":
+        return Response(None, status_code=401, headers={"HX-Redirect": "/login"})
+    return Response(None, status_code=303, headers={"Location": "/login"})
+
+
+def page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
+    """The error for a person; htmx gets it as one line to show."""
+    if request.headers.get("hx-request") == "true":
+        return Response(
+            problem.detail, status_code=problem.status, media_type=MediaType.TEXT, headers=headers
+        )
+    body = site.render("public/error.html", theme=theme_of(request), problem=problem)
+    return html(body, status=problem.status, headers=headers)

@@ -1,0 +1,55 @@
+"""Is the process alive, can it serve, does the whole installation work (P75-07)."""
+
+from typing import Literal
+
+import msgspec
+from litestar import MediaType, Response, get
+from litestar.di import NamedDependency
+
+from mailengine.core.errors import Unavailable
+from mailengine.db.unit import translated_errors
+from mailengine.migrations.run import check_current
+from mailengine.web.site import Site
+
+
+class Health(msgspec.Struct):
+    """`problem` is one line for a person, without addresses or names of the installation's parts."""
+
+    status: Literal["ok", "failing"]
+    database: Literal["ok", "failing"]
+    hits_waiting: int
+    hits_dropped: int
+    problem: str = ""
+
+
+@get("/livez", sync_to_thread=False, media_type=MediaType.TEXT)
+def livez() -> str:
+    """The process answers; says nothing of what it needs."""
+    return "ok"
+
+
+@get("/readyz", media_type=MediaType.TEXT)
+async def readyz(site: NamedDependency[Site]) -> Response[str]:
+    """The database answers and has this code's schema: a proxy may send requests here."""
+    problem = await database_problem(site)
+    return Response(problem or "ok", status_code=503 if problem else 200, media_type=MediaType.TEXT)
+
+
+@get("/health")
+async def health(site: NamedDependency[Site]) -> Response[Health]:
+    """For monitors: 200 when all works, 503 when something does not."""
+    problem = await database_problem(site)
+    state: Literal["ok", "failing"] = "failing" if problem else "ok"
+    answer = Health(state, state, len(site.hits), site.hits.dropped, problem)
+    return Response(answer, status_code=503 if problem else 200)
+
+
+async def database_problem(site: Site) -> str:
+    """What is wrong with the database in one line, empty when it serves."""
+    try:
+        with translated_errors():
+            async with site.rt.db.reader.connect() as connection:
+                await check_current(connection)
+    except Unavailable as error:
+        return str(error)
+    return ""

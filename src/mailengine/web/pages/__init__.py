@@ -1,0 +1,1 @@
+"""The pages behind the login, rendered on the server; htmx brings what changes."""

@@ -1,0 +1,1 @@
+"""What recipients and monitors reach without a login."""

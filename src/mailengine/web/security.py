@@ -1,0 +1,65 @@
+"""Headers on every answer, whoever makes it: policies, and a request id for the log.
+
+Invariant: a handler may set a header of its own (a narrower policy, caching for ever); what it leaves out is
+filled in here, so that forgetting one means the strictest value.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litestar.types import Message, Scope
+
+CSP = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'self'; object-src 'none'"
+)
+# Mail as its recipients see it: any picture and its own styles, no script, no form, no frame, an opaque
+# origin. Links may open a new tab, which leaves the sandbox.
+MAIL_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src * data:; base-uri 'none'; form-action 'none'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+FRAMED_BY_US = "; frame-ancestors 'self'"
+FRAMED_BY_NOBODY = "; frame-ancestors 'none'"
+
+_DEFAULTS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "cache-control": "no-store",
+}
+# Links in messages carry a credential in their path: no page behind one tells another site its address.
+PUBLIC_HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+
+Hook = Callable[[Message, Scope], Awaitable[None]]
+
+
+def request_id(scope: Any) -> str:
+    """The id of this request, the same whenever it is asked for."""
+    state: dict[str, Any] = scope.setdefault("state", {})
+    if "request_id" not in state:
+        state["request_id"] = secrets.token_hex(8)
+    return str(state["request_id"])
+
+
+def header_hook(*, https: bool) -> Hook:
+    """A `before_send` hook; HSTS only where the installation says that it is reached by https."""
+    defaults = dict(_DEFAULTS)
+    if https:
+        defaults["strict-transport-security"] = "max-age=31536000"
+    encoded = [(name.encode(), value.encode()) for name, value in defaults.items()]
+
+    async def fill_in(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        headers = list(message["headers"])
+        present = {name.lower() for name, _ in headers}
+        headers += [header for header in encoded if header[0] not in present]
+        headers.append((b"x-request-id", request_id(scope).encode()))
+        message["headers"] = headers
+
+    return fill_in

@@ -1,0 +1,31 @@
+"""What the handlers of one app share."""
+
+import asyncio
+from dataclasses import dataclass
+
+from jinja2 import Environment
+
+from mailengine.domain.tracking.intake import HitBuffer
+from mailengine.domain.tracking.targets import Targets
+from mailengine.domain.tracking.tokens import TokenSigner
+from mailengine.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`stopping` is set before the server closes its connections: streams must end by themselves."""
+
+    rt: Runtime
+    hits: HitBuffer
+    tokens: TokenSigner
+    targets: Targets
+    pages: Environment
+    stopping: asyncio.Event
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach the installation by https; the settings say so, never a request's header."""
+        return self.rt.settings.base_url.startswith("https://")
+
+    def render(self, template: str, **values: object) -> str:
+        return self.pages.get_template(template).render(**values)
