@@ -23,7 +23,7 @@ from peers.dns_zone import DnsZone
 from peers.ports import wait_until
 from peers.postfix import Postfix
 from peers.postgres import ROLE, Postgres
-from peers.processes import TESTS, alive
+from peers.processes import alive, python_path
 from peers.redis_server import RedisServer
 from peers.sink import CountingSink, SmtpSink
 
@@ -227,7 +227,7 @@ KILLED_SESSION = """
 import json, os, sys, time
 from peers import shared
 shared.open_run()
-facts = {name: shared.obtain(name) for name in ("postgres",)}
+facts = {name: shared.obtain(name) for name in ("postgres_server",)}
 run = shared.run_directory()
 keepers = [int(path.read_text()) for path in run.glob("*.keeper")]
 print(json.dumps({"run": str(run), "keepers": keepers, **facts}), flush=True)
@@ -237,7 +237,7 @@ time.sleep(600)
 
 @pytest.mark.peer("postgres")
 def test_a_killed_session_leaves_no_server_behind() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, **python_path()}
     session = subprocess.Popen(
         [sys.executable, "-c", KILLED_SESSION], stdout=subprocess.PIPE, env=environment
     )
@@ -248,4 +248,4 @@ def test_a_killed_session_leaves_no_server_behind() -> None:
     wait_until(lambda: not any(map(alive, facts["keepers"])), "the keeper ends with its session")
     assert not Path(facts["run"]).exists()
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", facts["postgres"]["port"]))
+        socket.create_connection(("127.0.0.1", facts["postgres_server"]["port"]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from peers import postfix, postgres
+from peers import postfix, postgres_server
 from peers.shared import run_directory
 
 
@@ -21,7 +21,7 @@ def _program(name: str) -> Callable[[], str | None]:
 
 
 LACKING: dict[str, Callable[[], str | None]] = {
-    "postgres": postgres.lacking,
+    "postgres": postgres_server.lacking,
     "postfix": postfix.lacking,
     "smtp_sink": _program("smtp-sink"),
     "smtp_source": _program("smtp-source"),

@@ -42,7 +42,7 @@ class DnsZone:
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def _bind(self) -> tuple[socketserver.BaseServer, socketserver.BaseServer]:
+    def _bind(self) -> "tuple[_Udp, _Tcp]":
         """UDP and TCP on the same port number, as a resolver expects."""
         for _ in range(PORT_ATTEMPTS):
             udp = _Udp((LOOPBACK, 0), _UdpQuery)

@@ -164,7 +164,7 @@ class Postfix:
     def parsed(self, recipient: str) -> list[EmailMessage]:
         """The same, parsed by Python's strict policy (a defect raises)."""
         policy = email.policy.SMTP.clone(raise_on_defect=True)
-        return [email.message_from_bytes(raw, policy=policy) for raw in self.messages(recipient)]  # type: ignore[arg-type,misc]
+        return [email.message_from_bytes(raw, policy=policy) for raw in self.messages(recipient)]
 
     def wait_for(self, recipient: str, n: int = 1, seconds: float = WAIT_SECONDS) -> list[bytes]:
         """Blocks until `n` messages are there; not for a test whose own loop sends them (see `arrived`)."""

@@ -54,13 +54,18 @@ def spawn(
     )
 
 
+def python_path() -> dict[str, str]:
+    """The environment in which `peers` can be imported."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
+
+
 def spawn_module(module: str, *arguments: str, log: IO[bytes] | None = None) -> "subprocess.Popen[bytes]":
     """`python -m module` with tests/ importable and its stdout readable."""
     return spawn(
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         log=log,
-        env={"PYTHONPATH": str(TESTS)},
+        env=python_path(),
     )
 
 
@@ -79,7 +84,7 @@ def stop(process: "subprocess.Popen[bytes]", signum: int = signal.SIGTERM, secon
 def alive(pid: int) -> bool:
     """A zombie is not alive: nothing but its parent's wait is missing."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

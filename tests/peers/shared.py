@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from peers.ports import wait_until
-from peers.processes import RUN_VARIABLE, TESTS, alive
+from peers.processes import RUN_VARIABLE, alive, python_path
 
 
 def open_run() -> Path:
@@ -79,7 +79,7 @@ def _start_keeper(name: str, run: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=handle,
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, **python_path()},
             check=False,
         ).returncode
     if status:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ class Started:
     stop_signal: int = signal.SIGTERM
 
 
+def _settled(process: "subprocess.Popen[bytes]", port: int) -> bool:
+    return process.poll() is not None or answers(port)
+
+
 def on_free_port(
     launch: Callable[[int], "subprocess.Popen[bytes]"], what: str, log: Path | None = None
 ) -> tuple["subprocess.Popen[bytes]", int]:
@@ -27,7 +32,7 @@ def on_free_port(
     for _ in range(ATTEMPTS):
         port = free_port()
         process = launch(port)
-        wait_until(lambda p=process, n=port: p.poll() is not None or answers(n), f"{what} answers")
+        wait_until(partial(_settled, process, port), f"{what} answers")
         if process.poll() is None:
             return process, port
         stop(process)
