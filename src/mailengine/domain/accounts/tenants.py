@@ -103,6 +103,14 @@ async def find_tenant(tx: ReadTx, instance: InstanceScope, *, slug: str) -> Tena
     return tenant
 
 
+async def get_tenant(tx: ReadTx, scope: Scope) -> Tenant:
+    """The scope's own tenant."""
+    tenant = await tx.get(Tenant, scope.tenant_id)
+    if tenant is None:
+        raise NotFound("the tenant is not there any more")
+    return tenant
+
+
 async def list_tenants(
     tx: ReadTx, instance: InstanceScope, *, request: PageRequest | None = None
 ) -> Page[Tenant]:

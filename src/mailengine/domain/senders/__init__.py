@@ -1,0 +1,1 @@
+"""With which servers and in whose name a tenant sends: relays, sending domains, their DKIM keys and DNS."""

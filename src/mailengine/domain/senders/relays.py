@@ -1,0 +1,162 @@
+"""Relays: the SMTP servers that take a tenant's mail. Passwords are stored sealed and never shown.
+
+A relay is only described here; `delivery.transport` makes a connection of it.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from mailengine.core.errors import Conflict, InvalidInput, NotFound
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Grant, Scope
+from mailengine.core.secrets import Keyring
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.accounts import audit
+from mailengine.models import Campaign, CampaignState, Relay, Tls
+
+PASSWORD_PURPOSE = "relay password"  # noqa: S105  # what the sealed value is bound to, not a password
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+# A line break in a credential would be a command of its own on the wire (RFC 4954, section 4).
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class RelayDetails:
+    """What was checked and can be stored."""
+
+    name: str
+    host: str
+    port: int
+    tls: Tls
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+
+def check_relay(
+    *, name: str, host: str, port: int, tls: Tls, username: str = "", password: str = ""
+) -> RelayDetails:
+    """Check what a person gave; raises InvalidInput with what to give instead."""
+    name = name.strip()
+    if not name or len(name) > 100 or _CONTROL.search(name):
+        raise InvalidInput("the relay's name must have 1 to 100 printable characters")
+    if not 1 <= port <= 65535:
+        raise InvalidInput(f"port {port} does not exist; 587 (starttls) and 465 (tls) are usual")
+    if _CONTROL.search(username + password):
+        raise InvalidInput(
+            "the relay's username and password must not hold line breaks or control characters"
+        )
+    if bool(username) != bool(password):
+        raise InvalidInput("a relay needs both a username and a password, or neither")
+    host = check_host(host)
+    if username and tls is Tls.NONE and not is_local(host):
+        raise InvalidInput(
+            f"the password would travel to {host} unencrypted; use --tls starttls (587) or --tls tls (465)"
+        )
+    return RelayDetails(name, host, port, tls, username, password)
+
+
+def check_host(text: str) -> str:
+    """A host name in A-labels, or an IP address, in its usual form; raises InvalidInput."""
+    host = text.strip().strip("[]").rstrip(".").lower()
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        name = ""
+    # A name of digits alone is a mistyped address: RFC 1123, section 2.1.
+    if not _HOST_NAME.fullmatch(name) or name.rsplit(".", 1)[-1].isdigit():
+        raise InvalidInput(
+            f"{text!r} is not a host name or IP address; give only the host, such as smtp.example.org"
+        )
+    return name
+
+
+def is_local(host: str) -> bool:
+    """True for this machine: nothing that is sent there can be overheard on the way."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+async def add(tx: WriteTx, scope: Scope, *, details: RelayDetails, keyring: Keyring, now: datetime) -> Relay:
+    """Store a relay; raises Conflict when its name is taken."""
+    scope.require(Grant.MANAGE)
+    sealed = keyring.seal(details.password.encode(), PASSWORD_PURPOSE) if details.password else ""
+    relay = Relay(
+        tenant_id=scope.tenant_id,
+        name=details.name,
+        host=details.host,
+        port=details.port,
+        tls=details.tls,
+        username=details.username,
+        password_sealed=sealed,
+        created_at=now,
+    )
+    tx.add(relay)
+    try:
+        await tx.flush()
+    except IntegrityError as error:
+        raise Conflict(f"there is already a relay called {details.name}; remove it first") from error
+    await audit.record(
+        tx, scope, "relay.add", "relay", relay.id, now=now, host=details.host, port=details.port
+    )
+    return relay
+
+
+async def list_relays(tx: ReadTx, scope: Scope, *, request: PageRequest | None = None) -> Page[Relay]:
+    """The tenant's relays by name."""
+    return await keyset_page(tx, owned(Relay, scope), col(Relay.name), request or PageRequest())
+
+
+async def get_relay(tx: ReadTx, scope: Scope, *, name: str) -> Relay:
+    """The relay with this name; raises NotFound."""
+    relay = await tx.scalar(owned(Relay, scope).where(col(Relay.name) == name))
+    if relay is None:
+        raise NotFound(f"there is no relay called {name}")
+    return relay
+
+
+async def default_relay(tx: ReadTx, scope: Scope) -> Relay | None:
+    """The relay of campaigns that name none: the one that was added first."""
+    return await tx.scalar(owned(Relay, scope).order_by(col(Relay.id)).limit(1))
+
+
+async def remove(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> None:
+    """Delete a relay; raises Conflict while a campaign that is under way uses it."""
+    scope.require(Grant.MANAGE)
+    relay = await get_relay(tx, scope, name=name)
+    first = await default_relay(tx, scope)
+    uses = col(Campaign.relay_id) == relay.id
+    if first is not None and first.id == relay.id:
+        uses = sa.or_(uses, col(Campaign.relay_id).is_(None))
+    campaign = await tx.scalar(owned(Campaign, scope).where(under_way(), uses).limit(1))
+    if campaign is not None:
+        raise Conflict(
+            f"the campaign {campaign.name} sends by the relay {name}; let it end or cancel it first"
+        )
+    await tx.execute(
+        sa.update(Campaign)
+        .where(tenant_of(Campaign) == scope.tenant_id, col(Campaign.relay_id) == relay.id)
+        .values(relay_id=None)
+    )
+    await tx.delete(relay)
+    await audit.record(tx, scope, "relay.remove", "relay", relay.id, now=now)
+
+
+def under_way() -> sa.ColumnElement[bool]:
+    """Campaigns that have messages still to send."""
+    return col(Campaign.state).in_((CampaignState.SENDING, CampaignState.PAUSED))
