@@ -15,4 +15,4 @@ showLocalTimes(document);
 
 document.addEventListener("htmx:after:swap", () => showLocalTimes(document));
 // A request that got no answer at all must not look like one that did something (P0-07).
-document.addEventListener("htmx:error", () => toast("error", "The server did not answer. Nothing was changed."));
+document.addEventListener("htmx:error", () => toast("error", "The server did not answer."));
