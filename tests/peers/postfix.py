@@ -16,7 +16,6 @@ import email.policy
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 import uuid
@@ -130,8 +129,9 @@ def start(directory: Path) -> Started:
     def launch(port: int) -> "subprocess.Popen[bytes]":
         (config / "master.cf").write_text(MASTER_CF.format(port=f"{port}"))
         subprocess.run([commands / "postfix", "-c", config, "check"], check=True, cwd="/")
-        # master itself, in the foreground: it dies with its keeper, and its daemons with it.
-        return spawn([daemons / "master", "-c", config, "-d"], parent_death=signal.SIGTERM)
+        # master itself, in the foreground: its daemons end with it. (It changes its effective user, for which
+        # the kernel forgets the parent-death signal: a killed keeper's master is found when the session ends.)
+        return spawn([daemons / "master", "-c", config, "-d"])
 
     process, port = on_free_port(launch, "Postfix", log)
     return Started(process, {"port": port, "mail": str(places["mail"]), "log": str(log)})
