@@ -130,7 +130,7 @@ def start(directory: Path) -> Started:
         (config / "master.cf").write_text(MASTER_CF.format(port=f"{port}"))
         subprocess.run([commands / "postfix", "-c", config, "check"], check=True, cwd="/")
         # master itself, in the foreground: its daemons end with it. (It changes its effective user, for which
-        # the kernel forgets the parent-death signal: a killed keeper's master is found when the session ends.)
+        # the kernel forgets the parent-death signal: after a killed keeper the session's end finds it.)
         return spawn([daemons / "master", "-c", config, "-d"])
 
     process, port = on_free_port(launch, "Postfix", log)
