@@ -11,6 +11,8 @@ export default defineConfig({
     emptyOutDir: true,
     // Read by the page templates' `asset()`; not in a dot directory, which packagers tend to leave out.
     manifest: "manifest.json",
+    // The licences of what is bundled go with it.
+    license: { fileName: "licenses.md" },
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     // light-dark() and popover work natively from these on, so nothing is lowered for older ones.
