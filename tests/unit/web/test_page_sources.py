@@ -12,9 +12,7 @@ DIST = WEB / "static" / "dist"
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 STYLES = sorted((WEB / "assets" / "src").glob("*.css"))
 # `default-src 'self'` refuses each of these.
-INLINE = re.compile(
-    r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascript:|\bhx-on\b", re.I
-)
+INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascript:|\bhx-on\b", re.I)
 HEX_COLOUR = re.compile(r"#[0-9a-f]{3,8}\b", re.I)
 BUDGET_BYTES = 30_000
 
