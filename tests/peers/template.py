@@ -4,15 +4,19 @@ Invariant: `prepare_template` is called once for each database system and sessio
 running event loop; it must leave no connection open, or the database cannot be copied.
 """
 
+import asyncio
 import shutil
 import sqlite3
 from pathlib import Path
 
+from mailengine.core.config import DatabaseSettings
+from mailengine.migrations.run import upgrade
 from peers.shared import once, run_directory
 
 
 def prepare_template(dsn: str) -> None:
     """Migrates the empty database of that SQLAlchemy URL (sqlite+aiosqlite or postgresql+asyncpg)."""
+    asyncio.run(upgrade(dsn, DatabaseSettings()))
 
 
 def copy_sqlite(target: Path) -> str:

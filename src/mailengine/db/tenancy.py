@@ -23,9 +23,14 @@ def owned(model: type[Row], scope: Scope) -> sa.Select[Row]:
     return sa.select(model).where(tenant_of(model) == scope.tenant_id)
 
 
+def table_of(model: type[SQLModel]) -> sa.Table:
+    """The Core table of a model, for the bulk statements of hot paths."""
+    return model.__table__  # type: ignore[attr-defined,no-any-return]
+
+
 def tenant_of(model: type[SQLModel]) -> sa.ColumnElement[int]:
     """The tenant column of a table, for statements that `owned()` cannot express (updates, joins)."""
-    return model.__table__.c.tenant_id  # type: ignore[attr-defined,no-any-return]
+    return table_of(model).c.tenant_id
 
 
 def owned_tables(metadata: sa.MetaData) -> list[sa.Table]:

@@ -118,6 +118,12 @@ async def list_tenants(
     return await keyset_page(tx, sa.select(Tenant), col(Tenant.slug), request or PageRequest())
 
 
+async def slugs(tx: ReadTx, instance: InstanceScope, *, ids: list[int]) -> dict[int, str]:
+    """The slugs of tenants by id."""
+    rows = await tx.scalars(sa.select(Tenant).where(col(Tenant.id).in_(ids)))
+    return {row.id: row.slug for row in rows if row.id is not None}
+
+
 async def cli_scope(tx: ReadTx, instance: InstanceScope, *, slug: str | None) -> Scope:
     """The scope of a command: the tenant that was named, else the only one.
 

@@ -19,10 +19,9 @@ import aiosmtplib
 from mailengine.domain.delivery.smtp.dialogue import Dialogue
 from mailengine.domain.delivery.smtp.endpoint import Capabilities, Endpoint
 from mailengine.domain.delivery.smtp.errors import ConnectFailed, ConnectStage
-from mailengine.domain.delivery.smtp.lines import to_reply
 from mailengine.domain.delivery.smtp.session import Session
 from mailengine.domain.delivery.smtp.tcp import connect_socket
-from mailengine.mail.replies import Reply
+from mailengine.mail.replies import Reply, parse_reply
 
 
 async def open_session(endpoint: Endpoint) -> Session:
@@ -182,7 +181,7 @@ class Negotiation:
         text = self._redacted(error.message)
         if not 200 <= error.code < 600:  # aiosmtplib's -1: not a reply
             return self._failed(stage, None, f"the server does not speak SMTP: {text}")
-        reply = to_reply(error.code, text.encode("utf-8", "surrogateescape").split(b"\n"))
+        reply = parse_reply([f"{error.code} {line}" for line in text.split("\n")])
         return self._failed(stage, reply, f"refused at {stage}: {error.code} {text}")
 
     def _failed(self, stage: ConnectStage, reply: Reply | None, detail: str) -> ConnectFailed:

@@ -17,8 +17,7 @@ from mailengine.domain.delivery.smtp.endpoint import Capabilities, Endpoint
 from mailengine.domain.delivery.smtp.envelope import Envelope, Source, Stage
 from mailengine.domain.delivery.smtp.errors import Ending
 from mailengine.domain.delivery.smtp.held import Held
-from mailengine.domain.delivery.smtp.lines import to_reply
-from mailengine.mail.replies import Reply
+from mailengine.mail.replies import Reply, parse_reply
 
 _END_OF_DATA = b".\r\n"
 
@@ -91,11 +90,11 @@ class Dialogue(Channel):
 
     def _on_reply(self, code: int, lines: list[bytes]) -> None:
         if code == 421:
-            self._on_closing(to_reply(code, lines))
+            self._on_closing(parse_reply(lines))
             return
         held = self._held
         if not self._expected:
-            self._on_unexpected(to_reply(code, lines))
+            self._on_unexpected(parse_reply(lines))
             return
         step = self._expected.popleft()
         if 300 <= code < 400 and step is not _DATA:
@@ -111,7 +110,7 @@ class Dialogue(Channel):
         elif step is _RSET:
             self._desynchronised(step, code)
         else:
-            self._on_envelope_refused(held, "mail" if step is _MAIL else "rcpt", to_reply(code, lines))
+            self._on_envelope_refused(held, "mail" if step is _MAIL else "rcpt", parse_reply(lines))
 
     def _on_quit(self) -> None:
         self.end(Ending("drained", "the session was closed"))
@@ -138,7 +137,7 @@ class Dialogue(Channel):
             else:
                 self._send_nothing(held)
         elif code >= 400:
-            held.refusal = held.refusal or ("data", to_reply(code, lines))
+            held.refusal = held.refusal or ("data", parse_reply(lines))
             held.refuse_current()
         else:
             self._desynchronised(_DATA, code)
@@ -146,9 +145,9 @@ class Dialogue(Channel):
     def _on_final(self, held: Held, code: int, lines: list[bytes]) -> None:
         if code < 300:
             self.sent_count += 1
-            held.accept_on_wire(to_reply(code, lines))
+            held.accept_on_wire(parse_reply(lines))
         else:
-            held.refuse_on_wire(to_reply(code, lines))
+            held.refuse_on_wire(parse_reply(lines))
 
     def _on_closing(self, reply: Reply) -> None:
         """421 may answer any command, or none (RFC 5321 3.8): the session is over.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from mailengine.core.errors import InvalidInput
@@ -49,7 +50,7 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: each message asks, so the answers are kept
 class Capabilities:
     """What the server offered after the last EHLO; all False where only HELO worked."""
 
@@ -58,23 +59,23 @@ class Capabilities:
     greeting: str = ""
     tls_version: str | None = None
 
-    @property
+    @cached_property
     def pipelining(self) -> bool:
         return "pipelining" in self.extensions
 
-    @property
+    @cached_property
     def eight_bit_mime(self) -> bool:
         return "8bitmime" in self.extensions
 
-    @property
+    @cached_property
     def smtputf8(self) -> bool:
         return "smtputf8" in self.extensions
 
-    @property
+    @cached_property
     def takes_size(self) -> bool:
         return "size" in self.extensions
 
-    @property
+    @cached_property
     def size_limit_bytes(self) -> int | None:
         """The server's fixed limit; None where it named none (SIZE alone or SIZE 0, RFC 1870 section 4)."""
         value = self.extensions.get("size", "").strip()

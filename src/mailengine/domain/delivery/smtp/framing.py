@@ -15,6 +15,7 @@ _SUSPECT = re.compile(r"[\x00-\x20\x7f<>\ud800-\udfff]")
 _QUOTED_LOCAL = re.compile(
     r'"(?:[^\x00-\x1f\x7f"\\\ud800-\udfff]|\\[\x20-\x7e])*"@[^\x00-\x20\x7f<>"\ud800-\udfff]+'
 )
+_NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 
 
 def commands(envelope: Envelope, capabilities: Capabilities) -> tuple[bytes, bytes, bytes]:
@@ -51,8 +52,8 @@ def objection(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Re
     content = envelope.content
     # A bare CR or LF is read as a line end by some servers and not by others: what one takes for text,
     # another takes for an end of data and a second message (SMTP smuggling; RFC 5321 2.3.8).
-    line_ends = content.count(b"\r\n")
-    if content.count(b"\n") != line_ends or content.count(b"\r") != line_ends:
+    line_ends = content.translate(None, _NO_LINE_END)  # half the cost of counting CRLF, CR and LF
+    if line_ends != b"\r\n" * (len(line_ends) // 2):
         return "final", Reply(554, "5.6.0", "the message has a bare CR or LF; lines must end in CRLF")
     if not _is_path(envelope.rcpt_to) or not envelope.rcpt_to:
         return "rcpt", Reply(501, "5.1.3", "the recipient's address is not a valid mailbox")

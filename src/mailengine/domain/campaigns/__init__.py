@@ -1,0 +1,1 @@
+"""Campaigns: drafts, the checklist, launch, expansion into tasks, and the states between."""

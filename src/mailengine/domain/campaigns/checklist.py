@@ -1,0 +1,230 @@
+"""The checklist before a send: errors block, warnings are said.
+
+`gather` reads what the rules look at, `judge` is pure, so that each rule can be read and tested alone.
+"""
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.errors import InvalidInput
+from mailengine.core.ids import CampaignId
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import owned, table_of
+from mailengine.db.unit import ReadTx
+from mailengine.domain.accounts.tenants import get_tenant
+from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.contacts.attributes import attribute_labels
+from mailengine.domain.contacts.audience import audience, left_out
+from mailengine.domain.content.links import fault, links_in
+from mailengine.domain.content.merge import check, names_without_default, used_names
+from mailengine.domain.content.snapshots import Sources
+from mailengine.domain.content.spintax import to_jinja
+from mailengine.domain.content.templates import sources_of
+from mailengine.domain.content.values import BUILT_IN_TAGS
+from mailengine.domain.senders.relays import default_relay
+from mailengine.mail.address import parse_address
+from mailengine.models import Campaign, Contact, ContactList, Relay, SendingDomain, Tenant
+
+CLIPPED_BYTES = 102 * 1024  # Gmail shows no more of a message than this
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One rule's verdict; `code` is stable, `message` is for a person."""
+
+    code: str
+    level: Level
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the rules look at."""
+
+    campaign: Campaign
+    tenant: Tenant
+    sources: Sources
+    known_names: frozenset[str]
+    audience: int
+    left_out: Mapping[str, int]
+    missing_lists: int
+    empty_values: Mapping[str, int]  # tag without default → recipients for whom it is empty
+    relay: Relay | None
+    domain: SendingDomain | None
+
+
+async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
+    """Read the facts of one campaign; raises NotFound."""
+    campaign = await get(tx, scope, campaign_id=campaign_id)
+    sources = await sources_of(tx, scope, template_id=campaign.template_id, subject=campaign.subject)
+    lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(campaign.list_ids)))
+    recipients = audience(scope, campaign.list_ids).subquery()
+    return Facts(
+        campaign=campaign,
+        tenant=await get_tenant(tx, scope),
+        sources=sources,
+        known_names=BUILT_IN_TAGS | set(await attribute_labels(tx, scope)),
+        audience=await tx.scalar(sa.select(sa.func.count()).select_from(recipients)) or 0,
+        left_out=await left_out(tx, scope, campaign.list_ids),
+        missing_lists=len(campaign.list_ids) - len(lists.all()),
+        empty_values=await _empty_values(tx, scope, campaign, sources),
+        relay=await _relay(tx, scope, campaign),
+        domain=await tx.scalar(
+            owned(SendingDomain, scope).where(
+                col(SendingDomain.domain) == parse_address(campaign.from_email).domain
+            )
+        ),
+    )
+
+
+def judge(facts: Facts) -> list[Item]:
+    """Every rule's verdict, in the order a person would read them."""
+    rules = (
+        _tags, _unsubscribe, _postal_address, _subject, _audience, _relay_set, _domain, _values, _links, _size
+    )  # fmt: skip
+    return [item for rule in rules for item in rule(facts)]
+
+
+def blocking(items: Sequence[Item]) -> list[str]:
+    return [item.message for item in items if item.level == "error"]
+
+
+def _tags(facts: Facts) -> Iterator[Item]:
+    found = False
+    for part, source in _parts(facts.sources):
+        for problem in check(to_jinja(source), known=facts.known_names):
+            found = True
+            yield Item("merge_tags", "error", f"{part}, {problem.message}")
+    if not found:
+        yield Item("merge_tags", "ok", "all merge tags are known")
+
+
+def _unsubscribe(facts: Facts) -> Iterator[Item]:
+    yield from _must_use(facts, "unsubscribe_url", "unsubscribe_link", "an unsubscribe link")
+
+
+def _postal_address(facts: Facts) -> Iterator[Item]:
+    if not facts.tenant.postal_address.strip():
+        yield Item("postal_address", "error", "the organisation has no postal address; set it first")
+        return
+    yield from _must_use(facts, "postal_address", "postal_address", "the postal address")
+
+
+def _must_use(facts: Facts, tag: str, code: str, what: str) -> Iterator[Item]:
+    for part, source in (("the HTML", facts.sources.html), ("the text", facts.sources.text)):
+        if tag not in _names(source):
+            yield Item(code, "error", f"{part} must contain {what}; add {{{{ {tag} }}}}")
+            return
+    yield Item(code, "ok", f"{what} is there")
+
+
+def _subject(facts: Facts) -> Iterator[Item]:
+    length = len(facts.sources.subject)
+    if not facts.sources.subject.strip():
+        yield Item("subject", "error", "the subject is empty")
+    elif length > 150:
+        yield Item("subject", "warning", f"the subject has {length} characters; most programs show 50")
+    else:
+        yield Item("subject", "ok", "there is a subject")
+
+
+def _audience(facts: Facts) -> Iterator[Item]:
+    if facts.missing_lists:
+        yield Item("audience", "error", "a list of this campaign is not there any more")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts.left_out.items() if count)
+    left = f"; left out: {reasons}" if reasons else ""
+    if facts.audience == 0:
+        yield Item("audience", "error", f"nobody would receive it{left}")
+    else:
+        yield Item("audience", "ok", f"{facts.audience:,} recipients{left}")
+
+
+def _relay_set(facts: Facts) -> Iterator[Item]:
+    if facts.relay is None:
+        yield Item("relay", "error", "there is no SMTP server to send with; `mailengine relay add` sets one")
+    else:
+        yield Item("relay", "ok", f"it is sent through {facts.relay.name}")
+
+
+def _domain(facts: Facts) -> Iterator[Item]:
+    name = parse_address(facts.campaign.from_email).domain
+    if facts.domain is not None and facts.domain.verified_at is not None:
+        yield Item("domain", "ok", f"{name} is verified")
+        return
+    todo = "verify" if facts.domain is not None else "add"
+    level: Level = "warning" if facts.relay is not None and is_private(facts.relay.host) else "error"
+    yield Item("domain", level, f"{name} is not verified; run `mailengine domain {todo} {name}`")
+
+
+def _values(facts: Facts) -> Iterator[Item]:
+    for name, count in facts.empty_values.items():
+        if count:
+            hint = f'{{{{ {name}|default("…") }}}}'
+            yield Item("empty_values", "warning", f"{name} is empty for {count:,} recipients; write {hint}")
+
+
+def _links(facts: Facts) -> Iterator[Item]:
+    for link in links_in(facts.sources.html):
+        trouble = fault(link.url)
+        if trouble is not None:
+            yield Item("links", "warning", f"line {link.line}: the link {link.url!r} {trouble}")
+
+
+def _size(facts: Facts) -> Iterator[Item]:
+    size = len(facts.sources.html.encode())
+    if size > CLIPPED_BYTES:
+        shown = f"{size / 1024:.0f} kB"
+        yield Item("size", "warning", f"the HTML has {shown}; Gmail cuts messages off at 102 kB")
+
+
+def is_private(host: str) -> bool:
+    """True for a relay on this machine or in a private network: there, DNS is not what authenticates."""
+    if host.lower() in ("localhost", "localhost."):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return address.is_private or address.is_loopback
+
+
+def _parts(sources: Sources) -> tuple[tuple[str, str], ...]:
+    return (("subject", sources.subject), ("HTML", sources.html), ("text", sources.text))
+
+
+def _names(source: str, *, without_default: bool = False) -> frozenset[str]:
+    """The tags of a source; none when it does not parse, which `_tags` reports."""
+    try:
+        return (names_without_default if without_default else used_names)(to_jinja(source))
+    except InvalidInput:
+        return frozenset()
+
+
+async def _relay(tx: ReadTx, scope: Scope, campaign: Campaign) -> Relay | None:
+    if campaign.relay_id is None:
+        return await default_relay(tx, scope)
+    relay: Relay | None = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == campaign.relay_id))
+    return relay
+
+
+async def _empty_values(tx: ReadTx, scope: Scope, campaign: Campaign, sources: Sources) -> dict[str, int]:
+    """How many recipients lack a value that the template prints without a default."""
+    contacts = table_of(Contact)
+    names = {name for _, source in _parts(sources) for name in _names(source, without_default=True)}
+    recipients = audience(scope, campaign.list_ids).subquery()
+    counted = {}
+    for name in sorted(names & {"first_name", "last_name"}):
+        query = (
+            sa.select(sa.func.count())
+            .select_from(recipients.join(contacts, contacts.c.id == recipients.c.id))
+            .where(contacts.c.tenant_id == scope.tenant_id, contacts.c[name] == "")
+        )
+        counted[name] = await tx.scalar(query) or 0
+    return counted

@@ -1,0 +1,120 @@
+"""From an audience to tasks, a page at a time: rows and cursor move in one transaction, so that a crash neither
+loses nor doubles anyone. A page is a range of contact ids, because that needs no sorting of the audience.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+
+from mailengine.core.ids import CampaignId, JobId, TenantId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.tenancy import owned, table_of
+from mailengine.db.unit import Database, ReadTx, WriteTx
+from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.campaigns.states import UNDER_WAY
+from mailengine.domain.contacts.audience import audience
+from mailengine.domain.jobs import jobs
+from mailengine.models import Campaign, CampaignTotals, Contact, EmailTask, Job, JobKind, TaskStatus
+
+PAGE_CONTACTS = 20_000  # half a second of SQLite's write lock at most
+
+
+@dataclass(frozen=True, slots=True)
+class Launching:
+    """A campaign some of whose recipients have no task yet."""
+
+    tenant_id: TenantId
+    campaign_id: CampaignId
+
+
+async def launching(tx: ReadTx, _instance: InstanceScope) -> list[Launching]:
+    """Campaigns to expand, oldest launch first."""
+    campaigns = table_of(Campaign).c
+    rows = await tx.execute(
+        sa.select(campaigns.tenant_id, campaigns.id)
+        .where(campaigns.state.in_(list(UNDER_WAY)), campaigns.expanded_at.is_(None))
+        .order_by(campaigns.launched_at)
+    )
+    return [Launching(*row) for row in rows]
+
+
+async def expand_page(db: Database, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> bool:
+    """Add one page of tasks; False when the campaign is complete or does not want more."""
+    async with db.write(scope) as tx:
+        campaign = await get(tx, scope, campaign_id=campaign_id)
+        if campaign.state not in UNDER_WAY or campaign.expanded_at is not None:
+            return False
+        last = await _page_end(tx, scope, campaign)
+        if last is None:
+            campaign.expanded_at = now
+            await _report(tx, scope, campaign_id, 0, now, finished=True)
+            return False
+        added = await _insert_tasks(tx, scope, campaign, last, now)
+        campaign.expand_cursor = last
+        totals = table_of(CampaignTotals)
+        await tx.execute(
+            sa.update(totals)
+            .where(totals.c.tenant_id == scope.tenant_id, totals.c.campaign_id == campaign_id)
+            .values(tasks=totals.c.tasks + added)
+        )
+        await _report(tx, scope, campaign_id, added, now, finished=False)
+        return True
+
+
+async def _page_end(tx: ReadTx, scope: Scope, campaign: Campaign) -> int | None:
+    contacts = table_of(Contact).c
+    page = (
+        sa.select(contacts.id)
+        .where(contacts.tenant_id == scope.tenant_id, contacts.id > campaign.expand_cursor)
+        .order_by(contacts.id)
+        .limit(PAGE_CONTACTS)
+        .subquery()
+    )
+    last: int | None = await tx.scalar(sa.select(sa.func.max(page.c.id)))
+    return last
+
+
+async def _insert_tasks(tx: WriteTx, scope: Scope, campaign: Campaign, last: int, now: datetime) -> int:
+    people = (
+        audience(scope, campaign.list_ids)
+        .where(col(Contact.id) > campaign.expand_cursor, col(Contact.id) <= last)
+        .subquery()
+    )
+    rows = sa.select(
+        sa.literal(scope.tenant_id),
+        sa.literal(campaign.id),
+        people.c.id,
+        people.c.email,
+        sa.literal(TaskStatus.QUEUED.value),
+        sa.literal(now, table_of(EmailTask).c.scheduled_at.type),
+        sa.literal(0),
+        sa.literal(""),
+    )
+    insert = postgresql.insert if tx.postgres else sqlite.insert
+    if not tx.postgres:
+        rows = rows.where(sa.true())  # SQLite takes "ON CONFLICT" after a bare SELECT for a join condition
+    columns = [
+        "tenant_id", "campaign_id", "contact_id", "email", "status", "scheduled_at", "attempts", "last_reply"
+    ]  # fmt: skip
+    statement = insert(table_of(EmailTask)).from_select(columns, rows).on_conflict_do_nothing()
+    result = await tx.execute(statement)
+    return int(result.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
+
+
+async def _report(
+    tx: WriteTx, scope: Scope, campaign_id: CampaignId, added: int, now: datetime, *, finished: bool
+) -> None:
+    """The job of the expansion shows how far it is."""
+    job = await tx.scalar(
+        owned(Job, scope).where(col(Job.kind) == JobKind.EXPAND, col(Job.subject_id) == campaign_id)
+    )
+    if job is None or job.id is None:
+        return
+    if job.started_at is None:
+        await jobs.start(tx, scope, job_id=JobId(job.id), now=now)
+    await jobs.progress(tx, scope, job_id=JobId(job.id), done=job.done + added)
+    if finished:
+        await jobs.finish(tx, scope, job_id=JobId(job.id), now=now)

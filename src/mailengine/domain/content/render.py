@@ -1,0 +1,41 @@
+"""One message's three sources, compiled together; rendered as they are, or with parts encoded ahead."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mailengine.domain.content.merge import compile_template
+
+Encode = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    subject: str
+    html: str
+    text: str
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+class CompiledMessage:
+    """Subject, HTML and text of a message. `static` and `value` encode the bodies' parts: `static` once for
+    what all recipients share, `value` for each value that is merged in."""
+
+    def __init__(
+        self,
+        *,
+        subject: str,
+        html: str,
+        text: str,
+        static: Encode = _as_it_is,
+        value: Encode = _as_it_is,
+    ) -> None:
+        self._subject = compile_template(subject, target="header")
+        self._html = compile_template(html, target="html", static=static, value=value)
+        self._text = compile_template(text, target="text", static=static, value=value)
+
+    def render(self, values: Mapping[str, object]) -> Rendered:
+        """Raises merge.RenderError when a value that the template needs is not there."""
+        return Rendered(self._subject.render(values), self._html.render(values), self._text.render(values))

@@ -1,0 +1,55 @@
+"""The merge tags: what a template may name, and the value of each for one recipient.
+
+A contact's attributes are tags under their own names; a built-in tag is never overridden by an attribute.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailengine.domain.content.spintax import spinner
+
+CONTACT_TAGS = ("email", "first_name", "last_name", "full_name")
+TENANT_TAGS = ("organisation", "postal_address")
+LINK_TAGS = ("unsubscribe_url", "view_online_url")
+BUILT_IN_TAGS = frozenset(CONTACT_TAGS + TENANT_TAGS + LINK_TAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is merged from a contact."""
+
+    email: str
+    first_name: str
+    last_name: str
+    attributes: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The recipient's own URLs; `click` takes `/N`, N being the link's index in the snapshot."""
+
+    unsubscribe: str
+    view_online: str
+    click: str
+    open: str
+
+
+def recipient_values(
+    person: Person, links: Links, *, organisation: str, postal_address: str, seed: str
+) -> dict[str, object]:
+    """Everything that a compiled template may ask for."""
+    values: dict[str, object] = dict(person.attributes)
+    values.update(
+        email=person.email,
+        first_name=person.first_name,
+        last_name=person.last_name,
+        full_name=f"{person.first_name} {person.last_name}".strip(),
+        organisation=organisation,
+        postal_address=postal_address,
+        unsubscribe_url=links.unsubscribe,
+        view_online_url=links.view_online,
+        click_url=links.click,
+        open_url=links.open,
+        spin=spinner(seed),
+    )
+    return values

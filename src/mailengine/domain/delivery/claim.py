@@ -1,0 +1,109 @@
+"""Claiming: a batch of due tasks of one campaign becomes this worker's, under a claim token.
+
+The token fences: an outcome is written only where the row still carries it. The lease matters only to other
+machines; on this one the journal's lock tells at once that an owner died.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from mailengine.core.ids import CampaignId, TenantId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.tenancy import table_of, tenant_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.models import Campaign, CampaignState, EmailTask, TaskStatus
+
+LEASE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCampaign:
+    """A campaign that may send, and the relay that takes its mail (None: the tenant's first)."""
+
+    campaign_id: CampaignId
+    tenant_id: TenantId
+    snapshot_id: int
+    relay_id: int | None
+    list_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTask:
+    """One row of the claim, as the ledger has it."""
+
+    id: int
+    contact_id: int
+    email: str
+    attempts: int
+    first_tried_at: datetime | None
+
+
+async def running_campaigns(tx: ReadTx, _instance: InstanceScope) -> list[RunningCampaign]:
+    """Every campaign of the installation in the state `sending`."""
+    campaigns = table_of(Campaign).c
+    rows = await tx.execute(
+        sa.select(
+            campaigns.id, campaigns.tenant_id, campaigns.snapshot_id, campaigns.relay_id, campaigns.list_ids
+        ).where(campaigns.state == CampaignState.SENDING, campaigns.snapshot_id.is_not(None))
+    )
+    return [RunningCampaign(*row[:4], tuple(row.list_ids)) for row in rows]
+
+
+async def claim(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    campaign_id: CampaignId,
+    claim_token: str,
+    owner: str,
+    limit: int,
+    now: datetime,
+) -> list[ClaimedTask]:
+    """Take up to `limit` due tasks; none when the campaign does not send any more."""
+    tasks = table_of(EmailTask)
+    due = (
+        sa.select(tasks.c.id)
+        .where(
+            tenant_of(EmailTask) == scope.tenant_id,
+            tasks.c.campaign_id == campaign_id,
+            tasks.c.status == sa.literal_column("'queued'"),  # literal: the partial index must match
+            tasks.c.scheduled_at <= now,
+            _is_sending(scope, campaign_id),
+        )
+        .order_by(tasks.c.scheduled_at, tasks.c.id)
+        .limit(limit)
+    )
+    if tx.postgres:
+        due = due.with_for_update(skip_locked=True)
+    rows = await tx.execute(
+        sa.update(tasks)
+        .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(due))
+        .values(status=TaskStatus.CLAIMED, locked_by=owner, claim_token=claim_token, lease_until=now + LEASE)
+        .returning(tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at)
+    )
+    return sorted((ClaimedTask(*row) for row in rows), key=lambda task: task.id)
+
+
+async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -> None:
+    """Push the lease of a batch that takes long."""
+    tasks = table_of(EmailTask)
+    await tx.execute(
+        sa.update(tasks)
+        .where(
+            tenant_of(EmailTask) == scope.tenant_id,
+            tasks.c.claim_token == claim_token,
+            tasks.c.status == sa.literal_column("'claimed'"),
+        )
+        .values(lease_until=now + LEASE)
+    )
+
+
+def _is_sending(scope: Scope, campaign_id: CampaignId) -> sa.ColumnElement[bool]:
+    campaigns = table_of(Campaign)
+    return sa.exists().where(
+        campaigns.c.tenant_id == scope.tenant_id,
+        campaigns.c.id == campaign_id,
+        campaigns.c.state == CampaignState.SENDING,
+    )

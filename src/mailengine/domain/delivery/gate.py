@@ -1,0 +1,88 @@
+"""The last look before a message is composed: what was true at launch may not be true now.
+
+Kill switches and paused campaigns are looked at between any two messages (`control.py`); this is the check of
+the recipient, done for a whole claim in two queries. Decisions are values.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import table_of
+from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts.suppression import suppressed
+from mailengine.domain.content.values import Person
+from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The message may go to this person."""
+
+    person: Person
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The message must not go out any more; `reason` is kept in the ledger."""
+
+    reason: str
+
+
+Decision = Send | Skip
+
+
+async def look_again(
+    tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int]
+) -> dict[int, Decision]:
+    """A decision for each task of the claim, by task id."""
+    tasks, contacts = table_of(EmailTask), table_of(Contact)
+    rows = (
+        await tx.execute(
+            sa.select(
+                tasks.c.id,
+                tasks.c.email,
+                contacts.c.email_key,
+                contacts.c.first_name,
+                contacts.c.last_name,
+                contacts.c.attributes,
+                contacts.c.state,
+                contacts.c.deleted_at,
+                _still_member(scope, list_ids).label("member"),
+            )
+            .join(contacts, contacts.c.id == tasks.c.contact_id)
+            .where(
+                tasks.c.tenant_id == scope.tenant_id,
+                tasks.c.claim_token == claim_token,
+                tasks.c.status == sa.literal_column("'claimed'"),
+            )
+        )
+    ).all()
+    blocked = await suppressed(tx, scope, [row.email_key for row in rows])
+    return {row.id: _decide(row, blocked) for row in rows}
+
+
+def _decide(row: Any, blocked: set[str]) -> Decision:
+    if row.deleted_at is not None:
+        return Skip("the contact was deleted")
+    if row.state != ContactState.SUBSCRIBED:
+        return Skip(f"the contact is {row.state}")
+    if row.email_key in blocked:
+        return Skip("the address is suppressed")
+    if not row.member:
+        return Skip("the contact left the list")
+    # The address is the one frozen at launch, the rest is merged as it is now.
+    return Send(Person(row.email, row.first_name, row.last_name, row.attributes))
+
+
+def _still_member(scope: Scope, list_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    members = table_of(ListMember)
+    return sa.exists().where(
+        members.c.tenant_id == scope.tenant_id,
+        members.c.contact_id == table_of(Contact).c.id,
+        members.c.list_id.in_(list_ids),
+        members.c.state == MemberState.SUBSCRIBED,
+    )

@@ -1,0 +1,175 @@
+"""What is on the wire, written where `kill -9` cannot take it: a memory-mapped file per claim batch.
+
+Marking a message costs a byte written to shared memory (a fraction of a microsecond); the kernel keeps the
+page when the process dies. The owner holds a lock on the file for as long as it lives, so that whoever finds
+the file unlocked knows that the owner is dead, at once and without a time-out.
+
+Life of a batch: the file is made → the claim commits → the tasks' ids are written → messages leave → outcomes
+commit → the file is removed. So a claimed task of this machine
+
+* whose file has no ids was never on the wire,
+* whose slot says REST was not on the wire, ON_WIRE is in doubt, ACCEPTED was accepted,
+* whose file is missing, or older than the last boot (pages may not have reached the disk), cannot be known.
+
+Format: magic | count (uint64) | count × task id (uint64) | count × slot (128 bytes: state, length, words).
+"""
+
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+_MAGIC = b"MEwire01"
+_HEADER = struct.Struct("<8sQ")
+_SLOT_BYTES = 128
+_WORDS_BYTES = _SLOT_BYTES - 2
+_SUFFIX = ".wire"
+
+
+class WireState(IntEnum):
+    REST = 0
+    ON_WIRE = 1
+    ACCEPTED = 2
+    REFUSED = 3  # the server answered no: nothing was delivered
+
+
+@dataclass(frozen=True, slots=True)
+class WireRecord:
+    """What the file knows of one task; `words` is the server's reply, cut to 126 bytes."""
+
+    task_id: int
+    state: WireState
+    words: str
+
+
+def boot_id() -> str:
+    """Changes with every start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        return ""
+
+
+class WireJournal:
+    """One claim batch's evidence, owned by this process until `remove`."""
+
+    def __init__(self, folder: Path, claim_token: str) -> None:
+        """Make the file and lock it; it gets its name only when the lock is held."""
+        self.path = folder / f"{claim_token}{_SUFFIX}"
+        draft = folder / f"{claim_token}.new"
+        self._fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        draft.rename(self.path)
+        self._map: mmap.mmap | None = None
+        self._first_slot = 0
+
+    def fill(self, task_ids: Sequence[int]) -> None:
+        """Name the tasks; from here on slot i belongs to task_ids[i]."""
+        count = len(task_ids)
+        self._first_slot = _HEADER.size + 8 * count
+        os.ftruncate(self._fd, self._first_slot + _SLOT_BYTES * count)
+        self._map = mmap.mmap(self._fd, 0)
+        struct.pack_into(f"<{count}Q", self._map, _HEADER.size, *task_ids)
+        _HEADER.pack_into(self._map, 0, _MAGIC, count)  # last: a file without it names nothing
+
+    def on_wire(self, slot: int) -> None:
+        assert self._map is not None
+        self._map[self._first_slot + slot * _SLOT_BYTES] = WireState.ON_WIRE
+
+    def accepted(self, slot: int, words: str) -> None:
+        self._settle(slot, WireState.ACCEPTED, words)
+
+    def refused(self, slot: int) -> None:
+        self._settle(slot, WireState.REFUSED, "")
+
+    def remove(self) -> None:
+        """The outcomes are in the database: the evidence is not needed any more."""
+        self.path.unlink(missing_ok=True)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the file, for recovery to settle: nobody knows whether the claim committed."""
+        if self._map is not None:
+            self._map.close()
+        os.close(self._fd)
+
+    def _settle(self, slot: int, state: WireState, words: str) -> None:
+        assert self._map is not None
+        start = self._first_slot + slot * _SLOT_BYTES
+        text = words.encode("utf-8", "replace")[:_WORDS_BYTES]
+        self._map[start + 1 : start + 2 + len(text)] = bytes((len(text),)) + text
+        self._map[start] = state  # last: the words are complete once the state says so
+
+
+class AbandonedJournal:
+    """A journal whose owner is dead; locked by this process until `close`."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.claim_token = path.name.removesuffix(_SUFFIX)
+        self._fd = fd
+
+    def records(self) -> list[WireRecord]:
+        """What was written, empty when the tasks were never named: then none was on the wire."""
+        content = self.path.read_bytes()
+        if len(content) < _HEADER.size:
+            return []
+        magic, count = _HEADER.unpack_from(content)
+        first_slot = _HEADER.size + 8 * count
+        if magic != _MAGIC or len(content) < first_slot + count * _SLOT_BYTES:
+            return []
+        ids = struct.unpack_from(f"<{count}Q", content, _HEADER.size)
+        return [
+            _record(task_id, content[first_slot + i * _SLOT_BYTES : first_slot + (i + 1) * _SLOT_BYTES])
+            for i, task_id in enumerate(ids)
+        ]
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def _record(task_id: int, slot: bytes) -> WireRecord:
+    words = slot[2 : 2 + slot[1]].decode("utf-8", "replace")
+    return WireRecord(task_id, WireState(slot[0]), words)
+
+
+def abandoned(folder: Path) -> Iterator[AbandonedJournal]:
+    """Each journal whose owner is dead, locked while the caller looks at it."""
+    for draft in folder.glob("*.new"):  # died between making and naming: no claim can exist
+        with suppress(OSError):
+            _unlink_if_dead(draft)
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # its owner finished just now
+        journal = AbandonedJournal(path, fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists():
+                yield journal
+        except BlockingIOError:
+            continue  # its owner lives
+        finally:
+            journal.close()
+
+
+def exists(folder: Path, claim_token: str) -> bool:
+    return (folder / f"{claim_token}{_SUFFIX}").exists()
+
+
+def _unlink_if_dead(draft: Path) -> None:
+    fd = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.unlink()
+    finally:
+        os.close(fd)

@@ -1,0 +1,256 @@
+"""A relay's lane in one worker process: the messages that wait for it and the connections that carry them.
+
+A message is composed when a connection asks for it, so that a pause, a kill switch or a changed state holds
+everything but what is in a connection's hand (one message on the wire, one prepared behind it).
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from mailengine.core.clock import Clock
+from mailengine.core.config import WorkerSettings
+from mailengine.core.errors import InvalidInput
+from mailengine.core.log import get_logger
+from mailengine.domain.delivery import outcome
+from mailengine.domain.delivery.backoff import lane_pause_seconds
+from mailengine.domain.delivery.batch import Job
+from mailengine.domain.delivery.smtp import ConnectFailed, Endpoint, Envelope, Session, Stage, open_session
+from mailengine.mail.replies import Reply, Verdict, judge
+
+_IDLE_SECONDS = 5.0  # an open connection waits so long for more before it says QUIT
+_TROUBLE = frozenset({"server", "rate", "auth", "network"})  # causes that concern the relay, not the message
+
+log = get_logger("lane")
+
+
+class Lane:
+    """All connections of this process to one relay."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: WorkerSettings,
+        clock: Clock,
+        *,
+        may_send: Callable[[Job], bool],
+        on_hungry: Callable[[], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.ready: deque[Job] = deque()
+        self.more = asyncio.Event()
+        self.stopping = False
+        self.settings = settings
+        self.clock = clock
+        self.may_send = may_send
+        self.on_hungry = on_hungry
+        self.low_mark = 0  # when so few messages wait, the worker claims again
+        self._on_fault = on_fault
+        self.chance = random.Random()  # noqa: S311  # jitter, not secrets
+        self._connections: dict[asyncio.Task[None], Session | None] = {}
+        self._failures = 0
+        self._paused_until = 0.0
+
+    @property
+    def paused(self) -> bool:
+        """True while the relay is left alone because it could not be reached or asked for less."""
+        return asyncio.get_running_loop().time() < self._paused_until
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._connections)
+
+    def push(self, jobs: list[Job]) -> None:
+        self.ready.extend(jobs)
+        self.more.set()
+        self._open_connections()
+
+    def purge(self) -> None:
+        """Give back whatever waits and may not be sent now."""
+        kept: deque[Job] = deque()
+        for job in self.ready:
+            if self.may_send(job):
+                kept.append(job)
+            else:
+                job.batch.release(job)
+        self.ready = kept
+
+    def trouble(self, verdict_or_error: object) -> None:
+        """The relay itself has a problem: slow down, and give back what waits for it."""
+        self._failures += 1
+        pause = lane_pause_seconds(self._failures, self.chance)
+        self._paused_until = asyncio.get_running_loop().time() + pause
+        log.warning(
+            "relay in trouble",
+            relay=self.endpoint.where,
+            pause_seconds=round(pause, 1),
+            words=str(verdict_or_error),
+        )
+        self.release_all()
+
+    def success(self) -> None:
+        self._failures = 0
+
+    def release_all(self) -> None:
+        while self.ready:
+            job = self.ready.popleft()
+            job.batch.release(job)
+
+    def stop(self) -> None:
+        """No new messages; connections finish what they have in hand."""
+        self.stopping = True
+        self.release_all()
+        for session in self._connections.values():
+            if session is not None:
+                session.quit()
+        self.more.set()
+
+    async def finished(self) -> None:
+        while self._connections:
+            await asyncio.wait(set(self._connections))
+            await asyncio.sleep(0)
+
+    async def abort(self) -> None:
+        """Drop the connections; what was on the wire is in doubt."""
+        for task in list(self._connections):
+            task.cancel()
+        await self.finished()
+
+    def _open_connections(self) -> None:
+        wanted = min(self.settings.connections, len(self.ready)) - len(self._connections)
+        for _ in range(wanted):
+            task = asyncio.create_task(self._connection())
+            self._connections[task] = None
+            task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._connections.pop(task, None)
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self._on_fault(fault)
+        elif self.ready and not self.paused and not self.stopping:
+            self._open_connections()
+
+    async def _connection(self) -> None:
+        try:
+            session = await open_session(self.endpoint)
+        except ConnectFailed as error:
+            self.trouble(error)
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = session
+        try:
+            ending = await session.run(LaneSource(self, session))
+            if ending.reason in ("closing", "dropped", "timeout", "protocol"):
+                log.info(
+                    "connection ended", relay=self.endpoint.where, why=ending.reason, words=ending.detail
+                )
+                if session.sent_count == 0:
+                    self.trouble(ending.detail)
+        finally:
+            await session.close()
+
+
+class LaneSource:
+    """What one connection takes its messages from, and tells their fate (smtp.Source)."""
+
+    def __init__(self, lane: Lane, session: Session) -> None:
+        self._lane = lane
+        self._left = lane.settings.messages_per_connection
+        self._expires = session.opened_at + lane.settings.connection_age_seconds
+
+    def next(self) -> Envelope | None:
+        lane = self._lane
+        if lane.stopping or self._left <= 0:
+            return None
+        while lane.ready:
+            job = lane.ready.popleft()
+            if len(lane.ready) == lane.low_mark:
+                lane.on_hungry()
+            if not lane.may_send(job):
+                job.batch.release(job)
+                continue
+            envelope = self._compose(job, lane.clock.now())
+            if envelope is not None:
+                self._left -= 1
+                return envelope
+        lane.more.clear()
+        lane.on_hungry()
+        return None
+
+    async def wait(self) -> bool:
+        lane = self._lane
+        if lane.stopping or lane.paused or self._left <= 0:
+            return False
+        if asyncio.get_running_loop().time() > self._expires:
+            return False
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await lane.more.wait()
+        except TimeoutError:
+            return False
+        return not lane.stopping
+
+    def on_wire(self, envelope: Envelope) -> None:
+        job = _job(envelope)
+        job.batch.journal.on_wire(job.slot)
+
+    def accepted(self, envelope: Envelope, reply: Reply) -> None:
+        job = _job(envelope)
+        words = f"{reply.code} {reply.text}"
+        job.batch.journal.accepted(job.slot, words)
+        job.batch.settle(outcome.sent(job.task, words))
+        self._lane.success()
+
+    def refused(self, envelope: Envelope, stage: Stage, reply: Reply) -> None:
+        job = _job(envelope)
+        job.batch.journal.refused(job.slot)
+        verdict = judge(reply, stage)
+        lane = self._lane
+        job.batch.settle(
+            outcome.after_refusal(
+                job.task,
+                verdict,
+                now=lane.clock.now(),
+                retry_for=timedelta(hours=lane.settings.retry_hours),
+                chance=lane.chance,
+            )
+        )
+        if verdict.outcome == "deferred" and verdict.cause in _TROUBLE:
+            lane.trouble(verdict.text)
+
+    def unsent(self, envelope: Envelope) -> None:
+        job = _job(envelope)
+        lane = self._lane
+        if lane.stopping or lane.paused:
+            job.batch.release(job)
+        else:
+            lane.ready.appendleft(job)  # another connection takes it
+
+    def doubtful(self, envelope: Envelope, reason: str) -> None:
+        job = _job(envelope)
+        job.batch.settle(outcome.doubtful(job.task, reason))
+        # A server that loses replies would put one message after another in doubt.
+        self._lane.trouble(reason)
+
+    def _compose(self, job: Job, now: datetime) -> Envelope | None:
+        """The message, or None after the task was settled because this recipient cannot be written to."""
+        try:
+            composed = job.batch.composer.compose(job.task.id, job.task.attempts, job.person, now)
+        except InvalidInput as error:
+            job.batch.settle(outcome.failed(job.task, _cannot_compose(error)))
+            return None
+        return Envelope(composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8)
+
+
+def _cannot_compose(error: InvalidInput) -> Verdict:
+    return Verdict(outcome="rejected", cause="content", code=0, enhanced=None, text=str(error), hard=False)
+
+
+def _job(envelope: Envelope) -> Job:
+    assert isinstance(envelope.ref, Job)
+    return envelope.ref

@@ -1,0 +1,204 @@
+"""What became of claimed tasks, written in batches and only under the claim token.
+
+One UPDATE takes a whole batch as JSON, so that its cost is one statement whatever the mix of outcomes; what
+it returns (the rows that still carried the token) decides which counters, dead letters and contacts change.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import table_of
+from mailengine.db.unit import WriteTx
+from mailengine.domain.contacts.states import mark_bounced
+from mailengine.domain.delivery.backoff import next_try
+from mailengine.domain.delivery.claim import ClaimedTask
+from mailengine.mail.replies import Verdict
+from mailengine.models import CampaignTotals, DeadLetter, TaskStatus
+
+_REPLY_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The next state of one claimed task, and what the server said."""
+
+    task: ClaimedTask
+    status: TaskStatus
+    words: str = ""
+    tried: bool = False  # counts as an attempt
+    due: datetime | None = None  # when a deferred task is tried again; None leaves the time as it was
+    verdict: Verdict | None = None  # for a failure
+
+
+def sent(task: ClaimedTask, words: str) -> Outcome:
+    return Outcome(task, TaskStatus.SENT, words, tried=True)
+
+
+def released(task: ClaimedTask) -> Outcome:
+    """Never on the wire: back to the queue as if it had not been claimed."""
+    return Outcome(task, TaskStatus.QUEUED)
+
+
+def skipped(task: ClaimedTask, reason: str) -> Outcome:
+    return Outcome(task, TaskStatus.SKIPPED, reason)
+
+
+def doubtful(task: ClaimedTask, reason: str) -> Outcome:
+    return Outcome(task, TaskStatus.DOUBT, reason, tried=True)
+
+
+def failed(task: ClaimedTask, verdict: Verdict) -> Outcome:
+    return Outcome(task, TaskStatus.FAILED, verdict.text, tried=True, verdict=verdict)
+
+
+def after_refusal(
+    task: ClaimedTask, verdict: Verdict, *, now: datetime, retry_for: timedelta, chance: random.Random
+) -> Outcome:
+    """A refusal for good fails; one for now is tried again until the time for retries is over."""
+    first = task.first_tried_at or now
+    if verdict.outcome == "deferred" and now - first < retry_for:
+        due = next_try(task.attempts + 1, now, chance)
+        return Outcome(task, TaskStatus.QUEUED, verdict.text, tried=True, due=due)
+    return failed(task, verdict)
+
+
+async def record(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    campaign_id: int,
+    claim_token: str,
+    outcomes: Sequence[Outcome],
+    now: datetime,
+) -> int:
+    """Write outcomes of one claim; returns how many rows still belonged to it."""
+    stamp = _stamp(now, tx.postgres)
+    result = await tx.execute(
+        _RECORD_POSTGRES if tx.postgres else _RECORD_SQLITE,
+        {
+            "rows": json.dumps([_as_row(outcome, stamp, tx.postgres) for outcome in outcomes]),
+            "tenant": scope.tenant_id,
+            "token": claim_token,
+            "now": stamp if not tx.postgres else now,
+        },
+    )
+    written = {row.id for row in result}
+    kept = [outcome for outcome in outcomes if outcome.task.id in written]
+    await _count(tx, scope, campaign_id, Counter(outcome.status for outcome in kept))
+    failures = [outcome for outcome in kept if outcome.verdict is not None]
+    if failures:
+        await _bury(tx, scope, campaign_id, failures, now)
+    return len(kept)
+
+
+def _as_row(outcome: Outcome, stamp: str, postgres: bool) -> dict[str, object]:
+    words = outcome.words[:_REPLY_CHARS].replace("\x00", "")
+    done = outcome.status not in (TaskStatus.QUEUED, TaskStatus.CLAIMED)
+    return {
+        "id": outcome.task.id,
+        "status": outcome.status.value,
+        "words": words,
+        "external": words[:200] if outcome.status is TaskStatus.SENT else None,
+        "tried": 1 if outcome.tried else 0,
+        "due": _stamp(outcome.due, postgres) if outcome.due else None,
+        "finished": stamp if done else None,
+        "keep_token": 1 if outcome.status is TaskStatus.DOUBT else 0,
+    }
+
+
+def _stamp(moment: datetime, postgres: bool) -> str:
+    """As the database stores it: SQLite holds naive UTC text, which is what UTCDateTime writes there."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return text + "+00" if postgres else text
+
+
+_SET = """
+    status = v.status,
+    last_reply = CASE WHEN v.words = '' THEN email_tasks.last_reply ELSE v.words END,
+    external_msg_id = v.external,
+    attempts = email_tasks.attempts + v.tried,
+    first_tried_at = CASE WHEN v.tried = 1 THEN coalesce(email_tasks.first_tried_at, {now})
+                          ELSE email_tasks.first_tried_at END,
+    scheduled_at = coalesce(v.due, email_tasks.scheduled_at),
+    finished_at = v.finished,
+    locked_by = CASE WHEN v.keep_token = 1 THEN email_tasks.locked_by END,
+    claim_token = CASE WHEN v.keep_token = 1 THEN email_tasks.claim_token END,
+    lease_until = NULL
+"""
+_WHERE = """
+    email_tasks.id = v.id AND email_tasks.tenant_id = :tenant
+    AND email_tasks.claim_token = :token AND email_tasks.status = 'claimed'
+"""
+_FIELDS = ("id", "status", "words", "external", "tried", "due", "finished", "keep_token")
+
+_RECORD_SQLITE = sa.text(
+    f"UPDATE email_tasks SET {_SET.format(now=':now')} FROM (SELECT "  # noqa: S608  # constants only
+    + ", ".join(f"value ->> '{name}' AS {name}" for name in _FIELDS)
+    + f" FROM json_each(:rows)) AS v WHERE {_WHERE} RETURNING email_tasks.id"
+)
+_RECORD_POSTGRES = sa.text(
+    f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(id bigint, status text, words text, external text,"
+    " tried int, due timestamptz, finished timestamptz, keep_token int)"
+    f" WHERE {_WHERE} RETURNING email_tasks.id"
+)
+
+_COUNTERS = {
+    TaskStatus.SENT: "sent",
+    TaskStatus.FAILED: "failed",
+    TaskStatus.SKIPPED: "skipped",
+    TaskStatus.DOUBT: "doubt",
+}
+
+
+async def _count(tx: WriteTx, scope: Scope, campaign_id: int, statuses: Counter[TaskStatus]) -> None:
+    totals = table_of(CampaignTotals)
+    added = {
+        column: totals.c[column] + statuses[status]
+        for status, column in _COUNTERS.items()
+        if statuses[status]
+    }
+    if added:
+        await tx.execute(
+            sa.update(totals)
+            .where(totals.c.tenant_id == scope.tenant_id, totals.c.campaign_id == campaign_id)
+            .values(**added)
+        )
+
+
+async def _bury(
+    tx: WriteTx, scope: Scope, campaign_id: int, failures: Sequence[Outcome], now: datetime
+) -> None:
+    """Each failure gets a dead letter with the server's words; a dead address marks its contact at once."""
+    rows = []
+    dead_contacts = []
+    for outcome in failures:
+        verdict, task = outcome.verdict, outcome.task
+        assert verdict is not None
+        rows.append(
+            {
+                "tenant_id": scope.tenant_id,
+                "task_id": task.id,
+                "campaign_id": campaign_id,
+                "contact_id": task.contact_id,
+                "email": task.email,
+                "cause": verdict.cause or "",
+                "code": verdict.code,
+                "enhanced": verdict.enhanced or "",
+                "reply": outcome.words[:_REPLY_CHARS],
+                "attempts": task.attempts + 1,
+                "at": now,
+            }
+        )
+        if verdict.hard:
+            dead_contacts.append(task.contact_id)
+    await tx.execute(sa.insert(table_of(DeadLetter)), rows)
+    if dead_contacts:
+        await mark_bounced(tx, scope, dead_contacts, now)

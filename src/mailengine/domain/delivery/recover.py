@@ -1,0 +1,146 @@
+"""After a death: what the wire journals and leases say about tasks that were claimed.
+
+On this machine the journal tells per message; a claim of another machine, or of a boot before this one, is
+in doubt as a whole batch, because its journal cannot be trusted or read. Nothing in doubt is sent again
+silently.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from mailengine.core.ids import TenantId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.tenancy import table_of
+from mailengine.db.unit import Database, ReadTx
+from mailengine.domain.delivery import journal, outcome
+from mailengine.domain.delivery.claim import ClaimedTask
+from mailengine.domain.delivery.journal import WireRecord, WireState
+from mailengine.domain.delivery.outcome import Outcome
+from mailengine.models import EmailTask
+
+DOUBT_ON_WIRE = "the worker died between the end of the message and the server's reply"
+DOUBT_NO_JOURNAL = "the journal of this claim is missing"
+DOUBT_OLD_BOOT = "the machine stopped before the outcome was written"
+DOUBT_OTHER_MACHINE = "the machine that had claimed it did not come back in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who claims: a machine's installation directory in one boot of that machine."""
+
+    node: str
+    boot: str
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.boot}"
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenClaim:
+    claim_token: str
+    tenant_id: TenantId
+    campaign_id: int
+    owner: str
+    lease_over: bool
+    tasks: tuple[ClaimedTask, ...]
+
+
+async def recover(db: Database, instance: InstanceScope, *, owner: Owner, folder: Path, now: datetime) -> int:
+    """Settle every claim whose owner is dead; returns the number of tasks settled. Safe to run at any time,
+    by any number of processes: living owners hold their journals' locks."""
+    settled = 0
+    for left in journal.abandoned(folder):
+        # Read under the journal's lock: nobody else settles this claim, and it is not older than the file.
+        async with db.read(instance) as tx:
+            claims = await _open_claims(tx, now, claim_token=left.claim_token)
+        for claim in claims:
+            settled += await _settle(db, claim, _by_journal(claim, left.records(), owner), now)
+        left.remove()
+    async with db.read(instance) as tx:
+        claims = await _open_claims(tx, now)
+    for claim in claims:
+        reason = _lost(claim, owner, folder)
+        if reason is not None:
+            verdicts = [outcome.doubtful(task, reason) for task in claim.tasks]
+            settled += await _settle(db, claim, verdicts, now)
+    return settled
+
+
+def _lost(claim: _OpenClaim, owner: Owner, folder: Path) -> str | None:
+    """Why a claim without an abandoned journal is lost, None while its owner may live."""
+    if claim.owner == str(owner):
+        return None if journal.exists(folder, claim.claim_token) else DOUBT_NO_JOURNAL
+    if claim.owner.startswith(f"{owner.node}:"):
+        return DOUBT_OLD_BOOT
+    return DOUBT_OTHER_MACHINE if claim.lease_over else None
+
+
+def _by_journal(claim: _OpenClaim, records: Iterable[WireRecord], owner: Owner) -> list[Outcome]:
+    known = {record.task_id: record for record in records}
+    same_boot = claim.owner == str(owner)
+    return [_one(task, known.get(task.id), same_boot) for task in claim.tasks]
+
+
+def _one(task: ClaimedTask, record: WireRecord | None, same_boot: bool) -> Outcome:
+    state = record.state if record else WireState.REST
+    if record is not None and state is WireState.ACCEPTED:
+        return outcome.sent(task, record.words)
+    if not same_boot:
+        return outcome.doubtful(task, DOUBT_OLD_BOOT)
+    if state is WireState.ON_WIRE:
+        return outcome.doubtful(task, DOUBT_ON_WIRE)
+    return outcome.released(task)
+
+
+async def _settle(db: Database, claim: _OpenClaim, outcomes: list[Outcome], now: datetime) -> int:
+    scope = Scope(claim.tenant_id, "role:recovery")
+    async with db.write(scope) as tx:
+        return await outcome.record(
+            tx,
+            scope,
+            campaign_id=claim.campaign_id,
+            claim_token=claim.claim_token,
+            outcomes=outcomes,
+            now=now,
+        )
+
+
+async def _open_claims(tx: ReadTx, now: datetime, *, claim_token: str | None = None) -> list[_OpenClaim]:
+    tasks = table_of(EmailTask).c
+    only = tasks.claim_token == claim_token if claim_token else sa.true()
+    rows = await tx.execute(
+        sa.select(
+            tasks.claim_token,
+            tasks.tenant_id,
+            tasks.campaign_id,
+            tasks.locked_by,
+            tasks.lease_until,
+            tasks.id,
+            tasks.contact_id,
+            tasks.email,
+            tasks.attempts,
+            tasks.first_tried_at,
+        ).where(tasks.status == sa.literal_column("'claimed'"), only)
+    )
+    claims: dict[str, list[Any]] = {}
+    for row in rows:
+        claims.setdefault(str(row.claim_token), []).append(row)
+    return [
+        _OpenClaim(
+            claim_token=token,
+            tenant_id=found[0].tenant_id,
+            campaign_id=found[0].campaign_id,
+            owner=found[0].locked_by,
+            lease_over=found[0].lease_until < now,
+            tasks=tuple(
+                ClaimedTask(row.id, row.contact_id, row.email, row.attempts, row.first_tried_at)
+                for row in found
+            ),
+        )
+        for token, found in claims.items()
+    ]

@@ -1,0 +1,63 @@
+"""What a worker needs to know of a campaign before it can send: its relay and its compiled message."""
+
+from dataclasses import dataclass
+
+from sqlmodel import col
+
+from mailengine.core.config import Settings
+from mailengine.core.scope import Scope
+from mailengine.core.secrets import Keyring
+from mailengine.db.tenancy import owned
+from mailengine.db.unit import Database
+from mailengine.domain.accounts.tenants import get_tenant
+from mailengine.domain.content.snapshots import load
+from mailengine.domain.delivery.claim import RunningCampaign
+from mailengine.domain.delivery.compose import Composer
+from mailengine.domain.delivery.smtp import Endpoint
+from mailengine.domain.delivery.transport import endpoint_of
+from mailengine.domain.senders.domains import signers
+from mailengine.domain.senders.relays import default_relay
+from mailengine.domain.tracking.tokens import TokenSigner
+from mailengine.mail.address import parse_address
+from mailengine.models import Relay
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRelay:
+    relay_id: int
+    endpoint: Endpoint
+
+
+async def load_relay(
+    db: Database, campaign: RunningCampaign, keyring: Keyring, settings: Settings
+) -> LoadedRelay | None:
+    """The campaign's relay, else the tenant's first; None when there is none."""
+    scope = Scope(campaign.tenant_id, "role:worker")
+    async with db.read(scope) as tx:
+        if campaign.relay_id is not None:
+            relay = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == campaign.relay_id))
+        else:
+            relay = await default_relay(tx, scope)
+    if relay is None or relay.id is None:
+        return None
+    return LoadedRelay(relay.id, endpoint_of(relay, keyring, settings))
+
+
+async def load_composer(
+    db: Database, campaign: RunningCampaign, keyring: Keyring, settings: Settings
+) -> Composer:
+    """The campaign's snapshot, compiled; signed with the keys of its sending domain where it has some."""
+    scope = Scope(campaign.tenant_id, "role:worker")
+    async with db.read(scope) as tx:
+        snapshot = await load(tx, scope, snapshot_id=campaign.snapshot_id)
+        tenant = await get_tenant(tx, scope)
+        domain = parse_address(snapshot.from_email).domain
+        keys = await signers(tx, scope, domain=domain, keyring=keyring)
+    return Composer(
+        snapshot,
+        tenant_slug=tenant.slug,
+        base_url=settings.base_url,
+        tokens=TokenSigner(keyring),
+        verp_key=keyring.derive("return path"),
+        signers=keys,
+    )
