@@ -10,7 +10,7 @@ import typer
 
 from mailengine import __version__
 from mailengine.cli import output
-from mailengine.cli.commands import init, keys, tenants, users
+from mailengine.cli.commands import domains, init, keys, kill_switch, relays, tenants, users
 from mailengine.cli.session import Options, exit_code, report
 from mailengine.core.errors import MailengineError
 
@@ -55,6 +55,9 @@ app.command("init")(init.init)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="api-key")
+app.add_typer(relays.app, name="relay")
+app.add_typer(domains.app, name="domain")
+app.add_typer(kill_switch.app, name="kill-switch")
 
 
 def run() -> None:

@@ -1,0 +1,161 @@
+"""The DNS of a sending domain: which records to publish, and what of them the world can see.
+
+Asking is network work and belongs outside every transaction. What cannot be asked is a verdict (`unknown`),
+never an exception: a resolver that is down says nothing about a domain.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+
+from mailengine.core.config import DnsSettings
+from mailengine.domain.senders.spf import judge_spf
+from mailengine.domain.senders.tag_records import dmarc_records, judge_dkim, judge_dmarc
+from mailengine.domain.senders.verdicts import Checks, Status, Verdict, unknown
+from mailengine.models import DkimKey, SendingDomain
+
+_STRING_BYTES = 255  # RFC 1035, section 3.3: longest character-string; a TXT record may hold several
+
+
+@dataclass(frozen=True, slots=True)
+class DnsRecord:
+    """A TXT record to publish."""
+
+    purpose: str
+    name: str
+    value: str
+    note: str = ""
+
+    @property
+    def zone_line(self) -> str:
+        """As a line of a zone file (RFC 1035, section 5.1), split where it is too long for one string."""
+        parts = [self.value[at : at + _STRING_BYTES] for at in range(0, len(self.value), _STRING_BYTES)]
+        quoted = " ".join('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"' for part in parts)
+        return f"{self.name}. 3600 IN TXT {f'( {quoted} )' if len(parts) > 1 else quoted}"
+
+
+def records(
+    domain: SendingDomain, keys: Sequence[DkimKey], *, relay_hosts: Sequence[str] = ()
+) -> list[DnsRecord]:
+    """What to publish so that receivers can tell this domain's mail from forged mail."""
+    spf = DnsRecord(
+        "SPF",
+        domain.domain,
+        f"v=spf1 {' '.join(_spf_terms(relay_hosts))} ~all",
+        "one SPF record a domain: add these words to one that is there; "
+        "a mail provider names its own include:",
+    )
+    dkim = [
+        DnsRecord("DKIM", dkim_name(domain, key), key.public_record, "sign what this installation sends")
+        for key in keys
+    ]
+    dmarc = DnsRecord(
+        "DMARC",
+        f"_dmarc.{domain.domain}",
+        "v=DMARC1; p=none",
+        "leave a policy that is there as it is; p=none observes, quarantine and reject protect",
+    )
+    return [spf, *dkim, dmarc]
+
+
+def dkim_name(domain: SendingDomain, key: DkimKey) -> str:
+    return f"{key.selector}._domainkey.{domain.domain}"
+
+
+def _spf_terms(relay_hosts: Sequence[str]) -> list[str]:
+    """Words for the relays that the world can see; where there is none, the usual guess."""
+    terms = []
+    for host in dict.fromkeys(relay_hosts):
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            if "." in host:
+                terms.append(f"a:{host}")
+        else:
+            if address.is_global:
+                terms.append(f"ip{address.version}:{address}")
+    return terms or ["a", "mx"]
+
+
+class CouldNotAsk(Exception):
+    """No server gave an answer; says nothing about the name."""
+
+
+class Lookup:
+    """TXT records by name, from the configured servers or the system's."""
+
+    def __init__(self, settings: DnsSettings) -> None:
+        self._settings = settings
+        self._resolver: dns.asyncresolver.Resolver | None = None
+
+    async def txt(self, name: str) -> list[str]:
+        """The TXT records of a name, none when it has none; raises CouldNotAsk."""
+        try:
+            answer = await self._opened().resolve(name, "TXT", search=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return []
+        except dns.resolver.NoNameservers as error:
+            raise CouldNotAsk(f"could not ask: the name servers fail for {name}") from error
+        except (dns.exception.DNSException, OSError, UnicodeError) as error:
+            raise CouldNotAsk(f"could not ask: no name server answers for {name}") from error
+        return [b"".join(row.strings).decode("utf-8", "replace") for row in answer]
+
+    def _opened(self) -> dns.asyncresolver.Resolver:
+        if self._resolver is None:
+            resolver = dns.asyncresolver.Resolver(configure=not self._settings.nameservers)
+            if self._settings.nameservers:
+                resolver.nameservers = list(self._settings.nameservers)
+                resolver.port = self._settings.port
+            resolver.lifetime = self._settings.timeout_seconds
+            self._resolver = resolver
+        return self._resolver
+
+
+async def check(domain: SendingDomain, keys: Sequence[DkimKey], lookup: Lookup) -> Checks:
+    """Ask for everything that `records` lists. Never in a transaction."""
+    return Checks(
+        spf=await _check_spf(domain.domain, lookup),
+        dkim=await _check_dkim(domain, keys, lookup),
+        dmarc=await _check_dmarc(domain.domain, lookup),
+    )
+
+
+async def _check_spf(domain: str, lookup: Lookup) -> Verdict:
+    try:
+        return await judge_spf(domain, await lookup.txt(domain), lookup.txt)
+    except CouldNotAsk as error:
+        return unknown(str(error))
+
+
+async def _check_dkim(domain: SendingDomain, keys: Sequence[DkimKey], lookup: Lookup) -> Verdict:
+    """The worst verdict of all keys: a message carries a signature of each."""
+    if not keys:
+        return Verdict(Status.FAIL, "this domain has no DKIM key; remove it and add it again")
+    verdicts = []
+    for key in keys:
+        name = dkim_name(domain, key)
+        try:
+            verdicts.append(judge_dkim(name, await lookup.txt(name), key.public_record))
+        except CouldNotAsk as error:
+            verdicts.append(unknown(str(error)))
+    severity = (Status.FAIL, Status.UNKNOWN, Status.PASS)
+    return min(verdicts, key=lambda verdict: severity.index(verdict.status))
+
+
+async def _check_dmarc(domain: str, lookup: Lookup) -> Verdict:
+    """A policy of the domain, else of the nearest parent that has one (RFC 7489, section 6.6.3)."""
+    try:
+        own = await lookup.txt(f"_dmarc.{domain}")
+        at, texts = domain, own
+        while not dmarc_records(texts) and at.count(".") > 1:
+            at = at.split(".", 1)[1]
+            texts = await lookup.txt(f"_dmarc.{at}")
+    except CouldNotAsk as error:
+        return unknown(str(error))
+    if not dmarc_records(texts):
+        at, texts = domain, own
+    return judge_dmarc(domain, at, texts)
