@@ -7,6 +7,7 @@ from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
+from mailengine.core.scope import InstanceScope
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
@@ -28,7 +29,7 @@ def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = No
         rt=rt,
         hits=hits,
         tokens=TokenSigner(rt.keyring),
-        targets=Targets(rt.db),
+        targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
         pages=environment(built),
         stopping=stopping or asyncio.Event(),
     )

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from litestar import Litestar
-from litestar.testing import AsyncTestClient
 from sqlmodel import SQLModel
 
 from mailengine.core.clock import ManualClock
@@ -46,7 +46,6 @@ HTML = (
     "<html><body><p>Hello {{ first_name }}</p><a href='{{ click_url }}/0'>Look</a>"
     "<a href='{{ unsubscribe_url }}'>Leave</a><img src='{{ open_url }}'></body></html>"
 )
-Client = AsyncTestClient[Litestar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,10 @@ def app(rt: Runtime, hits: HitBuffer) -> Litestar:
 
 
 @pytest.fixture
-async def client(app: Litestar) -> AsyncIterator[Client]:
-    async with AsyncTestClient(app, base_url="http://127.0.0.1:8025") as opened:
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks to the app in the test's own loop, where its database connections live."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 5000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025") as opened:
         yield opened
 
 

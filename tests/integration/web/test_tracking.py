@@ -10,7 +10,7 @@ from sqlmodel import col
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.tracking.intake import Hit, HitBuffer, flush
 from mailengine.domain.tracking.targets import redirect_target
-from mailengine.domain.tracking.tokens import Purpose, TokenSigner
+from mailengine.domain.tracking.tokens import Purpose, Recipient, TokenSigner
 from mailengine.models import EmailEvent, EventKind
 from mailengine.runtime import Runtime
 
@@ -100,7 +100,7 @@ async def test_a_token_of_a_task_that_is_gone_leads_nowhere(
 
 async def test_a_task_id_of_another_tenant_is_not_written(rt: Runtime, acme: Any, other: Any):
     buffer = HitBuffer()
-    buffer.add(Hit("u1", other.task_id, acme.scope.tenant_id, EventKind.OPEN, rt.clock.now()))
+    buffer.add(Hit("u1", Recipient(other.task_id, acme.scope.tenant_id), EventKind.OPEN, rt.clock.now()))
     await flush(rt.db, INSTANCE, buffer)
     assert await events(rt) == []
     assert len(buffer) == 0
@@ -110,7 +110,14 @@ async def test_a_batch_written_twice_counts_once(rt: Runtime, acme: Any):
     buffer = HitBuffer()
     for _ in range(2):
         for number in range(2500):
-            buffer.add(Hit(f"u{number}", acme.task_id, acme.scope.tenant_id, EventKind.OPEN, rt.clock.now()))
+            buffer.add(
+                Hit(
+                    f"u{number}",
+                    Recipient(acme.task_id, acme.scope.tenant_id),
+                    EventKind.OPEN,
+                    rt.clock.now(),
+                )
+            )
         assert await flush(rt.db, INSTANCE, buffer) == 2500
     assert len(await events(rt)) == 2500
 

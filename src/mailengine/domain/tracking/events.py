@@ -1,6 +1,7 @@
 """Whom a link in a message belongs to, where it leads, and what its recipient did with it."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,9 +10,10 @@ from sqlmodel import col
 
 from mailengine.core.errors import NotFound
 from mailengine.core.ids import CampaignId, ContactId, SnapshotId, TaskId
-from mailengine.core.scope import Scope
-from mailengine.db.tenancy import tenant_of
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.tenancy import table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.tracking.tokens import Recipient
 from mailengine.models import Campaign, Contact, EmailEvent, EmailTask, EventKind, Snapshot, Tenant
 
 IP_CHARS = 45
@@ -74,24 +76,32 @@ async def message_of(tx: ReadTx, scope: Scope, *, task_id: int) -> MessageOf:
     )
 
 
-async def campaign_of(tx: ReadTx, scope: Scope, *, task_id: int) -> CampaignId | None:
-    """The campaign of a message: one read of the primary key."""
-    found = await tx.scalar(
-        sa.select(col(EmailTask.campaign_id)).where(
-            tenant_of(EmailTask) == scope.tenant_id, col(EmailTask.id) == task_id
+async def owners_of(
+    tx: ReadTx, instance: InstanceScope, recipients: Iterable[Recipient]
+) -> dict[Recipient, tuple[CampaignId, ContactId]]:
+    """Campaign and contact of each recipient that exists: one read for a whole batch of hits."""
+    wanted = set(recipients)
+    tasks = table_of(EmailTask).c
+    rows = await tx.execute(
+        sa.select(tasks.id, tasks.tenant_id, tasks.campaign_id, tasks.contact_id).where(
+            tasks.id.in_({recipient.task_id for recipient in wanted})
         )
     )
-    return CampaignId(found) if found is not None else None
+    found = {Recipient(task, tenant): (campaign, contact) for task, tenant, campaign, contact in rows}
+    return {recipient: owner for recipient, owner in found.items() if recipient in wanted}
 
 
-async def links_of(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> list[str]:
-    """The targets of the campaign's links, by index; empty when nothing was launched."""
-    links: list[str] | None = await tx.scalar(
-        sa.select(col(Snapshot.links))
-        .join(Campaign, col(Campaign.snapshot_id) == col(Snapshot.id))
-        .where(tenant_of(Snapshot) == scope.tenant_id, col(Campaign.id) == campaign_id)
+async def links_of(
+    tx: ReadTx, instance: InstanceScope, campaign_ids: Iterable[CampaignId]
+) -> dict[CampaignId, list[str]]:
+    """The targets of the campaigns' links, by index; none for what was never launched."""
+    campaigns, snapshots = table_of(Campaign).c, table_of(Snapshot).c
+    rows = await tx.execute(
+        sa.select(campaigns.id, snapshots.links)
+        .select_from(sa.join(Campaign, Snapshot, campaigns.snapshot_id == snapshots.id))
+        .where(campaigns.id.in_(set(campaign_ids)))
     )
-    return links or []
+    return {CampaignId(campaign): links for campaign, links in rows}
 
 
 async def record(

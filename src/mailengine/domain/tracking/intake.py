@@ -14,15 +14,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Protocol
 
-import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col
 
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.db.unit import Database, WriteTx
-from mailengine.models import EmailEvent, EmailTask, EventKind
+from mailengine.domain.tracking.events import owners_of
+from mailengine.domain.tracking.tokens import Recipient
+from mailengine.models import EmailEvent, EventKind
 
 CAPACITY = 50_000  # about 30 MB at worst: a flood of forged hits must not eat the machine's memory
 BATCH = 1000
@@ -36,8 +36,7 @@ class Hit:
     """A request for a pixel or a link, as it came; `uid` is its name for ever."""
 
     uid: str
-    task_id: int
-    tenant_id: int
+    recipient: Recipient
     kind: EventKind
     at: datetime
     link: int | None = None
@@ -77,15 +76,8 @@ class HitBuffer:
 
 async def store(tx: WriteTx, instance: InstanceScope, hits: Sequence[Hit]) -> None:
     """Write hits as events; those of tasks that do not exist are left out, known uids stay as they are."""
-    tasks = await tx.execute(
-        sa.select(
-            col(EmailTask.id), col(EmailTask.tenant_id), col(EmailTask.campaign_id), col(EmailTask.contact_id)
-        ).where(col(EmailTask.id).in_({hit.task_id for hit in hits}))
-    )
-    known = {(task, tenant): (campaign, contact) for task, tenant, campaign, contact in tasks}
-    rows = [
-        _row(hit, *known[hit.task_id, hit.tenant_id]) for hit in hits if (hit.task_id, hit.tenant_id) in known
-    ]
+    owners = await owners_of(tx, instance, [hit.recipient for hit in hits])
+    rows = [_row(hit, *owners[hit.recipient]) for hit in hits if hit.recipient in owners]
     if rows:
         dialect = postgresql if tx.postgres else sqlite
         await tx.execute(dialect.insert(EmailEvent).on_conflict_do_nothing(index_elements=["uid"]), rows)
@@ -94,8 +86,8 @@ async def store(tx: WriteTx, instance: InstanceScope, hits: Sequence[Hit]) -> No
 def _row(hit: Hit, campaign_id: int, contact_id: int) -> dict[str, Any]:
     return {
         "uid": hit.uid,
-        "tenant_id": hit.tenant_id,
-        "task_id": hit.task_id,
+        "tenant_id": hit.recipient.tenant_id,
+        "task_id": hit.recipient.task_id,
         "campaign_id": campaign_id,
         "contact_id": contact_id,
         "kind": hit.kind,

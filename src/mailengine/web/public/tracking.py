@@ -62,8 +62,7 @@ def count(
     site.hits.add(
         Hit(
             uid=uuid.uuid4().hex,
-            task_id=recipient.task_id,
-            tenant_id=recipient.tenant_id,
+            recipient=recipient,
             kind=kind,
             at=site.rt.clock.now(),
             link=link,
