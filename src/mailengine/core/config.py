@@ -4,14 +4,19 @@ Loaded once by a face and handed down, frozen; nothing is read at import. What b
 the database, not a setting.
 """
 
+import difflib
+import ipaddress
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -28,23 +33,15 @@ class _Section(BaseModel):
 
 
 class DatabaseSettings(_Section):
-    url: SecretStr | None = Field(
-        default=None, description="SQLite or PostgreSQL; default: in data_dir"
-    )
+    url: SecretStr | None = Field(default=None, description="SQLite or PostgreSQL; default: in data_dir")
     pool_size: int = Field(default=5, ge=1, le=100, description="connections to PostgreSQL per process")
-    busy_timeout_seconds: float = Field(
-        default=15, gt=0, description="wait for SQLite's write lock"
-    )
+    busy_timeout_seconds: float = Field(default=15, gt=0, description="wait for SQLite's write lock")
 
 
 class WebSettings(_Section):
     host: str = Field(default="127.0.0.1", description="address the daemon listens on")
-    port: int = Field(
-        default=8025, ge=0, le=65535, description="its port; 0 picks a free one"
-    )
-    base_url: str | None = Field(
-        default=None, description="URL in links; default http://host:port"
-    )
+    port: int = Field(default=8025, ge=0, le=65535, description="its port; 0 picks a free one")
+    base_url: str | None = Field(default=None, description="URL in links; default http://host:port")
 
 
 class WorkerSettings(_Section):
@@ -56,30 +53,37 @@ class WorkerSettings(_Section):
     command_timeout_seconds: float = Field(default=60, gt=0, description="wait for a reply to a command")
     data_timeout_seconds: float = Field(default=300, gt=0, description="wait for the reply to a message")
     retry_hours: float = Field(default=48, gt=0, description="try temporary failures again for so long")
-    drain_seconds: float = Field(
-        default=20, gt=0, description="how long SIGTERM waits for replies"
-    )
+    drain_seconds: float = Field(default=20, gt=0, description="how long SIGTERM waits for replies")
 
 
 class DnsSettings(_Section):
-    nameservers: tuple[str, ...] = Field(
-        default=(), description="resolvers; default: the system's"
+    nameservers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="resolvers' addresses, parted by commas; default: the system's"
     )
     port: int = Field(default=53, ge=1, le=65535, description="their port")
     timeout_seconds: float = Field(default=5, gt=0, description="wait for an answer")
 
+    @field_validator("nameservers", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """The environment has no lists; commas part what TOML gives as an array."""
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("nameservers")
+    @classmethod
+    def _check(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            ipaddress.ip_address(address)
+        return value
+
 
 class LogSettings(_Section):
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="least severity"
-    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least severity")
     json_lines: bool = Field(default=False, description="one JSON object a line instead of text")
 
 
 class CatcherSettings(_Section):
-    maildir: Path | None = Field(
-        default=None, description="mail caught in development, for /caught"
-    )
+    maildir: Path | None = Field(default=None, description="mail caught in development, for /caught")
 
 
 class _FileSecrets(PydanticBaseSettingsSource):
@@ -104,7 +108,7 @@ class _FileSecrets(PydanticBaseSettingsSource):
             elif section in Settings.model_fields:
                 found.setdefault(section, {})[field] = text
             else:
-                raise InvalidInput(f"{name}: there is no setting of this name")
+                raise InvalidInput(f"{name}: there is no setting of this name{_nearest_variable(name)}")
         return found
 
 
@@ -123,9 +127,7 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("mailengine"),
         description="database, secret, logs and files of the installation",
     )
-    secret_key: SecretStr | None = Field(
-        default=None, description="64 hex digits; default: secret.key"
-    )
+    secret_key: SecretStr | None = Field(default=None, description="64 hex digits; default: secret.key")
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -166,13 +168,58 @@ def _toml_path() -> Path | None:
     return Path(path) if path else None
 
 
+def setting_fields() -> dict[str, FieldInfo]:
+    """Every setting by its dotted name, as a settings file groups them: `web.port`."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            found |= {f"{name}.{inner}": value for inner, value in section.model_fields.items()}
+        else:
+            found[name] = field
+    return found
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: `web.port` is MAILENGINE_WEB_PORT."""
+    return PREFIX + name.replace(".", "_").upper()
+
+
 def load_settings(**flags: Any) -> Settings:
     """Settings with `flags` (section dicts or plain values, None left out) above everything else."""
+    _check_variables()
     try:
         return Settings(**{key: value for key, value in flags.items() if value not in (None, {})})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            nearest = _did_you_mean(where, setting_fields())
+            raise InvalidInput(f"{where}: there is no setting of this name{nearest}") from error
         raise InvalidInput(f"setting {where}: {first['msg']}") from error
     except ValueError as error:  # a TOML file that does not parse
-        raise InvalidInput(f"settings: {error}") from error
+        raise InvalidInput(f"settings: {' '.join(str(error).split())}") from error
+
+
+def _check_variables() -> None:
+    """Raise InvalidInput for a variable that was meant for us and would be ignored: one letter off a setting.
+
+    Others pass: Kubernetes, for one, sets MAILENGINE_SERVICE_HOST beside a service of that name.
+    """
+    known = {variable_of(name) for name in setting_fields()}
+    for name in os.environ:
+        plain = name.upper().removesuffix("_FILE")
+        if not plain.startswith(PREFIX) or plain in known or plain[len(PREFIX) :] in _NOT_SETTINGS:
+            continue
+        if nearest := _nearest_variable(plain):
+            raise InvalidInput(f"{name}: there is no setting of this name{nearest}")
+
+
+def _nearest_variable(name: str) -> str:
+    names = (variable_of(setting)[len(PREFIX) :] for setting in setting_fields())
+    return _did_you_mean(name.upper()[len(PREFIX) :], names, prefix=PREFIX)
+
+
+def _did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
