@@ -17,6 +17,7 @@ from peers.processes import describe, left_over
 from peers.redis_server import RedisServer
 from peers.sink import CountingSink, SmtpSink
 from peers.template import copy_sqlite
+from support.integrity import assert_integrity
 
 RUN = pytest.StashKey[Path]()
 LEFT = pytest.StashKey[list[str]]()
@@ -75,12 +76,15 @@ def postgres_dsn(postgres: Postgres) -> Iterator[str]:
     """A fresh migrated database, as a role that row-level security binds."""
     with postgres.database() as dsn:
         yield dsn
+        assert_integrity(dsn)
 
 
 @pytest.fixture
-def sqlite_dsn(tmp_path: Path) -> str:
+def sqlite_dsn(tmp_path: Path) -> Iterator[str]:
     """A fresh migrated SQLite file."""
-    return copy_sqlite(tmp_path / "test.sqlite3")
+    dsn = copy_sqlite(tmp_path / "test.sqlite3")
+    yield dsn
+    assert_integrity(dsn)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -1,0 +1,134 @@
+"""Invariants of the whole installation. Each is a query that finds the rows that break it, so none is the rule.
+
+They hold after every commit, whatever was killed when: a violation is a fault of the program, never of its use.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from mailengine.core.scope import InstanceScope
+from mailengine.db.unit import ReadTx
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """`query` selects one column, the id of each offender."""
+
+    name: str
+    rule: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant, with a few of the offenders."""
+
+    name: str
+    rule: str
+    examples: tuple[int, ...]
+
+
+INVARIANTS = (
+    Invariant(
+        "totals",
+        "a campaign's totals are the counts of its tasks",
+        """
+        SELECT t.campaign_id FROM campaign_totals t
+        LEFT JOIN (
+            SELECT campaign_id, count(*) AS tasks,
+                sum(CASE status WHEN 'sent' THEN 1 ELSE 0 END) AS sent,
+                sum(CASE status WHEN 'failed' THEN 1 ELSE 0 END) AS failed,
+                sum(CASE status WHEN 'skipped' THEN 1 ELSE 0 END) AS skipped,
+                sum(CASE status WHEN 'doubt' THEN 1 ELSE 0 END) AS doubt
+            FROM email_tasks GROUP BY campaign_id
+        ) c ON c.campaign_id = t.campaign_id
+        WHERE t.tasks <> coalesce(c.tasks, 0) OR t.sent <> coalesce(c.sent, 0)
+            OR t.failed <> coalesce(c.failed, 0) OR t.skipped <> coalesce(c.skipped, 0)
+            OR t.doubt <> coalesce(c.doubt, 0)
+        """,
+    ),
+    Invariant(
+        "launched",
+        "a campaign has totals and a snapshot once it was launched, and only then",
+        """
+        SELECT c.id FROM campaigns c LEFT JOIN campaign_totals t ON t.campaign_id = c.id
+        WHERE (c.state = 'draft') <> (t.campaign_id IS NULL)
+            OR (c.state <> 'draft' AND (c.snapshot_id IS NULL OR c.launched_at IS NULL))
+        """,
+    ),
+    Invariant(
+        "finished",
+        "a sent campaign has no task that waits",
+        """
+        SELECT DISTINCT c.id FROM campaigns c JOIN email_tasks t ON t.campaign_id = c.id
+        WHERE c.state = 'sent' AND t.status IN ('queued', 'claimed')
+        """,
+    ),
+    Invariant(
+        "claims",
+        "a task carries a claim exactly while it is claimed or in doubt",
+        """
+        SELECT id FROM email_tasks
+        WHERE (status IN ('claimed', 'doubt')) <> (claim_token IS NOT NULL)
+            OR (status = 'claimed') <> (lease_until IS NOT NULL)
+        """,
+    ),
+    Invariant(
+        "outcomes",
+        "a task has an end exactly when it has an outcome, and the server's words when it was accepted",
+        """
+        SELECT id FROM email_tasks
+        WHERE (status IN ('queued', 'claimed')) <> (finished_at IS NULL)
+            OR (status = 'sent') <> (external_msg_id IS NOT NULL)
+        """,
+    ),
+    Invariant(
+        "dead_letters",
+        "every failed task has a dead letter",
+        """
+        SELECT t.id FROM email_tasks t LEFT JOIN dead_letters d ON d.task_id = t.id
+        WHERE t.status = 'failed' AND d.id IS NULL
+        """,
+    ),
+    Invariant(
+        "tenants",
+        "a task belongs to the tenant of its campaign and of its contact",
+        """
+        SELECT t.id FROM email_tasks t
+        JOIN campaigns c ON c.id = t.campaign_id JOIN contacts p ON p.id = t.contact_id
+        WHERE t.tenant_id <> c.tenant_id OR t.tenant_id <> p.tenant_id
+        """,
+    ),
+    Invariant(
+        "members",
+        "a list's members are contacts of its tenant",
+        """
+        SELECT m.contact_id FROM list_members m
+        JOIN lists l ON l.id = m.list_id JOIN contacts p ON p.id = m.contact_id
+        WHERE m.tenant_id <> l.tenant_id OR m.tenant_id <> p.tenant_id
+        """,
+    ),
+    Invariant(
+        "events",
+        "an event belongs to a task of the same tenant, campaign and contact",
+        """
+        SELECT e.id FROM email_events e LEFT JOIN email_tasks t ON t.id = e.task_id
+        WHERE t.id IS NULL OR t.tenant_id <> e.tenant_id OR t.campaign_id <> e.campaign_id
+            OR t.contact_id <> e.contact_id
+        """,
+    ),
+)
+
+
+async def violations(tx: ReadTx, _instance: InstanceScope) -> list[Violation]:
+    """Every broken invariant; empty is the only good answer."""
+    found = []
+    for invariant in INVARIANTS:
+        rows = await tx.execute(sa.text(f"SELECT * FROM ({invariant.query}) AS broken LIMIT {_EXAMPLES}"))  # noqa: S608
+        examples = tuple(int(row[0]) for row in rows)
+        if examples:
+            found.append(Violation(invariant.name, invariant.rule, examples))
+    return found
