@@ -53,7 +53,8 @@ class Protected:
 
     text: str
     tags: list[Tag]
-    strays: list[int]  # positions in the *source* of openers that open nothing
+    source: str
+    strays: list[int]  # positions in `source` of openers that open nothing
 
     def restore(self, text: str, change: Callable[[Tag], str] | None = None) -> str:
         """Put the tags back, each through `change` where one is given."""
@@ -130,4 +131,4 @@ def protect(source: str) -> Protected:
         parts += (source[position : tag.start], MARK_START, str(index), MARK_END)
         position = tag.end
     parts.append(source[position:])
-    return Protected("".join(parts), tags, strays)
+    return Protected("".join(parts), tags, source, strays)

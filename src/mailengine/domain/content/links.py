@@ -35,6 +35,8 @@ _ANCHOR = re.compile(
 )
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 _BODY_END = re.compile(r"</body\s*>", re.I)
+# Printed on every path, any of these ends the part of a URL in which a scheme could still be spelt.
+_BEGUN = re.compile(r"[:/?#]")
 _PLACEHOLDER_HOSTS = ("example.com", "example.org", "example.net", "yourdomain.com", "your-domain.com")
 
 
@@ -148,25 +150,22 @@ def _without_punctuation(found: str) -> str:
 def _guarded(value: str, tags: list[Tag], head_filter: str) -> str:
     """The URL with each printed value filtered, by whether it may begin the URL or stands inside it."""
     parts: list[str] = []
-    may_begin = True
+    may_begin, is_begun, depth = True, False, 0
     for piece in split(value):
         tag = tag_of(piece, tags)
         if tag is None:
+            is_begun = is_begun or (depth == 0 and _BEGUN.search(piece) is not None)
             may_begin = may_begin and not piece.strip()
             parts.append(piece)
         elif tag.kind == "value":
             parts.append(_filtered(tag, head_filter if may_begin else "urlencode"))
             may_begin = False
         else:
+            depth += {"if": 1, "for": 1, "endif": -1, "endfor": -1}.get(tag.word, 0)
             # Each branch of a condition may be the first thing that is printed.
-            may_begin = may_begin or (tag.kind == "block" and not _has_static(parts))
+            may_begin = may_begin or (tag.kind == "block" and not is_begun)
             parts.append(piece)
     return "".join(parts)
-
-
-def _has_static(parts: list[str]) -> bool:
-    """Whether some text that fixes a scheme or host was certainly printed before (`https://…`, `/…`)."""
-    return bool(parts) and re.match(r"\s*(?:[a-z][a-z0-9+.\-]*:|[/?#])", parts[0], re.I) is not None
 
 
 def _filtered(tag: Tag, filter_name: str) -> str:

@@ -30,6 +30,7 @@ from mailengine.domain.content.filters import (
     refuse_missing,
     text_of,
 )
+from mailengine.domain.content.spintax import to_jinja
 
 __all__ = [
     "Compiled",
@@ -101,6 +102,13 @@ def _parse(source: str) -> nodes.Template:
     return tree
 
 
+def _parse_source(source: str) -> nodes.Template:
+    problem, tree = _parsed_source(source)
+    if tree is None:
+        raise InvalidInput(problem.message)
+    return tree
+
+
 def _parsed(source: str) -> tuple[Problem, nodes.Template | None]:
     if len(source) > MAX_SOURCE_CHARS:
         return _syntax(1, f"the source is longer than {MAX_SOURCE_CHARS} characters"), None
@@ -123,9 +131,22 @@ def _syntax(line: int, text: str) -> Problem:
     return Problem("syntax", f"line {line}: {text}", line)
 
 
+def _parsed_source(source: str) -> tuple[Problem, nodes.Template | None]:
+    """The tree of a source as a person wrote it: with its spintax."""
+    try:
+        return _parsed(to_jinja(source))
+    except InvalidInput as error:
+        line = re.match(r"line (\d+)", str(error))
+        return Problem("syntax", str(error), int(line[1]) if line else 1), None
+
+
 def check(source: str, *, known: Collection[str]) -> list[Problem]:
-    """All that is wrong with a source (shared blocks resolved): syntax, unknown tags, what is forbidden."""
-    problem, tree = _parsed(source)
+    """All that is wrong with a source: syntax, unknown tags, what is forbidden.
+
+    Takes the source as written, spintax included, shared blocks resolved. Check before sanitising: there an
+    unclosed `{{` becomes text.
+    """
+    problem, tree = _parsed_source(source)
     if tree is None:
         return [problem]
     found = [*_forbidden(source, tree), *_unknown(tree, known)]
@@ -164,12 +185,12 @@ def _nearest(name: str | None, known: Collection[str]) -> str | None:
 
 def used_names(source: str) -> frozenset[str]:
     """The names that a source reads. Raises InvalidInput when it does not parse."""
-    return frozenset(name.name for name in grammar.free_names(_parse(source)))
+    return frozenset(name.name for name in grammar.free_names(_parse_source(source)))
 
 
 def names_without_default(source: str) -> frozenset[str]:
     """The names that are printed without `default` and outside `{% if name %}`."""
-    return frozenset(grammar.bare_names(_parse(source)))
+    return frozenset(grammar.bare_names(_parse_source(source)))
 
 
 def resolve_blocks(source: str, blocks: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ IMAGE_SCHEMES = frozenset({"http", "https", "cid"})
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.I)
 _DATA_IMAGE = re.compile(r"data:image/(?:png|gif|jpe?g|webp);base64,[A-Za-z0-9+/=]*", re.I)
+_CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 _SPLIT = re.compile(f"({MARK_PATTERN})")
 # WHATWG URL 4.4: tab and line breaks vanish anywhere in a URL, C0 controls and blanks at its ends.
 _DROPPED = re.compile("[\\x00-\\x08\\x09\\x0a\\x0b\\x0c\\x0d\\x0e-\\x1f\\x7f]+")
@@ -32,11 +33,21 @@ def is_allowed(value: str, tags: list[Tag], schemes: frozenset[str], *, data_ima
     prefix = ""
     while pieces and not pieces[0].startswith("\ufdd0"):
         prefix += pieces.pop(0)
+    if "{" in prefix and not _has_scheme(prefix, schemes):
+        return _is_chosen_safely(prefix, pieces, schemes)
     if _head_with_colon(prefix):
         return _has_scheme(prefix, schemes)
     if not pieces or re.search(r"[/?#]", prefix):
         return True
     return not prefix and _is_built_safely(pieces, tags, schemes)
+
+
+def _is_chosen_safely(prefix: str, pieces: list[str], schemes: frozenset[str]) -> bool:
+    """Spintax before the scheme: every option brings its own, or no colon is there to make one."""
+    match = _CHOICE.match(prefix)
+    if match and all(_has_scheme(option, schemes) for option in match[1].split("|")):
+        return True
+    return not pieces and ":" not in prefix
 
 
 def _is_comment(piece: str, tags: list[Tag]) -> bool:
