@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -144,6 +145,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        if isinstance(env_settings, EnvSettingsSource):  # else …_URL_FILE would be the field `url_file`
+            variables = env_settings.env_vars.items()
+            env_settings.env_vars = {name: value for name, value in variables if not name.endswith("_file")}
         toml = TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
         return init_settings, env_settings, _FileSecrets(settings_cls), toml
 
