@@ -13,11 +13,19 @@ from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web import errors, health, manifest
-from mailengine.web.public import tracking
+from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
 from mailengine.web.site import Site
 
+PUBLIC = [
+    tracking.pixel,
+    tracking.click,
+    unsubscribe.ask,
+    unsubscribe.leave,
+    unsubscribe.come_back,
+    online.view,
+]
 MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
 IMMUTABLE = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
 
@@ -49,7 +57,7 @@ def public_router() -> Router:
     """What answers without a login."""
     return Router(
         "/",
-        route_handlers=[health.livez, health.readyz, health.health, tracking.pixel, tracking.click],
+        route_handlers=[health.livez, health.readyz, health.health, *PUBLIC],
         include_in_schema=False,
     )
 

@@ -37,6 +37,7 @@ from mailengine.models import (
 )
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
+from support.tenancy_guard import attach
 
 INSTANCE = InstanceScope(actor="test")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -77,7 +78,7 @@ async def make_runtime(database_url: str, tmp_path: Path) -> AsyncIterator[Calla
 
     def make(**sections: Any) -> Runtime:
         settings = load_settings(data_dir=tmp_path, database={"url": database_url}, **sections)
-        db = Database(settings.database_url, settings.database)
+        db = attach(Database(settings.database_url, settings.database))
         opened.append(Runtime(settings, db, ManualClock(NOW), Keyring(bytes(range(32)))))
         return opened[-1]
 
@@ -207,6 +208,7 @@ async def fill(tx: Any, scope: Scope, slug: str, email: str) -> Sent:
             status=TaskStatus.SENT,
             scheduled_at=NOW,
             finished_at=NOW,
+            external_msg_id="250 ok",
         )
     )
     return Sent(scope, email, 0, contact, list_id, template, campaign_id, task)

@@ -8,16 +8,14 @@ is what scanners send: it is answered and not counted.
 import uuid
 
 from litestar import HttpMethod, Response, route
-from litestar.connection import Request
-from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from mailengine.core.errors import NotFound
-from mailengine.domain.tracking.events import origin
 from mailengine.domain.tracking.intake import Hit
 from mailengine.domain.tracking.tokens import Purpose, Recipient
 from mailengine.models import EventKind
+from mailengine.web.public.links import AnyRequest, origin_of, recipient_of
 from mailengine.web.security import PUBLIC_HEADERS
 from mailengine.web.site import Site
 
@@ -25,15 +23,11 @@ PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c0
 # Webmail shows the pixel inside its own pages.
 PIXEL_HEADERS = {**PUBLIC_HEADERS, "Cross-Origin-Resource-Policy": "cross-origin"}
 
-AnyRequest = Request[object, object, State]
-
 
 @route("/o/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD], sync_to_thread=False)
 def pixel(request: AnyRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[bytes]:
     """An open."""
-    recipient = site.tokens.read(name.removesuffix(".gif"), Purpose.TRACK)
-    if recipient is None:
-        raise NotFound("this link leads nowhere")
+    recipient = recipient_of(site, name.removesuffix(".gif"), Purpose.TRACK)
     count(site, request, recipient, EventKind.OPEN)
     return Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS)
 
@@ -43,10 +37,10 @@ async def click(
     request: AnyRequest, site: NamedDependency[Site], token: FromPath[str], number: FromPath[str]
 ) -> Response[None]:
     """A click on link `number` of the message."""
-    recipient = site.tokens.read(token, Purpose.TRACK)
+    recipient = recipient_of(site, token, Purpose.TRACK)
     index = int(number) if number.isascii() and number.isdigit() and len(number) < 6 else -1
-    target = await site.targets.find(recipient, index) if recipient else None
-    if recipient is None or target is None:
+    target = await site.targets.find(recipient, index)
+    if target is None:
         raise NotFound("this link leads nowhere")
     count(site, request, recipient, EventKind.CLICK, index)
     return Response(None, status_code=302, headers={**PUBLIC_HEADERS, "Location": target})
@@ -58,7 +52,7 @@ def count(
     """Put the hit into the buffer, unless a HEAD asked."""
     if request.method == HttpMethod.HEAD:
         return
-    who = origin(request.client.host if request.client else "", request.headers.get("user-agent", ""))
+    who = origin_of(request)
     site.hits.add(
         Hit(
             uid=uuid.uuid4().hex,

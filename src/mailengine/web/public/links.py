@@ -1,0 +1,30 @@
+"""What the public endpoints share: a token is the whole credential, and stands for one recipient."""
+
+from litestar import Request
+from litestar.datastructures import State
+
+from mailengine.core.errors import NotFound
+from mailengine.core.scope import Scope
+from mailengine.domain.tracking.events import Origin, origin
+from mailengine.domain.tracking.tokens import Purpose, Recipient
+from mailengine.web.security import request_id
+from mailengine.web.site import Site
+
+AnyRequest = Request[object, object, State]
+
+
+def recipient_of(site: Site, token: str, purpose: Purpose) -> Recipient:
+    """Whom the token was made for; raises NotFound for any that this installation did not sign."""
+    recipient = site.tokens.read(token, purpose)
+    if recipient is None:
+        raise NotFound("this link leads nowhere")
+    return recipient
+
+
+def scope_of(recipient: Recipient, request: AnyRequest) -> Scope:
+    """Whoever holds the link acts on their own subscription, with no grant in the tenant."""
+    return Scope(recipient.tenant_id, "link", frozenset(), request_id(request.scope))
+
+
+def origin_of(request: AnyRequest) -> Origin:
+    return origin(request.client.host if request.client else "", request.headers.get("user-agent", ""))
