@@ -1,0 +1,83 @@
+"""Custom fields: how a column's header becomes the name of a merge tag, and which names a tenant has."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.errors import InvalidInput
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts.queries import insert_new
+from mailengine.models import Attribute
+
+MAX_ATTRIBUTES = 100  # per tenant: a file of a thousand columns must not become a thousand merge tags
+MAX_VALUE = 4000  # characters of one value: it may stand in every message
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+FIELDS = ("email", "first_name", "last_name", "full_name", "organisation", "postal_address")
+_LINKS = ("unsubscribe_url", "view_online_url", "click_url", "open_url", "spin")
+_JINJA = (
+    "and as autoescape block break call caller context continue cycler debug dict do elif else endif endfor "
+    "extends false filter for from if ignore import in include is joiner kwargs lipsum loop macro missing "
+    "namespace none not or pluralize range raw recursive required scoped self set super trans true varargs "
+    "with without"
+)
+RESERVED = frozenset((*FIELDS, *_LINKS, *_JINJA.split()))
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "ı": "i", "þ": "th"})
+
+
+def attribute_name(header: str, *, fallback: str) -> str:
+    """`Date of birth` as `date_of_birth`; `fallback` for a header without a Latin letter or digit."""
+    folded = unicodedata.normalize("NFKD", header.casefold().translate(_LETTERS))
+    plain = folded.encode("ascii", "ignore").decode()
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_") or fallback
+    if not name[0].isalpha():
+        name = f"x_{name}"
+    name = name[:62].rstrip("_")
+    return name + "_" if name in RESERVED else name
+
+
+def check_attribute(name: str) -> str:
+    """Raises InvalidInput for a name that a template could not refer to."""
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise InvalidInput(
+            f"{name!r} cannot name an attribute; use a-z, 0-9 and _, a letter first, "
+            "and no name that templates already have"
+        )
+    return name
+
+
+async def attribute_labels(tx: ReadTx, scope: Scope) -> dict[str, str]:
+    """Name and label of every custom field of the tenant: its merge tags."""
+    rows = await tx.scalars(owned(Attribute, scope).order_by(col(Attribute.name)))
+    return {row.name: row.label for row in rows}
+
+
+async def check_room(tx: ReadTx, scope: Scope, names: Mapping[str, str]) -> None:
+    """Raises InvalidInput when the tenant would get more than MAX_ATTRIBUTES custom fields."""
+    known = set(
+        (
+            await tx.scalars(sa.select(col(Attribute.name)).where(tenant_of(Attribute) == scope.tenant_id))
+        ).all()
+    )
+    new = [name for name in names if name not in known]
+    if len(known) + len(new) > MAX_ATTRIBUTES:
+        raise InvalidInput(
+            f"{len(new)} new attributes would make {len(known) + len(new)}, and {MAX_ATTRIBUTES} is the most; "
+            'leave columns out with --map "Header=ignore"'
+        )
+
+
+async def register(tx: WriteTx, scope: Scope, names: Mapping[str, str]) -> None:
+    """Make the names (name → label) known; those that are keep their label."""
+    await check_room(tx, scope, names)
+    if names:
+        rows = [
+            {"tenant_id": scope.tenant_id, "name": name, "label": label[:200]}
+            for name, label in names.items()
+        ]
+        await tx.execute(insert_new(tx, Attribute), rows)

@@ -1,0 +1,57 @@
+"""The rejected rows of one import as a CSV: line, reason and the row as it was, to be mended and imported
+again (the first two columns are ignored then).
+
+The cells are written as they came, formulas included: this file is the user's own data given back, not an
+export that strangers filled.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+
+from mailengine.domain.contacts.imports.rows import Rejected
+
+
+class ErrorsFile:
+    """Made with the first rejected row; `size_bytes` goes into the job, so that a resumed import cuts off
+    what a crash left behind the last committed batch."""
+
+    def __init__(self, path: Path, headers: Sequence[str], *, keep_bytes: int = 0) -> None:
+        self.path = path
+        self.size_bytes = keep_bytes
+        self._headers = headers
+        self.cut(keep_bytes)
+
+    def cut(self, keep_bytes: int) -> None:
+        """Forget what was written after the last committed batch."""
+        self.size_bytes = keep_bytes
+        if self.path.exists() and self.path.stat().st_size > keep_bytes:
+            with self.path.open("r+b") as file:
+                file.truncate(keep_bytes)
+
+    def head(self, count: int) -> list[Rejected]:
+        """The first rejected rows."""
+        if not self.size_bytes:
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            rows = islice(csv.reader(file), 1, count + 1)
+            return [Rejected(int(line), reason, fields) for line, reason, *fields in rows]
+
+    def append(self, rejected: Iterable[Rejected]) -> None:
+        rows = [(row.line, row.reason, *row.fields) for row in rejected]
+        if not rows:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Bytes that are no text are shown as \\xNN: the file itself must be readable everywhere.
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file)
+            if self.size_bytes == 0:
+                writer.writerow(("import_line", "import_reason", *self._headers))
+            writer.writerows(rows)
+            file.flush()
+            self.size_bytes = file.tell()
+
+    @property
+    def written(self) -> Path | None:
+        return self.path if self.size_bytes else None

@@ -1,0 +1,149 @@
+"""Which column is what: guessed from the headers and the first rows, or said with `--map "Header=field"`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mailengine.core.errors import InvalidInput
+from mailengine.domain.contacts.attributes import MAX_ATTRIBUTES, attribute_name, check_attribute
+from mailengine.domain.contacts.imports.dialect import Dialect, looks_like_address
+from mailengine.domain.contacts.imports.headers import FIELDS, Field, field_of, normalise_header
+
+MAX_COLUMNS = 500  # more is a file with the wrong delimiter or a matrix, not an address book
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMap:
+    """What each column becomes: a field's name, an attribute's, or `ignore`."""
+
+    headers: tuple[str, ...]
+    targets: tuple[str, ...]
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attribute name → header."""
+        pairs = zip(self.targets, self.headers, strict=True)
+        return {target: header for target, header in pairs if target not in FIELDS}
+
+    def shown(self) -> dict[str, str]:
+        return dict(zip(self.headers, self.targets, strict=True))
+
+
+def headers_of(dialect: Dialect) -> tuple[str, ...]:
+    """The column names, made up where the file or a cell has none, told apart where two are equal."""
+    cells = dialect.first if dialect.has_header else [""] * len(dialect.first)
+    if len(cells) > MAX_COLUMNS:
+        raise InvalidInput(f"the file has {len(cells)} columns, and {MAX_COLUMNS} is the most")
+    names: list[str] = []
+    used: Counter[str] = Counter()
+    for number, cell in enumerate(cells, 1):
+        name = " ".join(cell.split())[:200] or f"column {number}"
+        used[name] += 1
+        names.append(name if used[name] == 1 else f"{name} ({used[name]})")
+    return tuple(names)
+
+
+def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
+    """Raises InvalidInput when no column holds addresses, or `given` names what is not there."""
+    headers = headers_of(dialect)
+    said = _said(headers, given)
+    targets = [said.get(number) or field_of(header) for number, header in enumerate(headers)]
+    _keep_first(targets, said)
+    _settle_names(targets, said)
+    if Field.EMAIL not in targets and (column := _address_column(dialect, targets, said)) is not None:
+        targets[column] = Field.EMAIL
+    if Field.EMAIL not in targets:
+        raise InvalidInput(
+            f"no column holds e-mail addresses; the columns are {_list(headers)}; "
+            'say which with --map "Header=email"'
+        )
+    _name_attributes(headers, targets)
+    found = ColumnMap(headers, tuple(str(target) for target in targets if target is not None))
+    if len(found.attributes) > MAX_ATTRIBUTES:
+        raise InvalidInput(
+            f"the file has {len(found.attributes)} columns that would become attributes, and "
+            f'{MAX_ATTRIBUTES} is the most; leave some out with --map "Header=ignore"'
+        )
+    return found
+
+
+def _said(headers: Sequence[str], given: Mapping[str, str]) -> dict[int, str]:
+    """Column number → what a person said it is."""
+    said: dict[int, str] = {}
+    for header, target in given.items():
+        column = _column(headers, header)
+        said[column] = _check_target(target)
+    doubled = [name for name, count in Counter(said.values()).items() if count > 1 and name != Field.IGNORE]
+    if doubled:
+        raise InvalidInput(f"--map gives {doubled[0]} to two columns")
+    return said
+
+
+def _column(headers: Sequence[str], wanted: str) -> int:
+    if wanted in headers:
+        return headers.index(wanted)
+    alike = [
+        number for number, name in enumerate(headers) if normalise_header(name) == normalise_header(wanted)
+    ]
+    if len(alike) != 1:
+        raise InvalidInput(f"--map: there is no column {wanted!r}; the columns are {_list(headers)}")
+    return alike[0]
+
+
+def _check_target(target: str) -> str:
+    target = target.strip() or Field.IGNORE
+    return target if target in FIELDS else check_attribute(target)
+
+
+def _keep_first(targets: list[str | None], said: Mapping[int, str]) -> None:
+    """One column for each field: the one that was said, else the first; the others become attributes."""
+    taken = set(said.values())
+    for number, target in enumerate(targets):
+        if number in said or target is None or target == Field.IGNORE:
+            continue
+        if target in taken:
+            targets[number] = None
+        taken.add(target)
+
+
+def _settle_names(targets: list[str | None], said: Mapping[int, str]) -> None:
+    """`Name` beside `Vorname` (or voornaam, prénom …) is the last name, alone it is the whole."""
+    if Field.FIRST_NAME in targets and Field.LAST_NAME not in targets and Field.FULL_NAME in targets:
+        column = targets.index(Field.FULL_NAME)
+        if column not in said:
+            targets[column] = Field.LAST_NAME
+
+
+def _address_column(dialect: Dialect, targets: Sequence[str | None], said: Mapping[int, str]) -> int | None:
+    """The column whose cells are addresses, when no header says so."""
+    rows = dialect.sample if dialect.has_header else [dialect.first, *dialect.sample]
+    counts: Counter[int] = Counter()
+    for row in rows:
+        counts.update(
+            number
+            for number, cell in enumerate(row[: len(targets)])
+            if number not in said and looks_like_address(cell)
+        )
+    if not counts:
+        return None
+    column, hits = counts.most_common(1)[0]
+    return column if hits * 2 >= len(rows) else None
+
+
+def _name_attributes(headers: Sequence[str], targets: list[str | None]) -> None:
+    used = {target for target in targets if target is not None}
+    for number, header in enumerate(headers):
+        if targets[number] is not None:
+            continue
+        base = name = attribute_name(header, fallback=f"column_{number + 1}")
+        copy = 2
+        while name in used or name in FIELDS:
+            name, copy = f"{base[:58]}_{copy}", copy + 1
+        used.add(name)
+        targets[number] = name
+
+
+def _list(headers: Sequence[str]) -> str:
+    shown = ", ".join(repr(header[:60]) for header in headers[:_SHOWN])
+    return shown + (f" and {len(headers) - _SHOWN} more" if len(headers) > _SHOWN else "")

@@ -1,0 +1,124 @@
+"""From a record of the file to a contact as it would be stored, or to the reason why not."""
+
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from mailengine.domain.contacts.attributes import MAX_VALUE
+from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
+from mailengine.domain.contacts.imports.headers import FIELDS, Field
+from mailengine.domain.contacts.imports.mapping import ColumnMap
+from mailengine.mail.address import AddressError, parse_address
+
+# NUL (no database stores it), what a decoder could not decode (see Decoding.errors), half a surrogate pair.
+_UNDECODED = re.compile("[\x00\ud800-\udfff\ufffd]")
+
+
+class Row(NamedTuple):
+    """One contact of the file; `attributes` holds no empty values."""
+
+    line: int
+    email: str
+    key: str
+    first_name: str
+    last_name: str
+    attributes: dict[str, str]
+    consent: tuple[str, datetime | None, str] | None  # source, date, address; None: the file does not say
+
+
+class Rejected(NamedTuple):
+    line: int
+    reason: str
+    fields: list[str]
+
+
+class RowReader:
+    """Turns records into rows by a map of columns. `check_text`: not all of the file decodes."""
+
+    def __init__(self, columns: ColumnMap, *, check_text: bool) -> None:
+        targets = columns.targets
+        places = {target: number for number, target in enumerate(targets) if target in FIELDS}
+        self._width = len(targets)
+        self._blank = [""] * self._width
+        self._check_text = check_text
+        self._email = places[Field.EMAIL]
+        self._first = places.get(Field.FIRST_NAME)
+        self._last = places.get(Field.LAST_NAME)
+        self._full = places.get(Field.FULL_NAME)
+        self._consent = [
+            places.get(field) for field in (Field.CONSENT_SOURCE, Field.CONSENT_AT, Field.CONSENT_IP)
+        ]
+        self._has_consent = any(place is not None for place in self._consent)
+        self._attributes = [(name, number) for number, name in enumerate(targets) if name not in FIELDS]
+
+    def read(self, line: int, fields: list[str]) -> Row | Rejected:
+        missing = self._width - len(fields)
+        cells = fields
+        if missing > 0:  # spreadsheets leave out empty cells at the end of a row
+            cells = fields + self._blank[:missing]
+        elif missing < 0 and any(fields[self._width :]):
+            return Rejected(line, f"it has {len(fields)} fields, the header {self._width}", fields)
+        if self._check_text and any(map(_UNDECODED.search, cells)):
+            return Rejected(line, "it holds bytes that are no text in the file's encoding", fields)
+        try:
+            address = parse_address(cells[self._email])
+            first, last = self._names(cells)
+            attributes = self._values(cells)
+            consent = self._consent_of(cells) if self._has_consent else None
+        except AddressError as error:
+            return Rejected(line, f"address: {error.reason}", fields)
+        except ValueError as error:
+            return Rejected(line, str(error), fields)
+        return Row(line, address.email, address.key, first, last, attributes, consent)
+
+    def _names(self, cells: list[str]) -> tuple[str, str]:
+        first = _one_line(cells[self._first]) if self._first is not None else ""
+        last = _one_line(cells[self._last]) if self._last is not None else ""
+        if self._full is not None and not first and not last:
+            first, last = split_name(_one_line(cells[self._full]))
+        if len(first) > MAX_PERSON_NAME or len(last) > MAX_PERSON_NAME:
+            raise ValueError(f"a name is longer than {MAX_PERSON_NAME} characters")
+        return first, last
+
+    def _values(self, cells: list[str]) -> dict[str, str]:
+        values = {name: value for name, number in self._attributes if (value := cells[number].strip())}
+        for name, value in values.items():
+            if len(value) > MAX_VALUE:
+                raise ValueError(f"{name} is longer than {MAX_VALUE} characters")
+        return values
+
+    def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
+        source, date, address = ("" if place is None else _one_line(cells[place]) for place in self._consent)
+        if not (source or date or address):
+            return None
+        return source[:200], consent_date(date), address[:45]
+
+
+def split_name(full: str) -> tuple[str, str]:
+    """`Ada King Lovelace` as (`Ada King`, `Lovelace`), `Lovelace, Ada` the same way round.
+
+    A name in Chinese characters or Hangul without a space is not cut: families of two characters exist.
+    """
+    if "," in full:
+        last, _, first = (part.strip() for part in full.partition(","))
+        return first, last
+    first, _, last = full.rpartition(" ")
+    return (first, last) if first else (last, "")
+
+
+def consent_date(text: str) -> datetime | None:
+    """ISO 8601 or `24.12.2025`; raises ValueError for the rest: 3/4/2025 is two dates."""
+    if not text:
+        return None
+    if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text):
+        day, month, year = map(int, found.groups())
+        text = f"{year:04}-{month:02}-{day:02}"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a date of consent; write it as 2025-12-24") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,279 @@
+"""An import from the file to the report.
+
+Invariants: what is wrong with the file as a whole is found before anything is stored. Each batch is one
+transaction, and the job's cursor and counts move in it: a killed import left exactly the rows that its job
+says, and `resume` goes on after them. While one batch is stored, a thread reads the next.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from mailengine.core.clock import Clock
+from mailengine.core.errors import Conflict, InvalidInput, MailengineError, Unavailable
+from mailengine.core.ids import JobId
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.unit import Database
+from mailengine.domain.accounts import audit
+from mailengine.domain.contacts import attributes, lists
+from mailengine.domain.contacts.imports.errors_file import ErrorsFile
+from mailengine.domain.contacts.imports.plan import OnDuplicate
+from mailengine.domain.contacts.imports.report import ERRORS_SHOWN, Counts, ImportProgress, ImportReport
+from mailengine.domain.contacts.imports.source import Batch, Reader, Source, understand
+from mailengine.domain.contacts.imports.store import Rules, store
+from mailengine.domain.jobs import jobs
+from mailengine.models import Job, JobKind, JobState
+
+_SERIALISATION = frozenset({"40001", "40P01"})  # PostgreSQL: deadlock, serialisation failure
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """What a person asked for. `mapping` is header → field, attribute or `ignore`."""
+
+    path: Path
+    list_name: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    on_duplicate: OnDuplicate = OnDuplicate.UPDATE
+    consent_source: str = ""  # default: the file's name
+    encoding: str | None = None
+    delimiter: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path.absolute()), "mapping": dict(self.mapping)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ImportRequest":
+        rule = OnDuplicate(values["on_duplicate"])
+        return cls(**{**values, "path": Path(values["path"]), "on_duplicate": rule})
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an import is given besides its request; the hooks are called on the event loop, once a batch."""
+
+    db: Database
+    clock: Clock
+    data_dir: Path
+    hash_key: bytes  # keyring.derive(suppression.HASH_PURPOSE)
+    progress: Callable[[ImportProgress], None] = lambda _progress: None
+    cancelled: Callable[[], bool] = lambda: False
+
+
+async def import_file(around: Surroundings, scope: Scope, request: ImportRequest) -> ImportReport:
+    """Raises InvalidInput for a file that cannot be imported at all; bad rows are in the report."""
+    scope.require(Grant.EDIT)
+    lists.check_name(request.list_name)
+    source = await asyncio.to_thread(read_source, request)
+    job = await _begin(around, scope, request, source)
+    return await _run(around, scope, _Run.of(job, source, request))
+
+
+async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> ImportReport:
+    """Go on with an import that failed, was cancelled or killed; raises Conflict when its file changed."""
+    scope.require(Grant.EDIT)
+    async with around.db.read(scope) as tx:
+        job = await jobs.get(tx, scope, job_id=job_id)
+    if job.kind != JobKind.IMPORT:
+        raise InvalidInput(f"job {job_id} is no import")
+    request = ImportRequest.from_dict(job.result["request"])
+    source = await asyncio.to_thread(read_source, request)
+    if _fingerprint(source) != job.result["file"]:
+        raise Conflict(f"{request.path} is not the file that job {job_id} read; import it anew")
+    async with around.db.write(scope) as write:
+        job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
+    return await _run(around, scope, _Run.of(job, source, request))
+
+
+def read_source(request: ImportRequest) -> Source:
+    return understand(
+        request.path, mapping=request.mapping, encoding=request.encoding, delimiter=request.delimiter
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of a job and where it stands."""
+
+    job_id: JobId
+    list_id: int
+    source: Source
+    request: ImportRequest
+    counts: Counts
+    records: int
+    errors_bytes: int
+
+    @classmethod
+    def of(cls, job: Job, source: Source, request: ImportRequest) -> "_Run":
+        assert job.id is not None
+        assert job.subject_id is not None
+        held = job.result
+        counts = Counts(**held["counts"])
+        return cls(
+            JobId(job.id), job.subject_id, source, request, counts, held["records"], held["errors_bytes"]
+        )
+
+    def result(self) -> dict[str, Any]:
+        """What the job holds: enough to resume, nothing about a person."""
+        return {
+            "request": self.request.as_dict(),
+            "file": _fingerprint(self.source),
+            "records": self.records,
+            "errors_bytes": self.errors_bytes,
+            "counts": self.counts.as_dict(),
+        }
+
+
+async def _begin(around: Surroundings, scope: Scope, request: ImportRequest, source: Source) -> Job:
+    """The list, the attributes and the running job, or nothing of them."""
+    now = around.clock.now()
+    async with around.db.write(scope) as tx:
+        await attributes.register(tx, scope, source.columns.attributes)
+        target = await lists.get_or_create(tx, scope, name=request.list_name, now=now)
+        job = await jobs.create(
+            tx,
+            scope,
+            kind=JobKind.IMPORT,
+            title=f"{request.path.name} into {target.name}",
+            now=now,
+            subject_id=target.id,
+            total=source.facts.lines - source.dialect.has_header,
+            result={
+                "request": request.as_dict(),
+                "file": _fingerprint(source),
+                "records": 0,
+                "errors_bytes": 0,
+                "counts": Counts().as_dict(),
+            },
+        )
+        assert job.id is not None
+        return await jobs.start(tx, scope, job_id=JobId(job.id), now=now)
+
+
+async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
+    errors = ErrorsFile(
+        around.data_dir / "imports" / f"{run.job_id}-errors.csv",
+        run.source.columns.headers,
+        keep_bytes=run.errors_bytes,
+    )
+    rules = rules_of(run.request, run.source, around, list_id=run.list_id)
+    async with _recorded(around, scope, run), batches(run.source, skip_records=run.records) as found:
+        async for batch in found:
+            if around.cancelled():
+                await _close(around, scope, run, JobState.CANCELLED)
+                return _report(run, errors, JobState.CANCELLED)
+            await _store_batch(around, scope, run, batch, rules, errors)
+            around.progress(ImportProgress(run.counts.copy(), batch.bytes_done, run.source.facts.size_bytes))
+        await _finish(around, scope, run)
+    return _report(run, errors, JobState.DONE)
+
+
+def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, list_id: int | None) -> Rules:
+    consent = (request.consent_source or f"import of {request.path.name}")[:200]
+    return Rules(
+        list_id, request.on_duplicate, source.written, (consent, around.clock.now(), ""), around.hash_key
+    )
+
+
+@asynccontextmanager
+async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[AsyncIterator[Batch]]:
+    """Batches of the file, each read in a thread while the one before is worked on."""
+    reader = Reader(source, skip_records=skip_records)
+    ahead = asyncio.create_task(asyncio.to_thread(reader.next_batch))
+
+    async def each() -> AsyncIterator[Batch]:
+        nonlocal ahead
+        while (batch := await ahead) is not None:
+            ahead = asyncio.create_task(asyncio.to_thread(reader.next_batch))
+            yield batch
+
+    try:
+        yield each()
+    finally:
+        await asyncio.wait([ahead])  # a thread cannot be stopped; at most one batch is read in vain
+        if not ahead.cancelled():
+            ahead.exception()  # it was raised where it was awaited, or the first error matters more
+        reader.close()
+
+
+async def _store_batch(
+    around: Surroundings, scope: Scope, run: _Run, batch: Batch, rules: Rules, errors: ErrorsFile
+) -> None:
+    """The batch, its rejected rows and the job's new cursor; tried again after a deadlock."""
+    for attempt in range(_TRIES):
+        counts = run.counts.copy()
+        errors.cut(run.errors_bytes)
+        try:
+            async with around.db.write(scope) as tx:
+                found = await store(tx, scope, batch.rows, rules, around.clock.now())
+                rejected = sorted(batch.rejected + found.forgotten)
+                counts.add_steps(found.steps)
+                counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))
+                counts.suppressed += len(found.blocked)
+                errors.append(rejected)
+                moved = replace(run, counts=counts, records=batch.records, errors_bytes=errors.size_bytes)
+                await jobs.progress(tx, scope, job_id=run.job_id, done=batch.records, result=moved.result())
+            run.counts, run.records, run.errors_bytes = counts, moved.records, moved.errors_bytes
+            return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", "") not in _SERIALISATION or attempt == _TRIES - 1:
+                raise
+
+
+@asynccontextmanager
+async def _recorded(around: Surroundings, scope: Scope, run: _Run) -> AsyncGenerator[None]:
+    """An import that ends early says why in its job; one whose process is killed stays `running`."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        await _close(around, scope, run, JobState.CANCELLED)
+        raise
+    except MailengineError as error:
+        await _close(around, scope, run, JobState.FAILED, str(error))
+        raise
+    except Exception:
+        await _close(around, scope, run, JobState.FAILED, "a fault of the program; see its log")
+        raise
+
+
+async def _close(around: Surroundings, scope: Scope, run: _Run, state: JobState, error: str = "") -> None:
+    now = around.clock.now()
+    with suppress(Unavailable):  # the database itself may be what fails; the first error is the one to show
+        async with around.db.write(scope) as tx:
+            if state is JobState.FAILED:
+                await jobs.fail(tx, scope, job_id=run.job_id, now=now, error=error)
+            else:
+                await jobs.cancel(tx, scope, job_id=run.job_id, now=now)
+
+
+async def _finish(around: Surroundings, scope: Scope, run: _Run) -> None:
+    now = around.clock.now()
+    async with around.db.write(scope) as tx:
+        await jobs.finish(tx, scope, job_id=run.job_id, now=now, result=run.result())
+        await audit.record(
+            tx, scope, "contact.import", "job", run.job_id, now=now, list=run.list_id, **run.counts.as_dict()
+        )
+
+
+def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
+    return ImportReport(
+        job=run.job_id,
+        state=state.value,
+        counts=run.counts,
+        errors_file=errors.written,
+        errors=errors.head(ERRORS_SHOWN),
+        encoding=run.source.facts.decoding.label,
+        delimiter=run.source.dialect.label,
+        mapping=run.source.columns.shown(),
+        list_name=run.request.list_name,
+    )
+
+
+def _fingerprint(source: Source) -> dict[str, int]:
+    return {"size": source.facts.size_bytes, "modified_ns": source.facts.modified_ns}

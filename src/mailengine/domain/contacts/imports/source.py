@@ -1,0 +1,153 @@
+"""A file that was understood, and its rows in batches. All of it is blocking: it runs in a thread."""
+
+import io
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from mailengine.core.errors import Conflict, InvalidInput
+from mailengine.domain.contacts.imports.dialect import Dialect, check_delimiter, detect
+from mailengine.domain.contacts.imports.mapping import ColumnMap, map_columns
+from mailengine.domain.contacts.imports.plan import Columns
+from mailengine.domain.contacts.imports.records import Record, records
+from mailengine.domain.contacts.imports.rows import Rejected, Row, RowReader
+from mailengine.domain.contacts.imports.scan import FileFacts, opened, scan
+from mailengine.domain.contacts.imports.seen import SeenKeys
+
+SAMPLE_LINES = 400
+# Larger batches touch each page of the address index once instead of many times; this size keeps two of
+# them (one read, one stored) under 80 MB and SQLite's write lock under a second.
+BATCH_ROWS = 20_000
+FIRST_BATCH_ROWS = 2_000  # small, so that progress is seen at once
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What scan and samples told about a file."""
+
+    facts: FileFacts
+    dialect: Dialect
+    columns: ColumnMap
+
+    @property
+    def written(self) -> Columns:
+        """The columns that overwriting replaces."""
+        targets = self.columns.targets
+        full = "full_name" in targets
+        return Columns(
+            full or "first_name" in targets,
+            full or "last_name" in targets,
+            frozenset(self.columns.attributes),
+        )
+
+
+def understand(
+    path: Path, *, mapping: Mapping[str, str], encoding: str | None = None, delimiter: str | None = None
+) -> Source:
+    """Raises InvalidInput with what is wrong with the file as a whole."""
+    declared = check_delimiter(delimiter) if delimiter else None
+    facts = scan(path, declared_encoding=encoding)
+    with opened(path) as file:
+        text = _text(file, facts)
+        try:
+            dialect = detect(list(islice(text, SAMPLE_LINES)), declared=declared)
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}") from error
+    try:
+        return Source(facts, dialect, map_columns(dialect, mapping))
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from error
+
+
+def _text(file: BinaryIO, facts: FileFacts) -> io.TextIOWrapper:
+    decoding = facts.decoding
+    # newline="": line breaks inside quotes stay what they are, CR alone ends a line too.
+    return io.TextIOWrapper(file, encoding=decoding.codec, errors=decoding.errors, newline="")
+
+
+@dataclass(slots=True)
+class Batch:
+    """What was read since the last batch; `records` counts all of the file so far, the header not."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    duplicates: list[Row] = field(default_factory=list)
+    records: int = 0
+    bytes_done: int = 0
+
+
+class Reader:
+    """Rows of a source in batches. An address that the file had already is a duplicate: the first wins."""
+
+    def __init__(self, source: Source, *, skip_records: int = 0) -> None:
+        self._source = source
+        self._skip = skip_records
+        self._batches = self._read()
+        self._seen = SeenKeys()
+        self._rows = RowReader(source.columns, check_text=not source.facts.decoding.clean)
+
+    def next_batch(self) -> Batch | None:
+        """None at the end of the file. Raises Conflict when the file changed since it was understood."""
+        return next(self._batches, None)
+
+    def close(self) -> None:
+        self._batches.close()
+
+    def _read(self) -> Generator[Batch]:
+        facts = self._source.facts
+        with opened(facts.path) as file:
+            try:
+                yield from self._batched(file)
+            except UnicodeDecodeError as error:
+                raise _changed(facts) from error
+            status = facts.path.stat()
+            if (status.st_size, status.st_mtime_ns) != (facts.size_bytes, facts.modified_ns):
+                raise _changed(facts)
+
+    def _batched(self, file: BinaryIO) -> Iterator[Batch]:
+        text = _text(file, self._source.facts)  # held here: the file closes when it is dropped
+        found = self._records(text)
+        read = 0
+        for record in islice(found, self._skip):  # a resumed import: only which addresses they had
+            read += 1
+            row = self._rows.read(record.line, record.fields)
+            if isinstance(row, Row):
+                self._seen.add(row.key)
+        size = FIRST_BATCH_ROWS
+        while chunk := list(islice(found, size)):
+            read += len(chunk)
+            yield self._sorted(chunk, read, text.buffer.tell())
+            size = min(size * 3, BATCH_ROWS)
+
+    def _records(self, text: io.TextIOWrapper) -> Iterator[Record]:
+        dialect = self._source.dialect
+        for _ in range(dialect.skip_lines):
+            next(text)
+        found = records(text, delimiter=dialect.delimiter, first_line=1 + dialect.skip_lines)
+        if dialect.has_header:
+            next(found, None)
+        return found
+
+    def _sorted(self, chunk: list[Record], read: int, bytes_done: int) -> Batch:
+        batch = Batch(records=read, bytes_done=bytes_done)
+        read_row, seen = self._rows.read, self._seen.add
+        for line, fields, problem in chunk:
+            if problem:
+                batch.rejected.append(Rejected(line, problem, fields))
+                continue
+            row = read_row(line, fields)
+            if isinstance(row, Rejected):
+                batch.rejected.append(row)
+            elif seen(row.key):
+                batch.rows.append(row)
+            else:
+                batch.duplicates.append(row)
+        return batch
+
+
+def _changed(facts: FileFacts) -> Conflict:
+    return Conflict(
+        f"{facts.path} was changed while it was read; what came before is stored, import it again when it is complete"
+    )

@@ -1,0 +1,132 @@
+"""Batches on SQLite: one statement for a whole batch, its rows as one JSON parameter.
+
+`executemany` takes the interpreter lock again for every row and so stops the thread that parses the next
+batch; one `INSERT … SELECT FROM json_each(?)` runs without it. The write lock is held since BEGIN IMMEDIATE,
+so nobody else can insert: ids are given here, and no row has to be read back.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from mailengine.core.scope import Scope
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts.imports.plan import Known, Profile, Step
+from mailengine.models import ContactState
+
+_KNOWN = """
+SELECT c.email_key, c.id, c.email, c.first_name, c.last_name, c.attributes,
+       c.consent_source, c.consent_at, c.consent_ip, c.state, c.deleted_at, m.state
+FROM json_each(?1) AS wanted
+JOIN contacts AS c ON c.tenant_id = ?2 AND c.email_key = wanted.value
+LEFT JOIN list_members AS m ON m.list_id = ?3 AND m.contact_id = c.id AND m.tenant_id = ?2
+"""
+_INSERT = """
+INSERT INTO contacts (id, tenant_id, email, email_key, first_name, last_name, state, attributes,
+                      consent_source, consent_at, consent_ip, created_at, updated_at)
+SELECT ?1 + key, ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+       json_extract(value, '$[3]'), json_extract(value, '$[4]'), json_extract(value, '$[5]'),
+       json_extract(value, '$[6]'), json_extract(value, '$[7]'), json_extract(value, '$[8]'), ?3, ?3
+FROM json_each(?4)
+"""
+_UPDATE = """
+UPDATE contacts SET email = new.email, first_name = new.first_name, last_name = new.last_name,
+       attributes = new.attributes, consent_source = new.consent_source, consent_at = new.consent_at,
+       consent_ip = new.consent_ip, updated_at = ?1, deleted_at = NULL
+FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS email,
+             json_extract(value, '$[2]') AS first_name, json_extract(value, '$[3]') AS last_name,
+             json_extract(value, '$[4]') AS attributes, json_extract(value, '$[5]') AS consent_source,
+             json_extract(value, '$[6]') AS consent_at, json_extract(value, '$[7]') AS consent_ip
+      FROM json_each(?2)) AS new
+WHERE contacts.id = new.id AND contacts.tenant_id = ?3
+"""
+_JOIN = """
+INSERT INTO list_members (list_id, contact_id, tenant_id, state, joined_at)
+SELECT ?1, json_extract(value, '$[0]'), ?2, json_extract(value, '$[1]'), ?3 FROM json_each(?4)
+WHERE true ON CONFLICT DO NOTHING
+"""
+
+
+async def read_known(
+    tx: ReadTx, scope: Scope, keys: Sequence[str], *, list_id: int | None, lock: bool
+) -> dict[str, Known]:
+    """Stored contacts by address key; `lock` needs nothing here, the transaction has the write lock."""
+    connection = await tx.connection()
+    rows: Any = await connection.exec_driver_sql(_KNOWN, (_json(keys), scope.tenant_id, list_id))
+    return {
+        row[0]: Known(
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            msgspec.json.decode(row[5]),
+            (row[6], _moment(row[7]), row[8]),
+            row[9],
+            row[10] is not None,
+            row[11],
+        )
+        for row in rows
+    }
+
+
+async def insert(
+    tx: WriteTx, scope: Scope, steps: Sequence[Step], states: Sequence[ContactState], now: datetime
+) -> list[tuple[int, Step]]:
+    """Store new contacts; returns their ids. `states` goes with `steps`."""
+    connection = await tx.connection()
+    last = await connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'contacts'")
+    first_id = (last.scalar() or 0) + 1
+    rows = [
+        (step.profile.email, step.row.key, *_values(step.profile, state))
+        for step, state in zip(steps, states, strict=True)
+    ]
+    await connection.exec_driver_sql(_INSERT, (first_id, scope.tenant_id, _text(now), _json(rows)))
+    return list(enumerate(steps, first_id))
+
+
+async def update(tx: WriteTx, scope: Scope, steps: Sequence[Step], now: datetime) -> None:
+    """Store changed profiles; deleted contacts come back."""
+    rows = []
+    for step in steps:
+        assert step.known is not None
+        profile = step.profile
+        values = _values(profile, None)
+        rows.append((step.known.id, profile.email, *values[:2], *values[3:]))
+    connection = await tx.connection()
+    await connection.exec_driver_sql(_UPDATE, (_text(now), _json(rows), scope.tenant_id))
+
+
+async def join_list(
+    tx: WriteTx, scope: Scope, members: Sequence[tuple[int, str]], *, list_id: int, now: datetime
+) -> None:
+    """Add contacts with their state on the list; who is or was on it stays as they are."""
+    connection = await tx.connection()
+    await connection.exec_driver_sql(_JOIN, (list_id, scope.tenant_id, _text(now), _json(members)))
+
+
+def _values(profile: Profile, state: ContactState | None) -> tuple[object, ...]:
+    source, at, address = profile.consent
+    return (
+        profile.first_name,
+        profile.last_name,
+        state,
+        profile.attributes,
+        source,
+        None if at is None else _text(at),
+        address,
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _text(moment: datetime) -> str:
+    """As SQLAlchemy's DateTime stores UTC on SQLite."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text + "+00:00")

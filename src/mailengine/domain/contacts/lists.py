@@ -1,0 +1,104 @@
+"""Lists: named groups of contacts that campaigns are sent to."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from mailengine.core.errors import Conflict, InvalidInput, NotFound
+from mailengine.core.ids import ContactId, ListId
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import insert_new
+from mailengine.models import Contact, ContactList, ListMember, MemberState
+
+_MAX_NAME = 200
+
+
+def check_name(name: str) -> str:
+    """A list's name with its spaces in order; raises InvalidInput."""
+    name = " ".join(name.split())
+    if not name or len(name) > _MAX_NAME:
+        raise InvalidInput(f"a list's name must have 1 to {_MAX_NAME} characters")
+    return name
+
+
+async def create_list(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ContactList:
+    """Raises Conflict when there is one of that name."""
+    scope.require(Grant.EDIT)
+    name = check_name(name)
+    found = ContactList(tenant_id=scope.tenant_id, name=name, created_at=now)
+    try:
+        async with tx.begin_nested():
+            tx.add(found)
+    except IntegrityError as error:
+        raise Conflict(f"there is already a list called {name}") from error
+    await audit.record(tx, scope, "list.create", "list", found.id, now=now)
+    return found
+
+
+async def get_list(tx: ReadTx, scope: Scope, *, name: str) -> ContactList:
+    found = await _named(tx, scope, check_name(name))
+    if found is None:
+        raise NotFound(f"there is no list called {name}; `mailengine lists list` shows those there are")
+    return found
+
+
+async def find_list(tx: ReadTx, scope: Scope, *, name: str) -> ContactList | None:
+    return await _named(tx, scope, check_name(name))
+
+
+async def get_or_create(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ContactList:
+    found = await _named(tx, scope, check_name(name))
+    if found is not None:
+        return found
+    try:
+        return await create_list(tx, scope, name=name, now=now)
+    except Conflict:  # another process made it since we looked
+        return await get_list(tx, scope, name=name)
+
+
+async def list_lists(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[ContactList]:
+    return await keyset_page(tx, owned(ContactList, scope), col(ContactList.id), page)
+
+
+async def member_counts(tx: ReadTx, scope: Scope, *, list_ids: list[int]) -> dict[int, dict[str, int]]:
+    """Members by state for each list; contacts that were deleted are left out."""
+    rows = await tx.execute(
+        sa.select(col(ListMember.list_id), col(ListMember.state), sa.func.count())
+        .join(Contact, col(Contact.id) == col(ListMember.contact_id))
+        .where(
+            tenant_of(ListMember) == scope.tenant_id,
+            col(ListMember.list_id).in_(list_ids),
+            col(Contact.deleted_at).is_(None),
+        )
+        .group_by(col(ListMember.list_id), col(ListMember.state))
+    )
+    counts: dict[int, dict[str, int]] = {list_id: {} for list_id in list_ids}
+    for list_id, state, number in rows:
+        counts[list_id][state] = number
+    return counts
+
+
+async def join(
+    tx: WriteTx, scope: Scope, *, list_id: ListId, contact_id: ContactId, state: MemberState, now: datetime
+) -> None:
+    """Add to a list; who is or was on it keeps the state they have there."""
+    row: dict[str, Any] = {
+        "list_id": list_id,
+        "contact_id": contact_id,
+        "tenant_id": scope.tenant_id,
+        "state": state,
+        "joined_at": now,
+    }
+    await tx.execute(insert_new(tx, ListMember).values(row))
+
+
+async def _named(tx: ReadTx, scope: Scope, name: str) -> ContactList | None:
+    return await tx.scalar(owned(ContactList, scope).where(col(ContactList.name) == name))

@@ -1,0 +1,66 @@
+"""SQL whose shape is odd: the rest stands in the use cases.
+
+Both databases know `ON CONFLICT`, each dialect has its own construct for it.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel, col
+
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx
+from mailengine.models import Contact, ListMember
+
+_LIKE_ESCAPE = "!"  # a backslash would need doubling in both databases' literals
+
+
+def insert_new(tx: ReadTx, model: type[SQLModel]) -> Any:
+    """`INSERT … ON CONFLICT DO NOTHING`: what another transaction stored first stays as it is."""
+    table: sa.Table = model.__table__  # type: ignore[attr-defined]
+    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
+    return insert.on_conflict_do_nothing()
+
+
+def escape_like(text: str) -> str:
+    """`text` as itself inside a LIKE pattern."""
+    for special in (_LIKE_ESCAPE, "%", "_"):
+        text = text.replace(special, _LIKE_ESCAPE + special)
+    return text
+
+
+def starts_with(column: Any, prefix: str) -> sa.ColumnElement[bool]:
+    """A range that an index on `column` serves, whatever the collation: LIKE would need its own on each."""
+    return sa.and_(column >= prefix, column < prefix + chr(0x10FFFF))
+
+
+def contains(column: Any, text: str) -> sa.ColumnElement[bool]:
+    """Anywhere in the column, in any case; reads every row of the tenant until the text index (issue 4)."""
+    found: sa.ColumnElement[bool] = sa.func.lower(column).like(
+        f"%{escape_like(text.lower())}%", escape=_LIKE_ESCAPE
+    )
+    return found
+
+
+def domain_of(email_key: Any) -> sa.ColumnElement[str]:
+    """The part after the last @, in SQL that both databases know.
+
+    rtrim(key, every character of key but @) strips the domain off the right end, as it holds no @; what is
+    left is the local part with its @, and its length tells where the domain begins.
+    """
+    local = sa.func.rtrim(email_key, sa.func.replace(email_key, "@", ""))
+    return sa.func.substr(email_key, sa.func.length(local) + 1)
+
+
+def on_list(scope: Scope, list_id: int) -> sa.ColumnElement[bool]:
+    members = sa.select(col(ListMember.contact_id)).where(
+        tenant_of(ListMember) == scope.tenant_id, col(ListMember.list_id) == list_id
+    )
+    return col(Contact.id).in_(members)
+
+
+def living(scope: Scope) -> sa.Select[Contact]:
+    """The tenant's contacts but those that were deleted."""
+    return owned(Contact, scope).where(col(Contact.deleted_at).is_(None))

@@ -1,0 +1,166 @@
+"""Addresses, domains and erased people that must not be mailed, whatever a contact's state says.
+
+Kinds: `address` holds the address's key, `domain` its A-labels, `hash` the keyed hash of the key of a person
+who asked to be forgotten: we can recognise them in a file without keeping who they are.
+Looked up at import, at launch (`audience.py`) and at send. Suppressing an address shows on its contact as the
+state `suppressed`; only those who could be mailed get it, so that lifting it can give `subscribed` back.
+"""
+
+import hmac
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.errors import InvalidInput, NotFound
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import insert_new
+from mailengine.domain.contacts.states import move_all
+from mailengine.mail.address import parse_address
+from mailengine.models import Contact, ContactState, Suppression, SuppressionKind
+
+HASH_PURPOSE = "suppression"  # of Keyring.derive
+_LOOKUP = 5000  # keys a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
+
+_FEW = 200  # keys for which asking at once is as quick as asking whether there is anything to ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is suppressed, in the form that is stored."""
+
+    kind: SuppressionKind
+    value: str
+
+
+def erased_hash(hash_key: bytes, email_key: str) -> str:
+    """What is kept of a person who was erased; `hash_key` is `keyring.derive(HASH_PURPOSE)`."""
+    return hmac.digest(hash_key, email_key.encode(), "sha256").hex()
+
+
+def domain_of(email_key: str) -> str:
+    """The domain of an address key, as A-labels."""
+    return email_key.rpartition("@")[2]
+
+
+def parse_target(text: str) -> Target:
+    """An address, or a whole domain as `example.org` or `@example.org`; raises InvalidInput."""
+    text = text.strip()
+    domain = text.removeprefix("@")
+    if "@" in domain:
+        return Target(SuppressionKind.ADDRESS, parse_address(text).key)
+    try:
+        return Target(SuppressionKind.DOMAIN, parse_address(f"postmaster@{domain}").domain)
+    except InvalidInput as error:
+        raise InvalidInput(f"{text!r} is neither an address nor a domain") from error
+
+
+async def suppress(
+    tx: WriteTx, scope: Scope, target: Target, *, reason: str, source: str = "", now: datetime
+) -> bool:
+    """Never mail this again; False when it was suppressed already."""
+    scope.require(Grant.EDIT)
+    return bool(await suppress_all(tx, scope, [target], reason=reason, source=source, now=now))
+
+
+async def suppress_all(
+    tx: WriteTx, scope: Scope, targets: Iterable[Target], *, reason: str, source: str = "", now: datetime
+) -> int:
+    """Bulk form for bounces and imports of suppression lists; returns how many are new."""
+    wanted = {(target.kind, target.value) for target in targets}
+    known: set[tuple[SuppressionKind, str]] = set()
+    for kind in SuppressionKind:
+        values = [value for this, value in wanted if this is kind]
+        known |= {(kind, value) for value in await _values(tx, scope, kind, values)}
+    new = sorted(wanted - known)
+    if not new:
+        return 0
+    common = {
+        "tenant_id": scope.tenant_id, "reason": reason[:50], "source": source[:200], "created_at": now
+    }  # fmt: skip
+    rows = [{"kind": kind, "value": value, **common} for kind, value in new]
+    await tx.execute(insert_new(tx, Suppression), rows)
+    keys = [value for kind, value in new if kind is SuppressionKind.ADDRESS]
+    for start in range(0, len(keys), _LOOKUP):
+        chosen = col(Contact.email_key).in_(keys[start : start + _LOOKUP])
+        await move_all(tx, scope, chosen, ContactState.SUPPRESSED, now)
+    await audit.record(tx, scope, "suppression.add", "suppression", None, now=now, count=len(new))
+    return len(new)
+
+
+async def unsuppress(tx: WriteTx, scope: Scope, target: Target, *, now: datetime) -> None:
+    """Allow mail again; raises NotFound when the target is not suppressed itself (its domain may be)."""
+    scope.require(Grant.EDIT)
+    removed = await tx.execute(
+        sa.delete(Suppression)
+        .where(
+            tenant_of(Suppression) == scope.tenant_id,
+            col(Suppression.kind) == target.kind,
+            col(Suppression.value) == target.value,
+        )
+        .returning(col(Suppression.id))
+    )
+    if removed.first() is None:
+        raise NotFound(f"{target.value} is not on the suppression list")
+    if target.kind is SuppressionKind.ADDRESS:
+        theirs = sa.and_(
+            col(Contact.email_key) == target.value, col(Contact.state) == ContactState.SUPPRESSED
+        )
+        await move_all(tx, scope, theirs, ContactState.SUBSCRIBED, now)
+    await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now)
+
+
+async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str]) -> set[str]:
+    """Those of the address keys whose address or domain is suppressed."""
+    by_address = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys))
+    domains = {domain_of(key) for key in keys}
+    by_domain = await _values(tx, scope, SuppressionKind.DOMAIN, list(domains))
+    return {key for key in keys if key in by_address or domain_of(key) in by_domain}
+
+
+async def erased(tx: ReadTx, scope: Scope, keys: Collection[str], *, hash_key: bytes) -> set[str]:
+    """Those of the address keys whose person asked to be forgotten: they must not be stored again."""
+    if not await _any(
+        tx, scope, SuppressionKind.HASH
+    ):  # the usual case; spares a hash for each row of a file
+        return set()
+    hashes = {erased_hash(hash_key, key): key for key in keys}
+    found = await _values(tx, scope, SuppressionKind.HASH, list(hashes))
+    return {hashes[value] for value in found}
+
+
+async def list_suppressions(
+    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: SuppressionKind | None = None
+) -> Page[Suppression]:
+    query = owned(Suppression, scope)
+    if kind is not None:
+        query = query.where(col(Suppression.kind) == kind)
+    return await keyset_page(tx, query, col(Suppression.id), page, newest_first=True)
+
+
+async def _values(tx: ReadTx, scope: Scope, kind: SuppressionKind, values: list[str]) -> set[str]:
+    found: set[str] = set()
+    if len(values) > _FEW and not await _any(tx, scope, kind):
+        return found
+    for start in range(0, len(values), _LOOKUP):
+        query = sa.select(col(Suppression.value)).where(
+            tenant_of(Suppression) == scope.tenant_id,
+            col(Suppression.kind) == kind,
+            col(Suppression.value).in_(values[start : start + _LOOKUP]),
+        )
+        found |= set((await tx.scalars(query)).all())
+    return found
+
+
+async def _any(tx: ReadTx, scope: Scope, kind: SuppressionKind) -> bool:
+    query = sa.select(col(Suppression.id)).where(
+        tenant_of(Suppression) == scope.tenant_id, col(Suppression.kind) == kind
+    )
+    return await tx.scalar(query.limit(1)) is not None

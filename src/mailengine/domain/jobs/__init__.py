@@ -1,0 +1,1 @@
+"""Long work with progress: imports, exports, the expansion of campaigns (P75-05)."""

@@ -1,0 +1,128 @@
+"""The rows that show long work: its state, how far it is, what went wrong, what came out.
+
+Whoever does the work moves its job in the same transaction as the work's own rows, so that `done` and
+`result` always say exactly what is stored: after a crash the work goes on from there. Every change of state
+goes through `TRANSITIONS`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col
+
+from mailengine.core.errors import Conflict, NotFound
+from mailengine.core.ids import JobId
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.models import Job, JobKind, JobState
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED, JobState.FAILED}),
+    # A running job starts again when the process that ran it died; a failed or cancelled one on request.
+    JobState.RUNNING: frozenset({JobState.RUNNING, JobState.DONE, JobState.FAILED, JobState.CANCELLED}),
+    JobState.FAILED: frozenset({JobState.RUNNING}),
+    JobState.CANCELLED: frozenset({JobState.RUNNING}),
+    JobState.DONE: frozenset(),
+}
+_MAX_ERROR = 1000  # the column's length
+
+
+async def create(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    kind: JobKind,
+    title: str,
+    now: datetime,
+    subject_id: int | None = None,
+    total: int | None = None,
+    result: dict[str, Any] | None = None,
+) -> Job:
+    """A queued job; `subject_id` is the campaign or list that it works on."""
+    job = Job(
+        tenant_id=scope.tenant_id,
+        kind=kind,
+        state=JobState.QUEUED,
+        subject_id=subject_id,
+        title=title[:300],
+        total=total,
+        result=result or {},
+        created_at=now,
+    )
+    tx.add(job)
+    await tx.flush()
+    return job
+
+
+async def start(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> Job:
+    """Begin, or begin again; raises Conflict for a job that is done."""
+    job = await _move(tx, scope, job_id, JobState.RUNNING)
+    job.started_at = job.started_at or now
+    job.finished_at, job.error = None, ""
+    return job
+
+
+async def progress(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    job_id: JobId,
+    done: int,
+    total: int | None = None,
+    result: dict[str, Any] | None = None,
+) -> None:
+    """How far a running job is; `result` replaces what it holds (a cursor, counts)."""
+    job = await get(tx, scope, job_id=job_id)
+    job.done = done
+    job.total = total if total is not None else job.total
+    job.result = result if result is not None else job.result
+
+
+async def finish(
+    tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime, result: dict[str, Any] | None = None
+) -> None:
+    job = await _move(tx, scope, job_id, JobState.DONE)
+    job.finished_at, job.total = now, job.done
+    job.result = result if result is not None else job.result
+
+
+async def fail(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime, error: str) -> None:
+    """`error` is the line that a person reads."""
+    job = await _move(tx, scope, job_id, JobState.FAILED)
+    job.finished_at, job.error = now, error[:_MAX_ERROR]
+
+
+async def cancel(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> None:
+    job = await _move(tx, scope, job_id, JobState.CANCELLED)
+    job.finished_at = now
+
+
+async def get(tx: ReadTx, scope: Scope, *, job_id: JobId) -> Job:
+    """Raises NotFound, also for another tenant's job."""
+    job = await tx.scalar(owned(Job, scope).where(col(Job.id) == job_id))
+    if job is None:
+        raise NotFound(f"there is no job {job_id}; `mailengine jobs list` shows those there are")
+    return job
+
+
+async def list_(
+    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: JobKind | None = None, state: JobState | None = None
+) -> Page[Job]:
+    """Newest first."""
+    query = owned(Job, scope)
+    if kind is not None:
+        query = query.where(col(Job.kind) == kind)
+    if state is not None:
+        query = query.where(col(Job.state) == state)
+    return await keyset_page(tx, query, col(Job.id), page, newest_first=True)
+
+
+async def _move(tx: WriteTx, scope: Scope, job_id: JobId, state: JobState) -> Job:
+    job = await get(tx, scope, job_id=job_id)
+    if state not in TRANSITIONS[JobState(job.state)]:
+        raise Conflict(f"job {job_id} is {job.state} and cannot become {state.value}")
+    job.state = state
+    return job
