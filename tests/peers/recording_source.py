@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mailengine.mail.replies import Reply
-
 from mailengine.domain.delivery.smtp import Envelope, Stage
+from mailengine.mail.replies import Reply
 
 CONTENT = b"Subject: hello\r\n\r\nHello, reader.\r\n"
 

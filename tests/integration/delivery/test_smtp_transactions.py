@@ -3,11 +3,13 @@
 import pytest
 
 from mailengine.domain.delivery.smtp import Ending, Endpoint, Envelope, open_session
+from mailengine.mail.replies import judge
 from peers.recording_source import CONTENT, RecordingSource, letter
 from peers.scripted_smtp import ALL, QUIT, ScriptedSmtp, envelope, opening, transaction
 
 pytestmark = pytest.mark.anyio
 
+RESET = "C: RSET\nS: 250 2.0.0 Ok\n"
 PLAIN = ("SIZE 10000000",)
 
 
@@ -45,7 +47,9 @@ class TestBothWays:
     async def test_refused_sender(self, extensions: tuple[str, ...], reply: str) -> None:
         rest = "C: RCPT TO:*\nS: 503 5.5.1 need MAIL\nC: DATA\nS: 503 5.5.1 need MAIL\n"
         rest = rest if extensions is ALL else ""
-        script = opening(*extensions) + f"C: MAIL FROM:<b-a*\nS: {reply}\n{rest}" + transaction("b") + QUIT
+        script = (
+            opening(*extensions) + f"C: MAIL FROM:<b-a*\nS: {reply}\n{rest}" + RESET + transaction("b") + QUIT
+        )
         source = RecordingSource([letter("a"), letter("b")])
         async with ScriptedSmtp(script) as server:
             await deliver(server, source)
@@ -71,12 +75,10 @@ class TestBothWays:
             C: RCPT TO:<a@*
             S: {reply}
             {rest}
-            C: RSET
-            S: 250 2.0.0 Ok
         """
         )
         source = RecordingSource([letter("a"), letter("b")])
-        async with ScriptedSmtp(script + transaction("b") + QUIT) as server:
+        async with ScriptedSmtp(script + RESET + transaction("b") + QUIT) as server:
             await deliver(server, source)
         assert source.fates == {"a": "refused", "b": "accepted"}
         assert (source.stages["a"], source.replies["a"].code) == ("rcpt", int(reply[:3]))
@@ -86,7 +88,7 @@ class TestBothWays:
     @pytest.mark.parametrize("reply", ["451 4.3.0 try again", "554 5.7.1 not from you"])
     async def test_refused_data(self, extensions: tuple[str, ...], reply: str) -> None:
         refused = envelope("a").replace("354 go ahead", reply)
-        script = opening(*extensions) + refused + "C: RSET\nS: 250 Ok\n" + transaction("b") + QUIT
+        script = opening(*extensions) + refused + RESET + transaction("b") + QUIT
         source = RecordingSource([letter("a"), letter("b")])
         async with ScriptedSmtp(script) as server:
             await deliver(server, source)
@@ -323,11 +325,30 @@ class TestPipelining:
         """
         )
         source = RecordingSource([letter("a"), letter("b")])
-        async with ScriptedSmtp(script + transaction("b") + QUIT) as server:
+        async with ScriptedSmtp(script + RESET + transaction("b") + QUIT) as server:
             await deliver(server, source)
         assert source.fates == {"a": "refused", "b": "accepted"}
         assert (source.stages["a"], source.replies["a"].code) == ("rcpt", 550)
         assert server.messages == [b"", CONTENT]
+
+    async def test_data_granted_though_the_sender_was_refused_never_gets_an_empty_message(self) -> None:
+        script = (
+            opening()
+            + """
+            C: MAIL FROM:<b-a*
+            S: 503 5.5.1 nested MAIL command
+            C: RCPT TO:<a@*
+            S: 250 2.1.5 Ok
+            C: DATA
+            S: 354 go ahead
+            EOF
+        """
+        )
+        source = RecordingSource([letter("a"), letter("b")])
+        async with ScriptedSmtp(script) as server:
+            ending = await deliver(server, source)
+        assert source.fates == {"a": "refused"}
+        assert ending.reason == "protocol"
 
     async def test_a_refusal_read_before_the_drop_counts(self) -> None:
         script = opening() + "C: MAIL FROM:<*\nS: 250 Ok\nC: RCPT TO:<*\nS: 550 5.1.1 no\nC: DATA\n"
@@ -349,6 +370,46 @@ class TestPipelining:
         assert ending.reason == "protocol"
 
 
+class TestVerdicts:
+    """The server's words end in the right verdict, whatever stage they came at (RFC 3463)."""
+
+    @pytest.mark.parametrize(
+        ("stage", "reply", "outcome", "cause", "hard"),
+        [
+            ("MAIL", "451 4.7.1 Greylisted, try again in 5 minutes", "deferred", "greylisted", False),
+            ("MAIL", "452 4.3.1 Insufficient system storage", "deferred", "server", False),
+            ("MAIL", "553 5.1.8 Sender domain does not exist", "rejected", "sender", False),
+            ("RCPT", "450 4.2.0 Greylisted, see http://postgrey.test/help", "deferred", "greylisted", False),
+            ("RCPT", "450 4.1.1 User unknown for now", "deferred", "recipient", False),
+            ("RCPT", "452 4.2.2 Mailbox full", "deferred", "mailbox_full", False),
+            ("RCPT", "552 5.2.2 Mailbox full", "rejected", "mailbox_full", False),
+            ("RCPT", "550 5.1.1 No such user", "rejected", "recipient", True),
+            ("DATA", "451 4.3.0 Temporary lookup failure", "deferred", "server", False),
+            ("final", "552 5.2.2 Over quota", "rejected", "mailbox_full", False),
+            ("final", "554 5.7.1 Message rejected as spam", "rejected", "content", False),
+            ("final", "550 5.1.1 No such user after all", "rejected", "recipient", True),
+            ("final", "451 4.7.1 Try again later", "deferred", None, False),
+            ("final", "421 4.3.2 Service shutting down", "deferred", "server", False),
+        ],
+    )
+    async def test_verdict(self, stage: str, reply: str, outcome: str, cause: str | None, hard: bool) -> None:
+        source = RecordingSource([letter("a")])
+        script = _refusing("a", stage, reply) + ("" if reply.startswith("421") else QUIT)
+        async with ScriptedSmtp(opening(*PLAIN) + script) as server:
+            await deliver(server, source)
+        verdict = judge(source.replies["a"], source.stages["a"])
+        assert (verdict.outcome, verdict.hard) == (outcome, hard)
+        assert cause in (None, verdict.cause)
+
+
+def _refusing(name: str, stage: str, reply: str) -> str:
+    """A transaction, step by step, that goes well up to `stage`."""
+    if stage == "final":
+        return transaction(name, reply)
+    before, command, _ = envelope(name).partition(f"C: {stage}")
+    return f"{before}{command}*\nS: {reply}\n"
+
+
 class TestParameters:
     async def test_size_and_return_path(self) -> None:
         script = opening("PIPELINING", "SIZE") + f"C: MAIL FROM:<> SIZE={len(CONTENT)}\n"
@@ -357,6 +418,15 @@ class TestParameters:
         async with ScriptedSmtp(script) as server:
             await deliver(server, source)
         assert source.fates == {"a": "accepted"}
+
+    async def test_pipelining_can_be_switched_off(self) -> None:
+        source = RecordingSource([letter("a"), letter("b")])
+        async with ScriptedSmtp(opening() + transaction("a") + transaction("b") + QUIT) as server:
+            session = await open_session(endpoint(server, pipelining=False))
+            await session.run(source)
+            await session.close()
+        assert not session.capabilities.pipelining
+        assert source.fates == {"a": "accepted", "b": "accepted"}
 
     async def test_nothing_is_added_where_nothing_is_offered(self) -> None:
         script = opening("-") + "C: MAIL FROM:<b-a@bounce.test>\n" + transaction().split("\n", 2)[2] + QUIT

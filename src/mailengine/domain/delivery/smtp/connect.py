@@ -123,8 +123,11 @@ class Negotiation:
             self._socket.close()
 
     def capabilities(self) -> Capabilities:
+        extensions = dict(self.smtp.esmtp_extensions)
+        if not self.endpoint.pipelining:
+            extensions.pop("pipelining", None)
         return Capabilities(
-            extensions=dict(self.smtp.esmtp_extensions),
+            extensions=extensions,
             auth_methods=tuple(method.upper() for method in self.smtp.server_auth_methods),
             greeting=self._greeting,
             tls_version=self._tls_version,

@@ -49,7 +49,7 @@ class Dialogue(Channel):
         self._held: Held | None = None
         self._expected: deque[Step] = deque()
         self._unwritten: deque[tuple[Step, bytes]] = deque()  # without PIPELINING: the commands to come
-        self._reset_due = False  # the server holds a transaction that must not meet the next MAIL
+        self._reset_due = False  # a refusal left a transaction open, or may have
         self.sent_count = 0
         self.stopping = False
 
@@ -116,9 +116,7 @@ class Dialogue(Channel):
         self.end(Ending("drained", "the session was closed"))
 
     def _on_step_done(self, step: Step) -> None:
-        if step is _MAIL:
-            self._reset_due = True
-        elif step is _RSET:
+        if step is _RSET:
             self._reset_due = False
         if self._unwritten:
             self._write_next_command()
@@ -126,6 +124,7 @@ class Dialogue(Channel):
     def _on_envelope_refused(self, held: Held, stage: Stage, reply: Reply) -> None:
         """The first refusal is the one that counts; pipelined, replies to the rest of the group follow."""
         held.refusal = held.refusal or (stage, reply)
+        self._reset_due = True
         if not self._pipelining:
             self._unwritten.clear()
             held.refuse_current()
@@ -138,6 +137,7 @@ class Dialogue(Channel):
                 self._send_nothing(held)
         elif code >= 400:
             held.refusal = held.refusal or ("data", parse_reply(lines))
+            self._reset_due = True
             held.refuse_current()
         else:
             self._desynchronised(_DATA, code)
@@ -230,15 +230,20 @@ class Dialogue(Channel):
         """Write the end of data, and behind it the next envelope's commands (RFC 2920 3.1)."""
         if self._transport.is_closing():
             return  # connection_lost follows and gives the envelope back
-        self._reset_due = False  # the end of data ends the transaction, whatever the reply
         self._expected.append(_FINAL)
         following = self._open_next(held) if self._pipelining else b""
         held.mark_on_wire()
         self._transport.write(content + _END_OF_DATA + following)
 
     def _send_nothing(self, held: Held) -> None:
-        """RFC 2920 3.1: DATA got 354 though no recipient was taken; a lone dot sends to nobody."""
-        self._reset_due = False
+        """RFC 2920 3.1: DATA got 354 though the recipient was refused; a lone dot sends to nobody.
+
+        Where it was MAIL that was refused the server may hold the recipient in some transaction of its
+        own, and the dot would send an empty message: better to drop the connection.
+        """
+        if held.refusal is not None and held.refusal[0] == "mail":
+            self._desynchronised(_DATA, 354)
+            return
         self._expected.append(Step.EMPTY)
         self._transport.write(_END_OF_DATA)
         held.refuse_current()

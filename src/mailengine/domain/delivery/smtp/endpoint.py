@@ -20,6 +20,7 @@ class Endpoint:
 
     `password` is the access token when `auth` is "xoauth2". `ca_file` replaces the system's authorities.
     `allow_plaintext_auth` lets a password go unencrypted to a host that is not on the loopback.
+    `pipelining` False ignores the server's offer, for servers that drop what follows the end of data.
     Time-outs follow RFC 5321 4.5.3.2; `data_timeout_seconds` runs from the end of data to its reply.
     """
 
@@ -36,6 +37,7 @@ class Endpoint:
     command_timeout_seconds: float = 300.0
     data_timeout_seconds: float = 600.0
     allow_plaintext_auth: bool = False
+    pipelining: bool = True
     auth: Literal["password", "xoauth2"] = "password"
 
     def __post_init__(self) -> None:
