@@ -23,9 +23,8 @@ from mailengine.domain.contacts.audience import audience, left_out
 from mailengine.domain.content.links import fault, links_in
 from mailengine.domain.content.merge import check, names_without_default, used_names
 from mailengine.domain.content.snapshots import Sources
-from mailengine.domain.content.spintax import to_jinja
 from mailengine.domain.content.templates import sources_of
-from mailengine.domain.content.values import BUILT_IN_TAGS
+from mailengine.domain.content.values import BUILT_IN_TAGS, CONTACT_TAGS, LINK_TAGS, TENANT_TAGS
 from mailengine.domain.senders.relays import default_relay
 from mailengine.mail.address import parse_address
 from mailengine.models import Campaign, Contact, ContactList, Relay, SendingDomain, Tenant
@@ -99,7 +98,7 @@ def blocking(items: Sequence[Item]) -> list[str]:
 def _tags(facts: Facts) -> Iterator[Item]:
     found = False
     for part, source in _parts(facts.sources):
-        for problem in check(to_jinja(source), known=facts.known_names):
+        for problem in check(source, known=facts.known_names):
             found = True
             yield Item("merge_tags", "error", f"{part}, {problem.message}")
     if not found:
@@ -202,7 +201,7 @@ def _parts(sources: Sources) -> tuple[tuple[str, str], ...]:
 def _names(source: str, *, without_default: bool = False) -> frozenset[str]:
     """The tags of a source; none when it does not parse, which `_tags` reports."""
     try:
-        return (names_without_default if without_default else used_names)(to_jinja(source))
+        return (names_without_default if without_default else used_names)(source)
     except InvalidInput:
         return frozenset()
 
@@ -216,15 +215,16 @@ async def _relay(tx: ReadTx, scope: Scope, campaign: Campaign) -> Relay | None:
 
 async def _empty_values(tx: ReadTx, scope: Scope, campaign: Campaign, sources: Sources) -> dict[str, int]:
     """How many recipients lack a value that the template prints without a default."""
-    contacts = table_of(Contact)
+    contacts = table_of(Contact).c
     names = {name for _, source in _parts(sources) for name in _names(source, without_default=True)}
     recipients = audience(scope, campaign.list_ids).subquery()
     counted = {}
-    for name in sorted(names & {"first_name", "last_name"}):
+    for name in sorted(names - {"email", *TENANT_TAGS, *LINK_TAGS, "full_name"}):
+        value = contacts[name] if name in CONTACT_TAGS else contacts.attributes[name].as_string()
         query = (
             sa.select(sa.func.count())
-            .select_from(recipients.join(contacts, contacts.c.id == recipients.c.id))
-            .where(contacts.c.tenant_id == scope.tenant_id, contacts.c[name] == "")
+            .select_from(recipients.join(table_of(Contact), contacts.id == recipients.c.id))
+            .where(contacts.tenant_id == scope.tenant_id, sa.func.coalesce(value, "") == "")
         )
         counted[name] = await tx.scalar(query) or 0
     return counted

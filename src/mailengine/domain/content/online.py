@@ -12,7 +12,7 @@ from mailengine.core.errors import NotFound
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx
-from mailengine.domain.content.merge import compile_template
+from mailengine.domain.content.render import CompiledMessage
 from mailengine.domain.content.snapshots import load
 from mailengine.domain.content.values import Links, Person, recipient_values
 from mailengine.domain.tracking.events import MessageOf
@@ -42,7 +42,7 @@ async def read_copy(tx: ReadTx, scope: Scope, message: MessageOf) -> OnlineCopy:
 
 
 def render_online(copy: OnlineCopy, links: Links) -> str:
-    """The HTML; takes milliseconds of CPU. Raises merge.RenderError for a value that is not there any more."""
+    """The HTML; takes milliseconds of CPU. Raises merge.RenderError for a value that does not fit any more."""
     settings = copy.snapshot.settings
     values = recipient_values(
         copy.person,
@@ -51,4 +51,4 @@ def render_online(copy: OnlineCopy, links: Links) -> str:
         postal_address=str(settings["postal_address"]),
         seed=copy.seed,
     )
-    return compile_template(copy.snapshot.html, target="html").render(values)
+    return CompiledMessage(subject="", html=copy.snapshot.html, text="").render(values).html

@@ -35,7 +35,11 @@ class CompiledMessage:
         self._subject = compile_template(subject, target="header")
         self._html = compile_template(html, target="html", static=static, value=value)
         self._text = compile_template(text, target="text", static=static, value=value)
+        parts = (self._subject, self._html, self._text)
+        # A known attribute that this contact lacks is empty; the checklist counts such contacts beforehand.
+        self._blank = dict.fromkeys((name for part in parts for name in part.names), "")
 
     def render(self, values: Mapping[str, object]) -> Rendered:
-        """Raises merge.RenderError when a value that the template needs is not there."""
+        """Raises merge.RenderError when a value does not fit what the template does with it."""
+        values = {**self._blank, **values}
         return Rendered(self._subject.render(values), self._html.render(values), self._text.render(values))
