@@ -33,9 +33,7 @@ def secret_path(settings: Settings) -> Path:
 @asynccontextmanager
 async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Open an installation that `init` made; raises Unavailable when there is none or its schema differs."""
-    configured = settings.secret_key.get_secret_value() if settings.secret_key else None
-    keyring = Keyring(load_secret(secret_path(settings), configured))
-    _require_sqlite_file(settings)
+    keyring = require_installation(settings)
     db = Database(settings.database_url, settings.database)
     try:
         with translated_errors():
@@ -61,10 +59,14 @@ def node_id(settings: Settings) -> str:
     return path.read_text().strip()
 
 
-def _require_sqlite_file(settings: Settings) -> None:
-    """SQLite would make an empty file where there is none; a wrong path must not look like a new start."""
+def require_installation(settings: Settings) -> Keyring:
+    """Raise Unavailable where `init` was never run: SQLite would make an empty file where there is none, and a
+    wrong path must not look like a new start."""
+    configured = settings.secret_key.get_secret_value() if settings.secret_key else None
+    keyring = Keyring(load_secret(secret_path(settings), configured))
     url = normalise_url(settings.database_url)
     if url.startswith("sqlite"):
         path = Path(url.split("///", 1)[1])
         if not path.exists():
             raise Unavailable(f"{path}: there is no database; run `mailengine init` first")
+    return keyring

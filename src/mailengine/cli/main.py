@@ -10,7 +10,17 @@ import typer
 
 from mailengine import __version__
 from mailengine.cli import output
-from mailengine.cli.commands import domains, init, keys, kill_switch, relays, tenants, users
+from mailengine.cli.commands import (
+    daemon,
+    domains,
+    init,
+    keys,
+    kill_switch,
+    relays,
+    templates,
+    tenants,
+    users,
+)
 from mailengine.cli.session import Options, exit_code, report
 from mailengine.core.errors import MailengineError
 
@@ -58,12 +68,31 @@ app.add_typer(keys.app, name="api-key")
 app.add_typer(relays.app, name="relay")
 app.add_typer(domains.app, name="domain")
 app.add_typer(kill_switch.app, name="kill-switch")
+app.add_typer(templates.app, name="template")
+app.command("daemon")(daemon.daemon)
+
+
+def _wrong_usage(error: typer.TyperException) -> int:
+    """One line in place of Typer's box, which a log or a script cannot use."""
+    context = getattr(error, "ctx", None)
+    if context is not None and type(error).__name__ == "NoArgsIsHelpError":
+        context.get_help()  # Typer prints it with rich
+    else:
+        command = context.command_path if context is not None else "mailengine"
+        words = output.one_line(error.format_message()).rstrip(".")
+        output.note(f"mailengine: {words}; see `{command} --help`")
+    return error.exit_code
 
 
 def run() -> None:
     """Entry point: exit code 0 on success, 1 when something failed or refused, 2 for wrong usage or input."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)  # a code where a command raised typer.Exit
+    except typer.TyperException as error:
+        sys.exit(_wrong_usage(error))
+    except typer.Abort:
+        output.note("mailengine: nothing was done")
+        sys.exit(1)
     except MailengineError as error:
         report(error)
         sys.exit(exit_code(error))

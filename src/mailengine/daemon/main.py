@@ -1,0 +1,124 @@
+"""The supervisor: `serve` brings the database up to date, settles what dead workers left, and runs the roles.
+
+Invariants: nothing is claimed before recovery has run; a role that fails is started again and takes no other
+with it; after the first signal nothing new is begun, after the second nothing is waited for.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from mailengine import __version__
+from mailengine.core import log as logs
+from mailengine.core.config import Settings
+from mailengine.core.errors import InvalidInput
+from mailengine.core.log import get_logger
+from mailengine.core.secrets import load_secret
+from mailengine.daemon.handover import Orders
+from mailengine.daemon.listening import announced, bind, url_of
+from mailengine.daemon.recovery import owner_of, settle_dead
+from mailengine.daemon.restart import keep_running
+from mailengine.daemon.roles import scheduler, web, worker
+from mailengine.domain.tracking.intake import HitBuffer
+from mailengine.migrations.run import upgrade
+from mailengine.runtime import Runtime, open_runtime, require_installation, secret_path
+
+ROLES = ("web", "tracker", "worker", "scheduler")
+_HTTP = {"web", "tracker"}  # hits come in by HTTP and wait in memory: one server for both
+
+log = get_logger("daemon")
+
+
+def roles_of(text: str) -> frozenset[str]:
+    """`web,worker` as a set; raises InvalidInput for a role that does not exist."""
+    roles = frozenset(part.strip() for part in text.split(",") if part.strip())
+    unknown = roles - set(ROLES)
+    if unknown or not roles:
+        raise InvalidInput(f"--role {text}: choose from {', '.join(ROLES)}")
+    return roles
+
+
+async def serve(settings: Settings, roles: frozenset[str]) -> None:
+    """Run until SIGTERM or SIGINT; raises MailengineError when the daemon cannot start."""
+    logs.configure(settings.log)
+    listener: socket.socket | None = None
+    if roles & _HTTP:
+        listener, settings = bind(settings)
+    require_installation(settings)
+    await upgrade(settings.database_url, settings.database)
+    async with open_runtime(settings) as rt:
+        serving = announced(settings, rt.clock.now()) if listener else nullcontext()
+        with serving:
+            await _run(rt, roles, listener)
+    log.info("stopped")
+
+
+async def _run(rt: Runtime, roles: frozenset[str], listener: socket.socket | None) -> None:
+    stop, killed = asyncio.Event(), worker.Killers()
+    log.info(
+        "started",
+        version=__version__,
+        database=make_url(rt.settings.database_url).get_backend_name(),
+        roles=",".join(sorted(roles)),
+        listening=url_of(rt.settings) if listener else None,
+    )
+    with _signals(stop, killed):
+        await settle_dead(rt)
+        async with asyncio.TaskGroup() as group:
+            for name, run in _parts(rt, roles, listener, stop, killed).items():
+                group.create_task(keep_running(name, run, stop), name=name)
+
+
+def _parts(
+    rt: Runtime,
+    roles: frozenset[str],
+    listener: socket.socket | None,
+    stop: asyncio.Event,
+    killed: worker.Killers,
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What runs side by side."""
+    parts: dict[str, Callable[[], Awaitable[None]]] = {}
+    if listener is not None:
+        parts["web"] = partial(web.run, rt, stop, listener=listener, hits=HitBuffer())
+    if "scheduler" in roles:
+        parts["scheduler"] = partial(scheduler.run, rt, stop)
+    if "worker" in roles:
+        parts["worker"] = partial(worker.run, rt, stop, orders=_orders(rt), killed=killed)
+    return parts
+
+
+def _orders(rt: Runtime) -> Orders:
+    """What workers are told: the settings, with the secret in them wherever it came from."""
+    configured = rt.settings.secret_key
+    secret = load_secret(secret_path(rt.settings), configured.get_secret_value() if configured else None)
+    settings = rt.settings.model_copy(update={"secret_key": SecretStr(secret.hex())})
+    return Orders(settings, owner_of(rt))
+
+
+@contextmanager
+def _signals(stop: asyncio.Event, killed: worker.Killers) -> Iterator[None]:
+    """The first signal asks for an orderly end, the second one ends at once."""
+    loop = asyncio.get_running_loop()
+
+    def heard(signum: signal.Signals) -> None:
+        if stop.is_set():
+            for kill in killed:
+                kill()
+            os._exit(128 + signum)
+        log.info("stopping", signal=signum.name)
+        stop.set()
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, heard, signum)
+    try:
+        yield
+    finally:
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(signum)

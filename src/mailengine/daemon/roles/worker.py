@@ -1,0 +1,108 @@
+"""Send processes: as many as the queue is worth, each one replaced when it dies."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+from mailengine.core.errors import Unavailable
+from mailengine.core.log import get_logger
+from mailengine.core.scope import InstanceScope
+from mailengine.daemon import backlog, children
+from mailengine.daemon.children import Child
+from mailengine.daemon.handover import Orders
+from mailengine.daemon.recovery import settle_dead
+from mailengine.daemon.restart import Backoff, wait
+from mailengine.runtime import Runtime
+
+_LOOK_SECONDS = 0.5
+_RECOVER_SECONDS = 5.0
+_KEPT_SECONDS = 30.0  # extra workers wait so long for the next backlog
+_INSTANCE = InstanceScope("role:worker")
+
+log = get_logger("daemon")
+
+
+async def run(rt: Runtime, stop: asyncio.Event, *, orders: Orders, killed: "Killers") -> None:
+    """Supervise until `stop`; returns when every worker has ended and what it held is settled."""
+    crew = Crew(rt, orders, killed)
+    loop = asyncio.get_running_loop()
+    next_recovery = loop.time() + _RECOVER_SECONDS
+    crew.resize(1)
+    try:
+        while not await wait(stop, _LOOK_SECONDS):
+            crew.resize(await crew.wanted())
+            if loop.time() >= next_recovery:
+                await settle_dead(rt)
+                next_recovery = loop.time() + _RECOVER_SECONDS
+    finally:
+        await crew.end()
+
+
+Killers = set[Callable[[], None]]  # what an immediate stop calls
+
+
+class Crew:
+    """The slots that are filled, each by a task that keeps one process running."""
+
+    def __init__(self, rt: Runtime, orders: Orders, killed: Killers) -> None:
+        self._rt, self._orders, self._killed = rt, orders, killed
+        self._most = rt.settings.worker.processes or os.cpu_count() or 1
+        self._slots: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._busy_at = 0.0
+
+    async def wanted(self) -> int:
+        """One process while the queue is short, all of them during a backlog and a while after it."""
+        now = asyncio.get_running_loop().time()
+        try:
+            async with self._rt.db.read(_INSTANCE) as tx:
+                if await backlog.is_long(tx, _INSTANCE, now=self._rt.clock.now()):
+                    self._busy_at = now
+        except Unavailable as error:
+            log.error("cannot see the queue", words=str(error))
+            return len(self._slots)
+        return self._most if self._busy_at and now - self._busy_at < _KEPT_SECONDS else 1
+
+    def resize(self, wanted: int) -> None:
+        while len(self._slots) < wanted:
+            retire = asyncio.Event()
+            self._slots.append((retire, asyncio.create_task(self._keep(retire))))
+        while len(self._slots) > wanted:
+            retire, task = self._slots.pop()
+            retire.set()
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def end(self) -> None:
+        tasks = [*self._leaving, *(task for _retire, task in self._slots)]
+        self.resize(0)
+        await asyncio.gather(*tasks)
+        await settle_dead(self._rt)
+
+    async def _keep(self, retire: asyncio.Event) -> None:
+        """One slot: a process, and after its death the next one."""
+        loop, backoff = asyncio.get_running_loop(), Backoff()
+        while not retire.is_set():
+            began = loop.time()
+            child = await children.start(self._orders)
+            log.info("worker started", worker=child.pid)
+            await self._until_end(child, retire)
+            if retire.is_set():
+                log.info("worker ended", worker=child.pid, how=child.how)
+                return
+            pause = backoff.after(loop.time() - began)
+            log.error("worker died", worker=child.pid, how=child.how, restart_seconds=pause)
+            await settle_dead(self._rt)
+            await wait(retire, pause)
+
+    async def _until_end(self, child: Child, retire: asyncio.Event) -> None:
+        self._killed.add(child.kill)
+        waits = [asyncio.create_task(event.wait()) for event in (child.ended, retire)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not child.ended.is_set():
+                await child.stop()
+        finally:
+            for each in waits:
+                each.cancel()
+            self._killed.discard(child.kill)
