@@ -43,11 +43,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 class TestReachingTheServer:
-    async def test_name_that_does_not_resolve(self) -> None:
+    @pytest.mark.parametrize("host", ["fe80::1%none0", "mail..test", "a" * 64 + ".test"])
+    async def test_name_that_does_not_resolve(self, host: str) -> None:
+        """Names that the resolver refuses without asking the network."""
         with pytest.raises(ConnectFailed) as caught:
-            await open_session(Endpoint("mail.invalid", 25, tls="none"))
+            await open_session(Endpoint(host, 25, tls="none"))
         assert caught.value.stage == "dns"
-        assert str(caught.value).startswith("SMTP server mail.invalid:25: its name cannot be resolved: ")
+        assert ":25: its name cannot be resolved: " in str(caught.value)
 
     async def test_nobody_listens(self) -> None:
         with socket.socket() as taken:
@@ -89,6 +91,13 @@ class TestGreeting:
         assert failed.stage == "greeting"
         assert failed.reply is not None
         assert failed.reply.code == code
+
+    async def test_words_cannot_steer_a_terminal(self) -> None:
+        script = "RAW: 554-5.7.1 \\x1b[2Jgo\\x07\\r\\n554 5.7.1 away\\r\\n\nEOF"
+        async with ScriptedSmtp(script) as server:
+            failed = await failure(server)
+        assert failed.detail == "refused at greeting: 554 5.7.1 [2Jgo 5.7.1 away"
+        assert failed.detail.isprintable()
 
     async def test_hangs_up(self) -> None:
         async with ScriptedSmtp("") as server:

@@ -23,6 +23,8 @@ from mailengine.domain.delivery.smtp.session import Session
 from mailengine.domain.delivery.smtp.tcp import connect_socket
 from mailengine.mail.replies import Reply, parse_reply
 
+_MAX_WORDS = 1000
+
 
 async def open_session(endpoint: Endpoint) -> Session:
     """A session ready to run. Raises ConnectFailed; leaves nothing open when it does."""
@@ -71,7 +73,7 @@ class Negotiation:
         with self._failing("greeting"):
             reply = await self.smtp.connect(timeout=endpoint.connect_timeout_seconds)
             self._note_tls()
-        self._greeting = reply.message
+        self._greeting = one_line(reply.message)
 
     async def hello(self) -> None:
         """EHLO; HELO where a server knows no ESMTP and says so for good (RFC 5321 3.2)."""
@@ -188,7 +190,7 @@ class Negotiation:
         return self._failed(stage, reply, f"refused at {stage}: {error.code} {text}")
 
     def _failed(self, stage: ConnectStage, reply: Reply | None, detail: str) -> ConnectFailed:
-        return ConnectFailed(self.endpoint.where, stage, reply, self._redacted(detail))
+        return ConnectFailed(self.endpoint.where, stage, reply, one_line(self._redacted(detail)))
 
     def _redacted(self, text: str) -> str:
         """Some servers echo what they were sent; a password must not reach a log that way."""
@@ -222,12 +224,16 @@ def _before_greeting(error: Exception) -> bool:
 
 
 def _plain(error: BaseException) -> str:
-    """What went wrong in one line: aiosmtplib's words repeat the host, its cause's words do not."""
+    """What went wrong in few words: aiosmtplib's repeat the host, its cause's do not."""
     if isinstance(error, aiosmtplib.SMTPConnectError) and isinstance(error.__cause__, OSError):
-        cause = error.__cause__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {cause.verify_message}"
-        return f"TLS failed: {cause}" if isinstance(cause, ssl.SSLError) else str(cause) or repr(cause)
+        error = error.__cause__
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
-    return f"TLS failed: {error}" if isinstance(error, ssl.SSLError) else str(error) or repr(error)
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error}"
+    return str(error) or repr(error)
+
+
+def one_line(text: str) -> str:
+    """A server's words without what could break a log line or steer a terminal (escape sequences)."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text[:_MAX_WORDS]).split())

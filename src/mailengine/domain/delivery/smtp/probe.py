@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import aiosmtplib
 
-from mailengine.domain.delivery.smtp.connect import Negotiation
+from mailengine.domain.delivery.smtp.connect import Negotiation, one_line
 from mailengine.domain.delivery.smtp.endpoint import Capabilities, Endpoint
 from mailengine.domain.delivery.smtp.envelope import Envelope, Stage
 from mailengine.domain.delivery.smtp.errors import ConnectFailed
@@ -104,12 +104,12 @@ async def _ask_addresses(smtp: aiosmtplib.SMTP, mail_from: str, rcpt_to: str, re
     try:
         for name, command, address in steps:
             reply = await smtp.execute_command(command % address.encode())
-            report.steps.append(ProbeStep(name, reply.code < 300, f"{reply.code} {reply.message}"))
+            report.steps.append(ProbeStep(name, reply.code < 300, one_line(f"{reply.code} {reply.message}")))
             if reply.code >= 300:
                 break
         await smtp.execute_command(b"RSET")
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        report.steps.append(ProbeStep("rcpt", False, str(error)))
+        report.steps.append(ProbeStep("rcpt", False, one_line(str(error))))
 
 
 class _OneMessage:
