@@ -43,7 +43,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 class TestReachingTheServer:
-    @pytest.mark.parametrize("host", ["fe80::1%none0", "mail..test", "a" * 64 + ".test"])
+    @pytest.mark.parametrize("host", ["mail..test", "a" * 64 + ".test"])
     async def test_name_that_does_not_resolve(self, host: str) -> None:
         """Names that the resolver refuses without asking the network."""
         with pytest.raises(ConnectFailed) as caught:
