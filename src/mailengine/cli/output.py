@@ -1,6 +1,11 @@
-"""The only writer to stdout. stdout is data, stderr is narration; `--json` prints one JSON document."""
+"""The only writer to stdout. stdout is data, stderr is narration; `--json` prints one JSON document.
+
+Names, subjects and servers' words come from others: no control character of theirs reaches the terminal, where
+an escape sequence could hide a line, fake another or type a command.
+"""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -8,22 +13,41 @@ from typing import Annotated, Any
 
 import typer
 
+# C0 but tab and line feed, DEL, C1 (0x9B alone starts a sequence), line separators, and bytes of no encoding.
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def emit(value: Any, *, as_json: bool, text: Callable[[], None] | None = None) -> None:
     """Print a result: JSON when asked for, else what `text` prints (default: the value's key-value lines)."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, indent=2, default=_encode))  # noqa: T201
+        line(json.dumps(value, ensure_ascii=False, indent=2, default=_encode))
     elif text is not None:
         text()
     else:
         fields(value)
 
 
+def json_line(value: Any) -> None:
+    """One JSON document in one line, written at once: for those who follow."""
+    line(json.dumps(value, ensure_ascii=False, default=_encode))
+    sys.stdout.flush()
+
+
 def line(text: str) -> None:
     """One line of data on stdout."""
-    print(text)  # noqa: T201
+    print(visible(text))  # noqa: T201
+
+
+def visible(text: str) -> str:
+    """Control characters as JSON and Python write them: `\\u001b`."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """`visible`, line breaks included: a name must not fake a second line."""
+    return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def raw(content: bytes) -> None:
@@ -34,7 +58,7 @@ def raw(content: bytes) -> None:
 
 def note(text: str) -> None:
     """Narration for the person who watches, on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(visible(text), file=sys.stderr)  # noqa: T201
 
 
 def fields(values: Mapping[str, Any]) -> None:
@@ -85,4 +109,4 @@ def _plain(value: Any) -> str:
         case dict():
             return ", ".join(f"{key}={_plain(item)}" for key, item in value.items())
         case _:
-            return str(value)
+            return one_line(str(value))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from mailengine.cli import output
 from mailengine.core import errors
 
 # Settings, the database and uvloop load inside the functions: `--help` must stay quick.
@@ -90,7 +91,7 @@ def exit_code(error: errors.MailengineError) -> int:
 
 def report(error: errors.MailengineError) -> None:
     """The error as one line on stderr; each reason of a refusal on a line of its own below it."""
-    sys.stderr.write(f"mailengine: {error}\n")
+    output.note(f"mailengine: {output.one_line(str(error))}")
     if isinstance(error, errors.Refused):
         for reason in error.reasons:
-            sys.stderr.write(f"  - {reason}\n")
+            output.note(f"  - {output.one_line(reason)}")

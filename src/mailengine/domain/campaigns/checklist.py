@@ -25,6 +25,7 @@ from mailengine.domain.content.merge import check, names_without_default, used_n
 from mailengine.domain.content.snapshots import Sources
 from mailengine.domain.content.templates import sources_of
 from mailengine.domain.content.values import BUILT_IN_TAGS, CONTACT_TAGS, LINK_TAGS, TENANT_TAGS
+from mailengine.domain.senders.domains import covering
 from mailengine.domain.senders.relays import default_relay
 from mailengine.mail.address import parse_address
 from mailengine.models import Campaign, Contact, ContactList, Relay, SendingDomain, Tenant
@@ -75,11 +76,7 @@ async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
         missing_lists=len(campaign.list_ids) - len(lists.all()),
         empty_values=await _empty_values(tx, scope, campaign, sources),
         relay=await _relay(tx, scope, campaign),
-        domain=await tx.scalar(
-            owned(SendingDomain, scope).where(
-                col(SendingDomain.domain) == parse_address(campaign.from_email).domain
-            )
-        ),
+        domain=await covering(tx, scope, domain=parse_address(campaign.from_email).domain),
     )
 
 

@@ -24,7 +24,6 @@ from mailengine.domain.content.blocks import all_blocks
 from mailengine.domain.content.merge import Problem, check, resolve_blocks
 from mailengine.domain.content.sanitise import Removal, sanitise
 from mailengine.domain.content.snapshots import Sources
-from mailengine.domain.content.spintax import to_jinja
 from mailengine.mail.html_text import html_to_text
 from mailengine.models import Campaign, Template, TemplateVersion
 from mailengine.models.campaigns import CampaignState
@@ -50,18 +49,25 @@ async def prepare(source: str, *, own_text: str | None = None, known: Collection
 def _prepare(source: str, own_text: str | None, known: Collection[str]) -> Prepared:
     if not source.strip():
         raise InvalidInput("the template is empty")
+    _require_usable("template", source, known)  # as written: in a clean page an unclosed tag is but text
+    if own_text is not None:
+        _require_usable("text", own_text, known)
     clean = sanitise(source)
     text = own_text if own_text is not None else html_to_text(clean.html)
-    problems = [
-        problem for part in (clean.html, text) for problem in check(to_jinja(_no_blocks(part)), known=known)
-    ]
-    fatal = next((problem for problem in problems if problem.kind != "unknown_tag"), None)
-    if fatal is not None:
-        raise InvalidInput(f"the template cannot be used: {fatal.message}")
+    problems = _require_usable("template", clean.html, known) + _require_usable("text", text, known)
     unknown = {problem.name: problem for problem in problems}
     return Prepared(
         source, clean.html, text, own_text is not None, list(clean.removed), list(unknown.values())
     )
+
+
+def _require_usable(what: str, source: str, known: Collection[str]) -> list[Problem]:
+    """The unknown tags of a source; raises InvalidInput for anything worse."""
+    problems = check(_no_blocks(source), known=known)
+    fatal = next((problem for problem in problems if problem.kind != "unknown_tag"), None)
+    if fatal is not None:
+        raise InvalidInput(f"the {what} cannot be used: {fatal.message}")
+    return problems
 
 
 class _AnyBlock(dict[str, str]):

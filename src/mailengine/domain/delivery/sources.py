@@ -19,7 +19,7 @@ from mailengine.domain.senders.domains import signers
 from mailengine.domain.senders.relays import default_relay
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.mail.address import parse_address
-from mailengine.models import Relay
+from mailengine.models import Relay, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,18 @@ async def load_relay(
 async def load_composer(
     db: Database, campaign: RunningCampaign, keyring: Keyring, settings: Settings
 ) -> Composer:
-    """The campaign's snapshot, compiled; signed with the keys of its sending domain where it has some."""
+    """The campaign's snapshot, compiled."""
     scope = Scope(campaign.tenant_id, "role:worker")
     async with db.read(scope) as tx:
         snapshot = await load(tx, scope, snapshot_id=campaign.snapshot_id)
+    return await composer_of(db, scope, snapshot, keyring, settings)
+
+
+async def composer_of(
+    db: Database, scope: Scope, snapshot: Snapshot, keyring: Keyring, settings: Settings
+) -> Composer:
+    """A snapshot, stored or not, compiled; signed with the keys of its sending domain where it has some."""
+    async with db.read(scope) as tx:
         tenant = await get_tenant(tx, scope)
         domain = parse_address(snapshot.from_email).domain
         keys = await signers(tx, scope, domain=domain, keyring=keyring)

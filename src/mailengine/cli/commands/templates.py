@@ -1,0 +1,311 @@
+"""`mailengine template`: what messages look like. `template block` are the pieces that templates share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.answers import confirm
+from mailengine.cli.commands import blocks
+from mailengine.cli.files import read_text
+from mailengine.cli.pages import Cursor, Limit, emit_page
+from mailengine.cli.session import in_tenant, settings_of
+from mailengine.core.errors import InvalidInput, Unavailable
+
+# The domain loads inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.paging import Page
+    from mailengine.core.scope import Scope
+    from mailengine.domain.content.render import Rendered
+    from mailengine.domain.content.templates import Prepared
+    from mailengine.domain.delivery.smtp import ProbeReport
+    from mailengine.models import Template, TemplateVersion
+    from mailengine.runtime import Runtime
+
+app = typer.Typer(help="Templates of messages.", no_args_is_help=True)
+app.add_typer(blocks.app, name="block")
+
+Source = Annotated[Path, typer.Argument(help="HTML file; - reads standard input.")]
+Name = Annotated[str, typer.Argument(help="The template's name.")]
+TextFile = Annotated[Path | None, typer.Option(help="Your own plain text; default: made from the HTML.")]
+Category = Annotated[str | None, typer.Option(help="To sort templates by.")]
+Subject = Annotated[str, typer.Option(help="Subject line to try, merge tags and all.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    file: Source,
+    name: Annotated[str, typer.Option(help="Its name.")],
+    category: Category = None,
+    text_file: TextFile = None,
+    as_json: output.Json = False,
+) -> None:
+    """Add a template; what may not be in a message is taken out and named."""
+    from mailengine.domain.content import templates
+
+    source, own_text = read_text(file), _own_text(text_file)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "tuple[Template, Prepared]":
+        prepared = await templates.prepare(source, own_text=own_text, known=await _known(rt, scope))
+        async with rt.db.write(scope) as tx:
+            added = await templates.add(
+                tx, scope, name=name, category=category or "", prepared=prepared, now=rt.clock.now()
+            )
+        return added, prepared
+
+    _emit_saved(*in_tenant(ctx, work), as_json=as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[Path | None, typer.Argument(help="New HTML; - reads standard input.")] = None,
+    rename: Annotated[str | None, typer.Option(help="New name.")] = None,
+    category: Category = None,
+    text_file: TextFile = None,
+    as_json: output.Json = False,
+) -> None:
+    """Change a template; new content becomes a new version. Campaigns under way keep what they have."""
+    from mailengine.domain.content import templates
+
+    if (file, rename, category, text_file) == (None, None, None, None):
+        raise InvalidInput("there is nothing to change; give a file, --rename, --category or --text-file")
+    source, own_text = (read_text(file) if file else None), _own_text(text_file)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "tuple[Template, Prepared | None]":
+        template, version = await _newest(rt, scope, name)
+        prepared = None
+        if source is not None or own_text is not None:
+            prepared = await templates.prepare(
+                source or version.source,
+                own_text=own_text if own_text is not None or not version.text_is_own else version.text,
+                known=await _known(rt, scope),
+            )
+        async with rt.db.write(scope) as tx:
+            changed = await templates.update(
+                tx, scope, template_id=template.id or 0, name=rename, category=category,
+                prepared=prepared, now=rt.clock.now(),
+            )  # fmt: skip
+        return changed, prepared
+
+    _emit_saved(*in_tenant(ctx, work), as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    category: Category = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: output.Json = False,
+) -> None:
+    """List the templates."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.domain.content.templates import list_templates
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[Template]":
+        async with rt.db.read(scope) as tx:
+            return await list_templates(tx, scope, category=category, request=PageRequest(limit, cursor))
+
+    emit_page(
+        in_tenant(ctx, work),
+        _shown,
+        ("name", "category", "version", "updated_at"),
+        empty="no template yet; add one with `mailengine template add FILE --name NAME`",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    name: Name,
+    part: Annotated[str, typer.Option(help="Print only html, text or source.")] = "",
+    as_json: output.Json = False,
+) -> None:
+    """Show a template: what is known of it, or one part of its newest version."""
+    if part not in ("", "html", "text", "source"):
+        raise InvalidInput(f"--part {part}: choose html, text or source")
+    template, version = in_tenant(ctx, lambda rt, scope: _newest(rt, scope, name))
+    if part and not as_json:
+        output.line(str(getattr(version, part)))
+        return
+    facts = {
+        **_shown(template),
+        "created_at": template.created_at,
+        "text_is_own": version.text_is_own,
+        "html_bytes": len(version.html.encode()),
+    }
+    content = {"html": version.html, "text": version.text, "source": version.source}
+    output.emit({**facts, **content} if as_json else facts, as_json=as_json)
+
+
+@app.command()
+def preview(
+    ctx: typer.Context,
+    contact: Annotated[str, typer.Option(help="Address of the contact who sees it.")],
+    name: Annotated[str | None, typer.Argument(help="The template's name.")] = None,
+    named: Annotated[str | None, typer.Option("--name", help="The same, as an option.")] = None,
+    subject: Subject = "",
+    file: Annotated[Path | None, typer.Option("--output", help="Write the HTML to this file.")] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Show the HTML in a browser.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Show a template as one contact would see it."""
+    chosen = name or named
+    if chosen is None:
+        raise InvalidInput("say which template: `mailengine template preview NAME --contact ADDRESS`")
+    base_url = settings_of(ctx).base_url
+    seen = in_tenant(ctx, lambda rt, scope: preview_of(rt, scope, chosen, contact, subject, base_url))
+    _keep(seen, file, chosen, browser=browser)
+    shown = {"subject": seen.subject, "html": seen.html, "text": seen.text}
+
+    def text() -> None:
+        output.line(f"Subject: {output.one_line(seen.subject)}\n")
+        output.line(seen.text)
+
+    output.emit(shown, as_json=as_json, text=text)
+
+
+@app.command("test")
+def try_(
+    ctx: typer.Context,
+    name: Name,
+    address: Annotated[str, typer.Argument(help="Where to send it.")],
+    contact: Annotated[str | None, typer.Option(help="Merge this contact; default: the addressee.")] = None,
+    relay: Annotated[str | None, typer.Option(help="Relay to send by; default: the first.")] = None,
+    sender: Annotated[
+        str | None, typer.Option("--from", help='"Name <address>"; default: news@ your first domain.')
+    ] = None,
+    subject: Subject = "",
+    as_json: output.Json = False,
+) -> None:
+    """Send one real message of a template to yourself; its subject begins with [Test]."""
+    from mailengine.domain.delivery.rehearse import Trial, send_template
+
+    settings = settings_of(ctx)
+    trial = Trial(name, address, contact=contact, relay=relay, sender=sender, subject=subject)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "ProbeReport":
+        return await send_template(
+            rt.db, scope, trial, keyring=rt.keyring, settings=settings, now=rt.clock.now()
+        )
+
+    report = in_tenant(ctx, work)
+    last = report.steps[-1]
+    if not report.ok:
+        raise Unavailable(f"the test message was not sent: {last.name}: {last.words}")
+    output.emit({"sent": True, "to": address, "template": name, "reply": last.words}, as_json=as_json)
+
+
+@app.command()
+def duplicate(
+    ctx: typer.Context,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="Name of the copy.")],
+    as_json: output.Json = False,
+) -> None:
+    """Copy the newest version of a template under another name."""
+    from mailengine.domain.content import templates
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Template":
+        async with rt.db.write(scope) as tx:
+            source = await templates.get_template(tx, scope, name=name)
+            return await templates.duplicate(
+                tx, scope, template_id=source.id or 0, name=new_name, now=rt.clock.now()
+            )
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+
+
+@app.command()
+def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Json = False) -> None:
+    """Delete a template that no draft uses."""
+    from mailengine.domain.content import templates
+
+    confirm(f"Delete the template {output.one_line(name)}?", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> None:
+        async with rt.db.write(scope) as tx:
+            found = await templates.get_template(tx, scope, name=name)
+            await templates.delete(tx, scope, template_id=found.id or 0, now=rt.clock.now())
+
+    in_tenant(ctx, work)
+    output.emit({"name": name, "deleted": True}, as_json=as_json)
+
+
+async def preview_of(
+    rt: "Runtime", scope: "Scope", name: str, contact: str, subject: str, base_url: str
+) -> "Rendered":
+    """What `template preview` and `debug render` show."""
+    from mailengine.domain.accounts.tenants import get_tenant
+    from mailengine.domain.contacts.contacts import get_contact
+    from mailengine.domain.content.preview import person_of, preview
+    from mailengine.domain.content.templates import get_template, sources_of
+
+    async with rt.db.read(scope) as tx:
+        template = await get_template(tx, scope, name=name)
+        sources = await sources_of(tx, scope, template_id=template.id or 0, subject=subject)
+        person = person_of(await get_contact(tx, scope, address=contact))
+        tenant = await get_tenant(tx, scope)
+    return await preview(sources, person, tenant, base_url=base_url)
+
+
+def _keep(seen: "Rendered", file: Path | None, name: str, *, browser: bool) -> None:
+    if file is None and not browser:
+        return
+    if file is None:
+        import tempfile
+
+        with tempfile.NamedTemporaryFile("w", suffix=".html", delete=False) as kept:
+            file = Path(kept.name)
+    try:
+        file.write_text(seen.html)
+    except OSError as error:
+        raise InvalidInput(f"cannot write {file}: {error.strerror}") from error
+    output.note(f"{output.one_line(name)} is in {file}")
+    if browser:
+        import webbrowser
+
+        webbrowser.open(file.resolve().as_uri())
+
+
+async def _known(rt: "Runtime", scope: "Scope") -> frozenset[str]:
+    from mailengine.domain.contacts.attributes import attribute_labels
+    from mailengine.domain.content.values import BUILT_IN_TAGS
+
+    async with rt.db.read(scope) as tx:
+        return BUILT_IN_TAGS | frozenset(await attribute_labels(tx, scope))
+
+
+async def _newest(rt: "Runtime", scope: "Scope", name: str) -> "tuple[Template, TemplateVersion]":
+    from mailengine.domain.content.templates import get_template, newest
+
+    async with rt.db.read(scope) as tx:
+        template = await get_template(tx, scope, name=name)
+        return template, await newest(tx, scope, template_id=template.id or 0)
+
+
+def _own_text(file: Path | None) -> str | None:
+    return None if file is None else read_text(file, what="text")
+
+
+def _emit_saved(template: "Template", prepared: "Prepared | None", *, as_json: bool) -> None:
+    removed = blocks.removed_of(prepared)
+    unknown = [problem.name for problem in prepared.unknown] if prepared else []
+    for problem in prepared.unknown if prepared else []:
+        output.note(f"{problem.message}; no campaign can be sent until a contact has it")
+    output.emit({**_shown(template), "removed": removed, "unknown": unknown}, as_json=as_json)
+
+
+def _shown(template: "Template") -> dict[str, Any]:
+    return {
+        "name": template.name,
+        "category": template.category,
+        "version": template.version,
+        "updated_at": template.updated_at,
+    }

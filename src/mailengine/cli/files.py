@@ -1,0 +1,43 @@
+"""Text that a command reads from a file or from standard input (`-`)."""
+
+import sys
+from pathlib import Path
+
+from mailengine.core.errors import InvalidInput
+
+MAX_BYTES = 2_000_000  # what can be saved; read no more of a file that was named by mistake
+
+
+def read_text(path: Path, *, what: str = "template") -> str:
+    """The file's text; raises InvalidInput when it cannot be read, is empty, too large or no text."""
+    name = "standard input" if str(path) == "-" else str(path)
+    try:
+        raw = _read(path)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {name}: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise InvalidInput(
+            f"{name} is too large for a {what}: at most {MAX_BYTES // 1_000_000} MB can be saved"
+        )
+    text = _decoded(raw, name, what)
+    if not text.strip():
+        raise InvalidInput(f"{name} is empty; a {what} needs some content")
+    return text
+
+
+def _read(path: Path) -> bytes:
+    if str(path) == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _decoded(raw: bytes, name: str, what: str) -> str:
+    encoding = "utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name} is not text in UTF-8; save the {what} as UTF-8") from error
+    if "\x00" in text:
+        raise InvalidInput(f"{name} is a binary file, not a {what}")
+    return text
