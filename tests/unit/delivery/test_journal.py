@@ -1,0 +1,84 @@
+"""The evidence of what was on the wire outlives the process that wrote it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailengine.domain.delivery.journal import WireJournal, WireRecord, WireState, abandoned, exists
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from mailengine.domain.delivery.journal import WireJournal
+journal = WireJournal(Path(sys.argv[1]), "token")
+journal.fill([11, 12, 13, 14])
+journal.on_wire(0)
+journal.accepted(0, "250 2.0.0 Ok: queued as \\u00e4\\u00f6")
+journal.on_wire(1)
+journal.on_wire(2)
+journal.refused(2)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_owner_leaves_what_it_wrote(tmp_path: Path) -> None:
+    writer = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=False)
+    assert writer.returncode == -signal.SIGKILL
+    (left,) = [(journal.claim_token, journal.records()) for journal in abandoned(tmp_path)]
+    assert left == (
+        "token",
+        [
+            WireRecord(11, WireState.ACCEPTED, "250 2.0.0 Ok: queued as äö"),
+            WireRecord(12, WireState.ON_WIRE, ""),
+            WireRecord(13, WireState.REFUSED, ""),
+            WireRecord(14, WireState.REST, ""),
+        ],
+    )
+
+
+def test_a_living_owner_is_left_alone(tmp_path: Path) -> None:
+    journal = WireJournal(tmp_path, "token")
+    journal.fill([1])
+    assert list(abandoned(tmp_path)) == []
+    assert exists(tmp_path, "token")
+    journal.remove()
+    assert not exists(tmp_path, "token")
+
+
+def test_a_claim_that_was_never_named_has_no_records(tmp_path: Path) -> None:
+    WireJournal(tmp_path, "token").abandon()
+    assert [journal.records() for journal in abandoned(tmp_path)] == [[]]
+
+
+def test_an_unnamed_draft_of_a_dead_process_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "token.new").touch()
+    assert list(abandoned(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_words_are_cut_and_may_hold_anything(tmp_path: Path) -> None:
+    journal = WireJournal(tmp_path, "token")
+    journal.fill([1])
+    journal.accepted(0, "ü" * 500)
+    journal.abandon()
+    ((record,),) = [left.records() for left in abandoned(tmp_path)]
+    assert record.state is WireState.ACCEPTED
+    assert record.words.startswith("ü" * 60)
+
+
+@pytest.mark.parametrize("content", [b"", b"MEwire01", b"MEwire01" + b"\xff" * 8, os.urandom(200)])
+def test_a_damaged_journal_claims_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token.wire").write_bytes(content)
+    assert [journal.records() for journal in abandoned(tmp_path)] == [[]]
+
+
+def test_a_token_is_used_once(tmp_path: Path) -> None:
+    journal = WireJournal(tmp_path, "token")
+    (tmp_path / "token.new").touch()
+    with pytest.raises(FileExistsError):
+        WireJournal(tmp_path, "token")
+    journal.remove()
