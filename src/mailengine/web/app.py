@@ -3,21 +3,29 @@
 import asyncio
 
 from litestar import Litestar, Router
-from litestar.datastructures import CacheControlHeader
+from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
+from mailengine.core.ratelimit import login_limit
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web import errors, health, manifest
+from mailengine.web.maildir import Maildir
+from mailengine.web.pages import campaigns, caught, login
 from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
+from mailengine.web.session import require_login
 from mailengine.web.site import Site
 
+MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
+IMMUTABLE = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+
+HEALTH = [health.livez, health.readyz, health.health]
 PUBLIC = [
     tracking.pixel,
     tracking.click,
@@ -25,26 +33,35 @@ PUBLIC = [
     unsubscribe.leave,
     unsubscribe.come_back,
     online.view,
+    login.form,
+    login.submit,
 ]
-MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
-IMMUTABLE = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
+PAGES = [
+    campaigns.home,
+    campaigns.campaigns,
+    campaigns.events,
+    campaigns.change,
+    caught.messages,
+    caught.message,
+    caught.message_html,
+    caught.message_raw,
+    login.leave,
+]
 
 
 def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = None) -> Litestar:
     """The whole web face. Set `stopping` before the server shuts down, so that event streams end."""
     built = manifest.load()
-    site = Site(
-        rt=rt,
-        hits=hits,
-        tokens=TokenSigner(rt.keyring),
-        targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
-        pages=environment(built),
-        stopping=stopping or asyncio.Event(),
-    )
+    site = make_site(rt, hits, stopping or asyncio.Event(), built)
     return Litestar(
-        [public_router(), *static_routes(built)],
+        [
+            Router("/", route_handlers=[*HEALTH, *PUBLIC], include_in_schema=False),
+            Router("/", route_handlers=PAGES, guards=[require_login], include_in_schema=False),
+            *static_routes(built),
+        ],
         before_send=[header_hook(https=site.https)],
         dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
+        state=State({"site": site}),
         exception_handlers=errors.handlers(site),
         logging_config=None,
         openapi_config=None,
@@ -53,12 +70,17 @@ def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = No
     )
 
 
-def public_router() -> Router:
-    """What answers without a login."""
-    return Router(
-        "/",
-        route_handlers=[health.livez, health.readyz, health.health, *PUBLIC],
-        include_in_schema=False,
+def make_site(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event, built: manifest.Manifest) -> Site:
+    maildir = rt.settings.catcher.maildir
+    return Site(
+        rt=rt,
+        hits=hits,
+        tokens=TokenSigner(rt.keyring),
+        targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
+        pages=environment(built),
+        logins=login_limit(),
+        caught=Maildir(maildir) if maildir is not None else None,
+        stopping=stopping,
     )
 
 

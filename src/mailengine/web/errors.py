@@ -5,9 +5,10 @@ Invariant: what was not raised on purpose is answered 500 with nothing but a req
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
@@ -140,14 +141,16 @@ def to_login(request: AnyRequest) -> Response[Any]:
     """Ask for the login; htmx would swap the login page into a corner, so it is told to go there."""
     if request.headers.get("hx-request") == "true":
         return Response(None, status_code=401, headers={"HX-Redirect": "/login"})
-    return Response(None, status_code=303, headers={"Location": "/login"})
+    wanted = request.scope["path"]
+    here = "?" + urlencode({"next": wanted}) if request.method == "GET" and wanted != "/" else ""
+    return Response(None, status_code=303, headers={"Location": "/login" + here})
 
 
 def page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
-    """The error for a person; htmx gets it as one line to show."""
+    """The error for a person; htmx gets it as a toast, and leaves the page as it is."""
     if request.headers.get("hx-request") == "true":
-        return Response(
-            problem.detail, status_code=problem.status, media_type=MediaType.TEXT, headers=headers
-        )
+        body = site.render("fragments/toast.html", category="error", text=problem.detail)
+        headers |= {"HX-Retarget": "#toaster", "HX-Reswap": "beforeend"}
+        return html(body, status=problem.status, headers=headers)
     body = site.render("public/error.html", theme=theme_of(request), problem=problem)
     return html(body, status=problem.status, headers=headers)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
+from mailengine.core.ratelimit import RateLimit
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
+from mailengine.web.maildir import Maildir
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Site:
     tokens: TokenSigner
     targets: Targets
     pages: Environment
+    logins: RateLimit
+    caught: Maildir | None
     stopping: asyncio.Event
 
     @property

@@ -16,6 +16,7 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.campaigns.states import UNDER_WAY
 from mailengine.models import (
     Campaign,
     CampaignTotals,
@@ -34,7 +35,7 @@ class Progress:
     """How far a campaign is. `total` is None while its recipients are still being found; `rate` is messages a
     second over the whole run until now or its end; `seconds_left` only while it is being sent."""
 
-    campaign_id: CampaignId
+    id: CampaignId
     name: str
     subject: str
     state: str
@@ -49,6 +50,18 @@ class Progress:
     finished_at: datetime | None
     rate: float | None
     seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """All campaigns of a tenant together, in messages but for the first two."""
+
+    campaigns: int
+    under_way: int
+    sent: int
+    failed: int
+    doubt: int
+    queued: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,25 @@ async def figures(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: dat
     )
 
 
+async def overall(tx: ReadTx, scope: Scope) -> Overall:
+    """Sums over all campaigns of the tenant."""
+    campaigns, totals = table_of(Campaign).c, table_of(CampaignTotals).c
+    under_way = sa.case((campaigns.state.in_(list(UNDER_WAY)), 1), else_=0)
+    figures = (totals.tasks, totals.sent, totals.failed, totals.skipped, totals.doubt)
+    row = (
+        await tx.execute(
+            sa.select(
+                sa.func.count(),
+                *(sa.func.coalesce(sa.func.sum(column), 0) for column in (under_way, *figures)),
+            )
+            .select_from(sa.outerjoin(Campaign, CampaignTotals, totals.campaign_id == campaigns.id))
+            .where(campaigns.tenant_id == scope.tenant_id, campaigns.deleted_at.is_(None))
+        )
+    ).one()
+    count, running, tasks, sent, failed, skipped, doubt = (int(value) for value in row)
+    return Overall(count, running, sent, failed, doubt, tasks - sent - failed - skipped - doubt)
+
+
 async def recent_progress(tx: ReadTx, scope: Scope, *, limit: int, now: datetime) -> list[Progress]:
     """The newest campaigns with their progress."""
     campaigns = table_of(Campaign)
@@ -144,7 +176,7 @@ def progress_of(
     rate = _rate(campaign, totals.sent + totals.failed + totals.doubt, now)
     left = queued / rate if rate and queued and campaign.expanded_at and not campaign.finished_at else None
     return Progress(
-        campaign_id=CampaignId(campaign.id),
+        id=CampaignId(campaign.id),
         name=campaign.name,
         subject=campaign.subject,
         state=campaign.state,
