@@ -10,6 +10,7 @@ MAX_REPLY_LINES = 128
 
 # Known codes only: checks three digits and the range (RFC 5321 4.2.1) in one look-up.
 _CODES = {str(code).encode(): code for code in range(200, 600)}
+_LAST_LINES = {code + b" ": number for code, number in _CODES.items()}
 _SEPARATORS = (b" ", b"-", b"")
 _LF = b"\n"
 
@@ -30,25 +31,20 @@ class ReplyReader:
         lines = (self._rest + data).split(b"\r\n")
         self._rest = lines.pop()
         for line in lines:
-            code = _CODES.get(line[:3])
-            if (
-                code
-                and line[3:4] == b" "
-                and not self._partial
-                and _LF not in line
-                and len(line) <= MAX_LINE_BYTES
-            ):
+            code = _LAST_LINES.get(line[:4])
+            if code and _LF not in line and len(line) <= MAX_LINE_BYTES and not self._partial:
                 replies.append((code, [line]))  # nearly every line; the checks stand here for speed
                 continue
-            self._take_unusual(code, line, replies)
+            self._take_unusual(line, replies)
             if self.fault is not None:
                 return replies
         if self._rest and not _is_plain(self._rest):
             self.fault = _what_is_wrong(self._rest)
         return replies
 
-    def _take_unusual(self, code: int | None, line: bytes, replies: list[tuple[int, list[bytes]]]) -> None:
+    def _take_unusual(self, line: bytes, replies: list[tuple[int, list[bytes]]]) -> None:
         """A line of a multi-line reply, a line without text, or no reply at all."""
+        code = _CODES.get(line[:3])
         if code is None or line[3:4] not in _SEPARATORS:
             self.fault = f"not an SMTP reply: {line[:60].decode('ascii', 'backslashreplace')!r}"
         elif not _is_plain(line):
