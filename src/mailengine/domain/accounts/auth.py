@@ -62,7 +62,7 @@ def new_token() -> str:
 
 
 def token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 async def credential_of(tx: ReadTx, instance: InstanceScope, *, email: str) -> Credential:
@@ -128,7 +128,7 @@ async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, n
         )
         .where(col(WebSession.token_hash) == token_hash(token), col(WebSession.expires_at) > now)
     )
-    row = found.tuples().first()
+    row = found.first()
     if row is None:
         return None
     session, user, member = row

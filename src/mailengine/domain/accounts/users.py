@@ -131,7 +131,7 @@ async def list_members(tx: ReadTx, scope: Scope) -> list[Member]:
         .where(tenant_of(Membership) == scope.tenant_id)
         .order_by(col(User.email_key))
     )
-    return [Member(*row) for row in rows.tuples()]
+    return [Member(*row) for row in rows]
 
 
 async def set_password(
