@@ -1,0 +1,5 @@
+"""The guarded database and two tenants in it."""
+
+from support.fixtures import db, other, scope
+
+__all__ = ["db", "other", "scope"]
