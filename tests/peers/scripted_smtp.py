@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
 ALL = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
+PLAIN = ("SIZE 10000000",)  # no PIPELINING: the client goes command by command
 
 
 def opening(*extensions: str) -> str:
@@ -55,6 +56,7 @@ def transaction(name: str = "*", final: str = "250 2.0.0 queued") -> str:
     return f"{envelope(name)}\nDATA\nS: {final}\n"
 
 
+RESET = "C: RSET\nS: 250 2.0.0 Ok\n"
 QUIT = "C: QUIT\nS: 221 2.0.0 Bye\nEOF\n"
 
 

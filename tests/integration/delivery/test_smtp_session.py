@@ -4,19 +4,16 @@ import asyncio
 
 import pytest
 
-from mailengine.domain.delivery.smtp import Endpoint, Envelope, open_session
+from mailengine.domain.delivery.smtp import Envelope, open_session
 from peers.recording_source import RecordingSource, letter
 from peers.scripted_smtp import QUIT, ScriptedSmtp, envelope, opening, transaction
+from peers.smtp_client import endpoint
 
 pytestmark = pytest.mark.anyio
 
 LARGE = b"x" * 998 + b"\r\n"
 # More than the kernel's send and receive buffers hold together on the loopback.
 HUGE = LARGE * 20_000
-
-
-def endpoint(server: ScriptedSmtp, **changes: object) -> Endpoint:
-    return Endpoint("127.0.0.1", server.port, tls="none", helo="client.test", **changes)  # type: ignore[arg-type]
 
 
 async def test_waits_for_more_and_goes_on() -> None:
