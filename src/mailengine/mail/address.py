@@ -55,6 +55,9 @@ _CASELESS = frozenset(
 _MAILBOX = re.compile(r'(?P<name>.*?)[ ]*<(?P<address>[^<>"]*|"(?:[^"\\]|\\.)*"@[^<>]*)>', re.S)
 _QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
 
+_NO_DOT = "the domain has no dot"
+_LONG_LOCAL = "the part before the @ is longer than 64 octets"
+
 
 class AddressError(InvalidInput):
     """The text is not an address that mail can be sent to; `reason` says why in a few words."""
@@ -153,9 +156,9 @@ def _parse_rare(text: str) -> Address:
 def _checked(text: str, local: str, domain: str, ascii_domain: str) -> Address:
     """The limits that email-validator does not hold in octets, or lifts for test environments."""
     if "." not in ascii_domain:
-        raise AddressError(text, "the domain has no dot")
+        raise AddressError(text, _NO_DOT)
     if len(local.encode()) > MAX_LOCAL_OCTETS:
-        raise AddressError(text, "the part before the @ is longer than 64 octets")
+        raise AddressError(text, _LONG_LOCAL)
     if len(local.encode()) + 1 + len(ascii_domain) > MAX_ADDRESS_OCTETS:
         raise AddressError(text, "it is longer than 254 octets")
     return Address(f"{local}@{domain}", f"{_folded(local)}@{ascii_domain}", ascii_domain, local)
@@ -185,6 +188,8 @@ def _local_refusal(local: str) -> str | None:
         return "there is nothing before the @"
     if local.startswith('"'):
         return None
+    if len(local.encode()) > MAX_LOCAL_OCTETS:
+        return _LONG_LOCAL
     if "@" in local:
         return "there is more than one @"
     if " " in local:
@@ -207,6 +212,10 @@ def _domain_refusal(domain: str) -> str | None:
         return "comments in brackets are not accepted"
     if domain.startswith(".") or domain.endswith(".") or ".." in domain:
         return "a dot is misplaced after the @"
+    if "." not in domain and domain.isascii():
+        return _NO_DOT
+    if domain.rpartition(".")[2].isdecimal():
+        return "the domain ends in a number"
     return None
 
 

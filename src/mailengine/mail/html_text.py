@@ -288,6 +288,8 @@ class _Conversion:
 
 def _is_hidden(token: Start) -> bool:
     """Hidden for every recipient: what a template statement may undo is not."""
+    if not token.attributes:
+        return False
     style = token.attributes.get("style", "")
     if "hidden" not in token.attributes and not _HIDING.search(style):
         return False

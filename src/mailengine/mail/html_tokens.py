@@ -7,8 +7,8 @@ marks before tags are looked for, so that neither its quotes nor its angle brack
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
+from typing import NamedTuple
 
 # Noncharacters (Unicode 23.7) frame a mark: no text may hold them, so they are removed from the input.
 _MARK = re.compile("\ufdd0[sv](\\d+)\ufdd1")
@@ -33,19 +33,17 @@ _RAW_TEXT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+# Tuples: made by the hundred thousand, and four times as fast to make as frozen dataclasses.
+class Text(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     name: str
     attributes: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     name: str
 
 

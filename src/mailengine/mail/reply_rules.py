@@ -39,7 +39,9 @@ OPEN = Coded(None, ANY)
 _GONE = Rule("recipient", hard=True)
 # A policy code never becomes a bad recipient, whatever the words: 5.7.1 "user not authorised".
 _POLICY = Coded(Rule("policy"), frozenset({"greylisted", "rate", "content", "auth", "mailbox_full"}))
-_AUTH, _SYNTAX, _CONTENT = Coded(Rule("auth")), Coded(Rule("syntax")), Coded(Rule("content"))
+# Yahoo: 554 5.7.9 not accepted for policy reasons.
+_AUTH = Coded(Rule("auth"), frozenset({"policy"}))
+_SYNTAX, _CONTENT = Coded(Rule("syntax")), Coded(Rule("content"))
 _RATE, _SENDER = Coded(Rule("rate")), Coded(Rule("sender"))
 _STRICT_POLICY = Coded(Rule("policy"))
 _SERVER = Coded(Rule("server"), frozenset({"rate", "greylisted"}))
@@ -66,8 +68,8 @@ _BY_DETAIL: dict[str, Coded] = {
     "4.4": Coded(Rule("network"), frozenset({"recipient"})),
     "4.3": _SERVER,
     "4.5": _SERVER,
-    "4.6": _SERVER,
-    "4.14": _SERVER,
+    "4.6": Coded(Rule("server")),
+    "4.14": Coded(Rule("server")),
     "4.310": Coded(_GONE),
     "5.0": OPEN,  # Outlook.com: 5.5.0 mailbox unavailable
     "5.3": _RATE,
@@ -155,7 +157,8 @@ _GREYLISTED = _words(
     r"retry (after|in) \d+ ?(s|m)",
 )  # fmt: skip
 _RATE_WORDS = _words(
-    r"too (many|fast|quickly|frequent)", r"throttl", r"rate[- ]?limit", r"limit(ed)? (the )?rate",
+    r"too (many|much (mail|e-?mail|traffic)|fast|quickly|frequent)", r"throttl", r"rate[- ]?limit",
+    r"limit(ed)? (the )?rate",
     r"(unusual|at a|message|sending|hourly|mail) rate", r"send(ing|er)? (thread )?(limit|quota)",
     r"(daily|hourly|message|recipient|connection|sending) (\w+ )?(limit|quota) (is |was |has been )?(exceed|reach)",
     r"temporarily deferred", r"unexpected volume", r"slow down",
@@ -170,7 +173,7 @@ _UNKNOWN_WORDS = _words(
     r"user unknown", r"unknown (user|recipient|mailbox|address|local|account)",
     r"(address|mailbox|recipient) unknown",
     r"no such (user|person|recipient|mailbox|address|account|customer|domain|local|addressee)",
-    r"no mailbox",
+    r"no mailbox", r"mailbox name not allowed",
     r"(user|mailbox|account|address|recipient|addressee|domain) .{0,80}(does ?n.?t|does not|did not) exist",
     r"(user|mailbox|account|address|recipient|domain name|host|domain) (was |is |could )?not (be )?found",
     r"does ?n.?t have an? .{0,60}account", r"invalid (recipient|mailbox|user|address)", r"bad destination",

@@ -10,6 +10,7 @@ import re
 _MAX_DEPTH = 8
 
 _SPACES = re.compile(r"[ \t\r\n\f\u00a0]+")
+_PLAIN_WORD = re.compile(r"[!-~]+")
 # Fill that keeps the body out of a mailbox's preview: zero-width space, joiner, hyphen and BOM. The zero
 # width non-joiner is spelling in Persian, so it goes only beside white space.
 _FILL = re.compile(r"[\u200b\u034f\u00ad\ufeff]+|\u200c+(?=[\s\u00a0]|$)|(?<=[\s\u00a0])\u200c+")
@@ -39,6 +40,9 @@ class TextWriter:
 
     def text(self, text: str) -> None:
         """Flowing text: runs of white space are one space."""
+        if _PLAIN_WORD.fullmatch(text):
+            self.word(text)
+            return
         collapsed = _SPACES.sub(" ", _FILL.sub("", text))
         if collapsed.startswith(" "):
             self._gap = self._gap or " "
