@@ -20,6 +20,8 @@ MAX_LOOP_ITEMS = 100
 _WORD = re.compile(r"([-\s({\[<]+)")
 _DATE_FORMAT = re.compile(r"(?:%[-]?[aAbBcdHIjmMpSUwWxXyYZz%]|[^%\x00])*")
 _SAFE_SCHEME = re.compile(r"\s*(?:https?://|mailto:|tel:|sms:)", re.I)
+_STYLE = re.compile(r"[\w#%.,()\s:;!'+-]{0,500}")
+_STYLE_SCRIPT = re.compile(r"expression|javascript|behavior|binding|import|url\s*\(", re.I)
 _CONTROLS = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 
 
@@ -181,6 +183,12 @@ def safe_image(value: object) -> str:
     return text if re.match(r"https?://", text, re.I) else ""
 
 
+def safe_css(value: object) -> str:
+    """A value for a style: colours, lengths, names of fonts; nothing when it is more than that."""
+    text = text_of(value)
+    return text if _STYLE.fullmatch(text) and not _STYLE_SCRIPT.search(text) else ""
+
+
 def loop_items(value: object) -> list[object]:
     """At most MAX_LOOP_ITEMS of a list, so that one contact's attribute cannot fill a message without end."""
     return list(value[:MAX_LOOP_ITEMS]) if isinstance(value, list | tuple) else []
@@ -212,6 +220,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "e": _on_text(str),
     "safe_url": safe_url,
     "safe_image": safe_image,
+    "safe_css": safe_css,
 }
 
 TESTS: frozenset[str] = frozenset(

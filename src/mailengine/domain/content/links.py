@@ -3,7 +3,8 @@
 The source is scanned, never parsed and written again: only values of attributes change, so that what was
 sanitised stays what was sanitised. Every static http(s) link becomes `{{ click_url }}/N`, N being its index
 in `Rewritten.links`. Links with merge tags are not tracked, but made safe: a value that begins a URL goes
-through `safe_url` (`safe_image` in `src` and `background`), a value inside one through `urlencode`.
+through `safe_url` (`safe_image` in `src` and `background`), a value inside one through `urlencode`, and a value
+in a style through `safe_css`. So every page passes `rewrite` before it is compiled, tracked or not.
 """
 
 import re
@@ -26,7 +27,8 @@ PIXEL = (
 
 _TAG = re.compile(r"""<([a-zA-Z][a-zA-Z0-9:]*)((?>=\s*"[^"]*"|=\s*'[^']*'|[^>])*+)>""")
 _ATTRIBUTE = re.compile(r"""([^\s"'=<>/]+)(\s*=\s*)("[^"]*"|'[^']*')""")
-_BLANKS = re.compile(r"\s*")
+_STYLE_BLOCK = re.compile(r"<style\b[^>]*>.*?</style\s*>", re.I | re.S)
+_STYLE_VALUE = re.compile(rf"""(url\(\s*["']?)?({MARK_PATTERN})""", re.I)
 _TRACK_OFF = re.compile(r"""\s+data-track\s*=\s*(?:"off"|'off')""", re.I)
 _TEXT_URL = re.compile(rf"""https?://(?:{MARK_PATTERN}|[^\s<>"{{}}|\\^`\[\]\ufdd0])+""", re.I)
 _TRAILING = ".,;:!?'*_"
@@ -87,7 +89,9 @@ class _Tracker:
 
     def html(self, source: str) -> str:
         protected = protect(source)
-        return protected.restore(_TAG.sub(lambda m: self._tag(m, protected), protected.text))
+        tracked = _TAG.sub(lambda m: self._tag(m, protected), protected.text)
+        guarded = _STYLE_BLOCK.sub(lambda m: _guarded_style(m[0], protected.tags), tracked)
+        return protected.restore(guarded)
 
     def text(self, source: str) -> str:
         protected = protect(source)
@@ -106,6 +110,8 @@ class _Tracker:
         attribute, value = name.lower(), quoted[1:-1]
         if attribute in ("src", "background") and MARK_START in value:
             return f"{name}{equals}{quoted[0]}{_guarded(value, tags, 'safe_image')}{quoted[0]}"
+        if attribute == "style" and MARK_START in value:
+            return f"{name}{equals}{quoted[0]}{_guarded_style(value, tags)}{quoted[0]}"
         if attribute != "href":
             return match[0]
         if MARK_START in value:
@@ -166,6 +172,19 @@ def _guarded(value: str, tags: list[Tag], head_filter: str) -> str:
             may_begin = may_begin or (tag.kind == "block" and not is_begun)
             parts.append(piece)
     return "".join(parts)
+
+
+def _guarded_style(text: str, tags: list[Tag]) -> str:
+    """CSS with each printed value held to what a style needs, or to an image's address in `url(…)`."""
+
+    def guard(match: re.Match[str]) -> str:
+        tag = tag_of(match[2], tags)
+        assert tag is not None
+        if tag.kind != "value":
+            return match[0]
+        return (match[1] or "") + _filtered(tag, "safe_image" if match[1] else "safe_css")
+
+    return _STYLE_VALUE.sub(guard, text)
 
 
 def _filtered(tag: Tag, filter_name: str) -> str:

@@ -77,10 +77,12 @@ class _Environment(ImmutableSandboxedEnvironment):
             return obj[attribute] if attribute in obj else self.undefined(name=attribute)
         if isinstance(obj, LoopContext) and attribute in grammar.LOOP_ATTRIBUTES:
             return getattr(obj, attribute)
+        if isinstance(obj, MissingTag):
+            return obj  # what has no value is the tag, not its attribute
         return self.undefined(name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Mapping):
+        if isinstance(obj, Mapping | MissingTag):
             return self.getattr(obj, argument)
         if (
             isinstance(obj, str | list | tuple)

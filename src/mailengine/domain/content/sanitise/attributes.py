@@ -45,7 +45,8 @@ class Writer:
                 break
             value = self._checked(element, name, raw)
             if value is not None:
-                written.append(f' {name}="{self.quoted(value)}"')
+                is_bare = (element, name) in policy.BARE or name == "itemscope"
+                written.append(f" {name}" if is_bare else f' {name}="{self.quoted(value)}"')
         return "".join(written)
 
     def _checked(self, element: str, name: str, raw: str) -> str | None:
@@ -89,7 +90,6 @@ class Writer:
         cleaned = css.clean_declarations(self.css_words(value))
         for what in cleaned.removed:
             self.report(f"{what} of <{element}>")
-        self._guard_urls(cleaned.text)
         return cleaned.text or None
 
     def quoted(self, value: str) -> str:
@@ -137,17 +137,7 @@ class Writer:
         cleaned = css.clean_sheet(self.css_words(content))
         for what in cleaned.removed:
             self.report(what)
-        self._guard_urls(cleaned.text)
         return cleaned.text
-
-    def _guard_urls(self, text: str) -> None:
-        for word in css.words_that_begin_urls(text):
-            self.keep.rewrite(word, _as_image_url)
-
-
-def _as_image_url(tag: str) -> str:
-    inner = tag[2:-2].strip()
-    return tag if inner.endswith("|safe_image") else f"{{{{ ({inner})|safe_image }}}}"
 
 
 def neutralised(text: str) -> str:

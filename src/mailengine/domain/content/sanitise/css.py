@@ -13,7 +13,7 @@ from typing import Any
 
 import tinycss2
 
-from mailengine.domain.content.sanitise.keep import CSS_COMMENT, WORD
+from mailengine.domain.content.sanitise.keep import WORD
 from mailengine.domain.content.urls import IMAGE_SCHEMES, is_allowed, normalise
 
 MAX_SHEET_CHARS = 200_000
@@ -99,7 +99,7 @@ def _slow_declarations(text: str) -> Cleaned:
         return Cleaned("", (refusal,))
     removed = _Removed()
     nodes = tinycss2.parse_declaration_list(text, skip_comments=False, skip_whitespace=True)
-    cleaned = _safe_text(";".join(_statements(nodes, removed)))
+    cleaned = _safe_text(_joined(_statements(nodes, removed)))
     if "'" not in cleaned and "\\" not in cleaned:
         cleaned = cleaned.replace('"', "'")  # an attribute would spell each as &quot;
     return Cleaned(cleaned, tuple(removed.whats))
@@ -149,7 +149,7 @@ def _rules(nodes: Iterable[Any], removed: _Removed, depth: int) -> Iterable[str]
 
 
 def _kept_comment(node: Any) -> Iterable[str]:
-    if CSS_COMMENT.fullmatch(node.value):
+    if WORD.fullmatch(node.value):
         yield f"/*{node.value}*/"
 
 
@@ -163,8 +163,13 @@ def _style_rule(node: Any, removed: _Removed) -> Iterable[str]:
 
 
 def _block(head: str, statements: Iterable[str]) -> str:
-    inside = ";".join(statements)
-    return f"{head} {{{inside}}}"
+    return f"{head} {{{_joined(statements)}}}"
+
+
+def _joined(statements: Iterable[str]) -> str:
+    """Declarations parted by semicolons; merge tags between them (as comments) need none."""
+    parts = [text if text.startswith("/*") else f"{text};" for text in statements]
+    return "".join(parts).removesuffix(";") if parts and not parts[-1].startswith("/*") else "".join(parts)
 
 
 def _at_rule(node: Any, removed: _Removed, depth: int) -> Iterable[str]:
@@ -215,7 +220,7 @@ def _prelude(tokens: list[Any]) -> str:
 
 
 def _without_comments(tokens: list[Any]) -> str:
-    kept = [t for t in tokens if t.type != "comment" or CSS_COMMENT.fullmatch(t.value)]
+    kept = [t for t in tokens if t.type != "comment" or WORD.fullmatch(t.value)]
     return str(tinycss2.serialize(kept)).strip()
 
 
@@ -281,8 +286,3 @@ def _is_safe_url(url: str) -> bool:
     if word.start() == 0:
         return ":" not in WORD.sub("", url)
     return re.match(r"https?://[^/]|cid:", url[: word.start()], re.I) is not None
-
-
-def words_that_begin_urls(text: str) -> list[str]:
-    """The words that stand first in a `url(…)` of cleaned CSS."""
-    return [match[1] for match in re.finditer(rf"url\(\s*[\"']?({WORD.pattern})", text)]

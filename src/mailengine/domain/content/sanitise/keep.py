@@ -6,7 +6,6 @@ before it is rendered.
 """
 
 import re
-from collections.abc import Callable
 from html import unescape
 from typing import Literal
 
@@ -17,22 +16,28 @@ Place = Literal["text", "attribute", "comment"]
 STATEMENTS_INSIDE = frozenset({"if", "elif", "else", "endif", "for", "endfor"})
 _REFUSED_STATEMENTS = frozenset({"raw", "endraw"})
 _STRINGS = re.compile(r'("(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\')', re.S)
-WORD = re.compile(r"k[0-9a-f]{24}x([0-9]+)z")
-CSS_COMMENT = re.compile(r"k[0-9a-f]{24}x[0-9]+z")
+# Words are spelt in Vai letters: identifiers to a CSS parser, and bleach drops what is not ASCII before it looks
+# for a scheme, so that it judges an address by its static parts.
+_DIGITS = "".join(chr(0xA500 + digit) for digit in range(16))
+_START, _MIDDLE, _END = "\ua510", "\ua511", "\ua512"
+_SPELT = {ord(digit): _DIGITS[int(digit, 16)] for digit in "0123456789abcdef"}
+_READ = {ord(letter): "0123456789abcdef"[index] for index, letter in enumerate(_DIGITS)}
+WORD = re.compile(f"{_START}[{_DIGITS}]{{24}}{_MIDDLE}[{_DIGITS}]+{_END}")
 
 
 class Keep:
     """Texts of one page behind words of one random stem."""
 
     def __init__(self, secret: str) -> None:
-        self._stem = f"k{secret}x"
+        self._stem = f"{_START}{secret.translate(_SPELT)}{_MIDDLE}"
         self._texts: list[str] = []
-        self._pattern = re.compile(rf"<!--{self._stem}(\d+)z-->|/\*{self._stem}(\d+)z\*/|{self._stem}(\d+)z")
+        number = f"{self._stem}([{_DIGITS}]+){_END}"
+        self._pattern = re.compile(rf"<!--{number}-->|/\*{number}\*/|{number}")
 
     def word(self, text: str) -> str:
         """A word that stands for `text` in attributes, style sheets and plain text."""
         self._texts.append(text)
-        return f"{self._stem}{len(self._texts) - 1}z"
+        return f"{self._stem}{format(len(self._texts) - 1, 'x').translate(_SPELT)}{_END}"
 
     def comment(self, text: str) -> str:
         """A comment that stands for `text`: parsers leave it where it is, even between table rows."""
@@ -41,14 +46,12 @@ class Keep:
     def restore(self, text: str) -> str:
         """Put everything back; a kept text may hold words itself (a style sheet with merge tags)."""
         while self._stem in text:
-            text = self._pattern.sub(lambda m: self._texts[int(m[1] or m[2] or m[3])], text)
+            text = self._pattern.sub(self._text, text)
         return text
 
-    def rewrite(self, word: str, change: Callable[[str], str]) -> None:
-        """Change the text that a word stands for."""
-        match = WORD.fullmatch(word)
-        assert match is not None
-        self._texts[int(match[1])] = change(self._texts[int(match[1])])
+    def _text(self, match: re.Match[str]) -> str:
+        number = match[1] or match[2] or match[3]
+        return self._texts[int(number.translate(_READ), 16)]
 
 
 def clean_tag(tag: Tag, place: Place) -> str | None:

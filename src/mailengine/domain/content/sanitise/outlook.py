@@ -89,10 +89,12 @@ def _written(token: Token, writer: Writer) -> str:
         raise Refused("a declaration in it")
     if token.name not in policy.ELEMENTS and not policy.OUTLOOK_ELEMENT.fullmatch(token.name):
         raise Refused(f"<{token.name[:40]}>")
+    is_office = token.name not in policy.ELEMENTS
+    name = token.spelt if is_office else token.name
     if token.kind == "end":
-        return f"</{token.name}>"
-    closing = "/>" if token.body.rstrip().endswith("/") and token.name not in policy.ELEMENTS else ">"
-    return f"<{token.name}{''.join(_attributes(token, writer))}{closing}"
+        return f"</{name}>"
+    closing = "/>" if token.body.rstrip().endswith("/") and is_office else ">"
+    return f"<{name}{''.join(_attributes(token, writer))}{closing}"
 
 
 def _raw(token: Token, writer: Writer) -> str:

@@ -141,6 +141,8 @@ _OWN: dict[str, frozenset[str]] = {
     ),
 }
 _DATA = re.compile(r"(?:aria|data)-[a-z0-9]+(?:-[a-z0-9]+)*")
+# Written without a value, as bleach writes them.
+BARE = frozenset({("hr", "noshade"), ("img", "ismap")})
 MAX_ATTRIBUTES = 60
 
 META_NAMES = frozenset(

@@ -23,7 +23,8 @@ _DECLARATION = re.compile(r"<[!?][^>]*>")
 class Token:
     """One token; `position` counts in the protected source.
 
-    `name` is the element in lower case. `body` is the text, the attributes as written, or what a comment or
+    `name` is the element in lower case, `spelt` as written (Office's XML tells case apart).
+    `body` is the text, the attributes as written, or what a comment or
     declaration holds; `content` is what a raw-text element holds up to its end tag.
     """
 
@@ -32,6 +33,7 @@ class Token:
     name: str = ""
     body: str = ""
     content: str = ""
+    spelt: str = ""
 
 
 def scan(source: str) -> Iterator[Token]:
@@ -79,10 +81,10 @@ class _Scanner:
             return None, position
         name = match[2].lower()
         if match[1]:
-            return Token("end", position, name), match.end()
+            return Token("end", position, name, spelt=match[2]), match.end()
         if name in RAW_TEXT:
             return self._raw(match, name)
-        return Token("start", position, name, match[3]), match.end()
+        return Token("start", position, name, match[3], spelt=match[2]), match.end()
 
     def _raw(self, match: re.Match[str], name: str) -> tuple[Token, int]:
         """An element whose content is no markup. Where its end tag is missing, the start tag stands alone."""
