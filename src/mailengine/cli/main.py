@@ -12,11 +12,16 @@ from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
     daemon,
+    debug,
+    delivery,
+    demo,
+    doctor,
     domains,
     init,
     keys,
     kill_switch,
     relays,
+    sending,
     templates,
     tenants,
     users,
@@ -69,7 +74,12 @@ app.add_typer(relays.app, name="relay")
 app.add_typer(domains.app, name="domain")
 app.add_typer(kill_switch.app, name="kill-switch")
 app.add_typer(templates.app, name="template")
+app.add_typer(sending.app, name="campaign")
+app.add_typer(delivery.app, name="delivery")
+app.add_typer(debug.app, name="debug")
+app.command("doctor")(doctor.doctor)
 app.command("daemon")(daemon.daemon)
+app.command("demo")(demo.demo)
 
 
 def _wrong_usage(error: typer.TyperException) -> int:

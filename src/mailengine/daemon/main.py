@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -45,8 +46,9 @@ def roles_of(text: str) -> frozenset[str]:
     return roles
 
 
-async def serve(settings: Settings, roles: frozenset[str]) -> None:
-    """Run until SIGTERM or SIGINT; raises MailengineError when the daemon cannot start."""
+async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool = False) -> None:
+    """Run until SIGTERM or SIGINT, and `with_stdin` until standard input closes; raises MailengineError when
+    the daemon cannot start."""
     logs.configure(settings.log)
     listener: socket.socket | None = None
     if roles & _HTTP:
@@ -56,11 +58,13 @@ async def serve(settings: Settings, roles: frozenset[str]) -> None:
     async with open_runtime(settings) as rt:
         serving = announced(settings, rt.clock.now()) if listener else nullcontext()
         with serving:
-            await _run(rt, roles, listener)
+            await _run(rt, roles, listener, with_stdin=with_stdin)
     log.info("stopped")
 
 
-async def _run(rt: Runtime, roles: frozenset[str], listener: socket.socket | None) -> None:
+async def _run(
+    rt: Runtime, roles: frozenset[str], listener: socket.socket | None, *, with_stdin: bool
+) -> None:
     stop, killed = asyncio.Event(), worker.Killers()
     log.info(
         "started",
@@ -69,7 +73,7 @@ async def _run(rt: Runtime, roles: frozenset[str], listener: socket.socket | Non
         roles=",".join(sorted(roles)),
         listening=url_of(rt.settings) if listener else None,
     )
-    with _signals(stop, killed):
+    with _signals(stop, killed), _stdin(stop) if with_stdin else nullcontext():
         await settle_dead(rt)
         async with asyncio.TaskGroup() as group:
             for name, run in _parts(rt, roles, listener, stop, killed).items():
@@ -122,3 +126,20 @@ def _signals(stop: asyncio.Event, killed: worker.Killers) -> Iterator[None]:
     finally:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(signum)
+
+
+@contextmanager
+def _stdin(stop: asyncio.Event) -> Iterator[None]:
+    """A program that started us is gone when our standard input ends."""
+    loop, descriptor = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def heard() -> None:
+        if not os.read(descriptor, 1024):
+            loop.remove_reader(descriptor)
+            stop.set()
+
+    loop.add_reader(descriptor, heard)
+    try:
+        yield
+    finally:
+        loop.remove_reader(descriptor)

@@ -16,6 +16,9 @@ def daemon(
     ] = "web,tracker,worker,scheduler",
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    with_stdin: Annotated[
+        bool, typer.Option(hidden=True, help="End when standard input closes: for a program that starts it.")
+    ] = False,
 ) -> None:
     """Run the daemon: web pages and tracking, the scheduler, and the processes that send.
 
@@ -26,4 +29,4 @@ def daemon(
     roles = roles_of(role)
     given: dict[str, Any] = {"host": host, "port": port}
     web = {name: value for name, value in given.items() if value is not None}
-    run_async(serve(settings_of(ctx, web=web or None), roles))
+    run_async(serve(settings_of(ctx, web=web or None), roles, with_stdin=with_stdin))
