@@ -83,7 +83,9 @@ def encode_mailbox_header(name: str, display_name: str, addr_spec: str) -> bytes
 def encode_list_id(display_name: str, list_id: str) -> bytes:
     """`List-Id: Display <list.example.org>` CRLF (RFC 2919 section 3)."""
     if not _ATOMS.fullmatch(list_id.replace(".", "-")):
-        raise HeaderError(f"the list id {list_id[:60]!r} may hold only letters, digits, dots and hyphens")
+        raise HeaderError(
+            f"the list id {list_id[:60]!r} must look like a domain name: no spaces, no brackets"
+        )
     return _phrase_field(_prefix("List-Id"), display_name, list_id, always_brackets=True)
 
 

@@ -149,7 +149,8 @@ def plain_rule(code: int, stage: Stage) -> Rule:
 
 
 def _words(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.I)
+    """For lower-cased text: twice as fast as ignoring case, and a block list answers every message."""
+    return re.compile("|".join(alternatives))
 
 
 _GREYLISTED = _words(
@@ -231,6 +232,7 @@ _WORDINGS: tuple[tuple[re.Pattern[str], Rule], ...] = (
 
 def worded_rule(text: str, stage: Stage, *, permanent: bool) -> Rule | None:
     """The first wording that `text` contains. Before DATA "spam" is about us, not about the content."""
+    text = text.lower()
     if not permanent and _GREYLISTED.search(text):
         return Rule("greylisted")
     for pattern, rule in _WORDINGS:
