@@ -14,12 +14,17 @@ from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web import errors, health, manifest
+from mailengine.web.api import campaigns as api_campaigns
+from mailengine.web.api import contacts as api_contacts
+from mailengine.web.api import docs
+from mailengine.web.api import lists as api_lists
+from mailengine.web.api import templates as api_templates
 from mailengine.web.maildir import Maildir
 from mailengine.web.pages import campaigns, caught, login
 from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
-from mailengine.web.session import require_login
+from mailengine.web.session import caller_of, require_api_access, require_login
 from mailengine.web.site import Site
 
 MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
@@ -35,6 +40,8 @@ PUBLIC = [
     online.view,
     login.form,
     login.submit,
+    docs.document,
+    docs.page,
 ]
 PAGES = [
     campaigns.home,
@@ -57,6 +64,7 @@ def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = No
         [
             Router("/", route_handlers=[*HEALTH, *PUBLIC], include_in_schema=False),
             Router("/", route_handlers=PAGES, guards=[require_login], include_in_schema=False),
+            api_router(),
             *static_routes(built),
         ],
         before_send=[header_hook(https=site.https)],
@@ -64,7 +72,7 @@ def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = No
         state=State({"site": site}),
         exception_handlers=errors.handlers(site),
         logging_config=None,
-        openapi_config=None,
+        openapi_config=docs.config(),
         request_max_body_size=MAX_BODY_BYTES,
         debug=False,
     )
@@ -81,6 +89,21 @@ def make_site(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event, built: mani
         logins=login_limit(),
         caught=Maildir(maildir) if maildir is not None else None,
         stopping=stopping,
+    )
+
+
+def api_router() -> Router:
+    """Version 1: what is in it stays compatible."""
+    return Router(
+        "/api/v1",
+        route_handlers=[
+            api_contacts.Contacts,
+            api_lists.Lists,
+            api_templates.Templates,
+            api_campaigns.Campaigns,
+        ],
+        guards=[require_api_access],
+        dependencies={"caller": Provide(caller_of, sync_to_thread=False)},
     )
 
 

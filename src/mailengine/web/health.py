@@ -7,7 +7,9 @@ from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 
 from mailengine.core.errors import Unavailable
+from mailengine.core.scope import InstanceScope
 from mailengine.db.unit import translated_errors
+from mailengine.domain.reports.liveness import scheduler_runs
 from mailengine.migrations.run import check_current
 from mailengine.web.site import Site
 
@@ -17,6 +19,7 @@ class Health(msgspec.Struct):
 
     status: Literal["ok", "failing"]
     database: Literal["ok", "failing"]
+    scheduler: Literal["ok", "not running"]
     hits_waiting: int
     hits_dropped: int
     problem: str = ""
@@ -39,9 +42,22 @@ async def readyz(site: NamedDependency[Site]) -> Response[str]:
 async def health(site: NamedDependency[Site]) -> Response[Health]:
     """For monitors: 200 when all works, 503 when something does not."""
     problem = await database_problem(site)
-    state: Literal["ok", "failing"] = "failing" if problem else "ok"
-    answer = Health(state, state, len(site.hits), site.hits.dropped, problem)
-    return Response(answer, status_code=503 if problem else 200)
+    running = not problem and await scheduler_is_there(site)
+    answer = Health(
+        status="ok" if running else "failing",
+        database="failing" if problem else "ok",
+        scheduler="ok" if running else "not running",
+        hits_waiting=len(site.hits),
+        hits_dropped=site.hits.dropped,
+        problem=problem or ("" if running else "no daemon runs the role scheduler: nothing is sent"),
+    )
+    return Response(answer, status_code=200 if running else 503)
+
+
+async def scheduler_is_there(site: Site) -> bool:
+    instance = InstanceScope("web")
+    async with site.rt.db.read(instance) as tx:
+        return await scheduler_runs(tx, instance, now=site.rt.clock.now())
 
 
 async def database_problem(site: Site) -> str:

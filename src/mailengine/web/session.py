@@ -68,6 +68,11 @@ async def require_api_access(connection: AnyConnection, _handler: BaseRouteHandl
     connection.scope["auth"] = await _key_scope(site, connection) or await _session_scope(site, connection)
 
 
+def caller_of(request: Request[Any, Scope, State]) -> Scope:
+    """Who calls the API, as the guard found it."""
+    return request.auth
+
+
 async def check_csrf(request: AnyRequest, expected: str, *, form: bool) -> None:
     """Raise Forbidden unless the request proves that one of our own pages made it."""
     given = request.headers.get(CSRF_HEADER, "")

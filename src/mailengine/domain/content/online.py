@@ -12,6 +12,7 @@ from mailengine.core.errors import NotFound
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx
+from mailengine.domain.content.preview import person_of
 from mailengine.domain.content.render import CompiledMessage
 from mailengine.domain.content.snapshots import load
 from mailengine.domain.content.values import Links, Person, recipient_values
@@ -36,9 +37,8 @@ async def read_copy(tx: ReadTx, scope: Scope, message: MessageOf) -> OnlineCopy:
     contact = await tx.scalar(owned(Contact, scope).where(col(Contact.id) == message.contact_id))
     if contact is None:
         raise NotFound("this link leads nowhere")
-    person = Person(message.email, contact.first_name, contact.last_name, contact.attributes)
     # The same seed as when it was composed: the same spintax variants.
-    return OnlineCopy(snapshot, person, seed=f"{message.campaign_id}/{message.task_id}")
+    return OnlineCopy(snapshot, person_of(contact), seed=f"{message.campaign_id}/{message.task_id}")
 
 
 def render_online(copy: OnlineCopy, links: Links) -> str:

@@ -1,0 +1,18 @@
+"""Whether the parts that work behind the web server are there."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.scope import InstanceScope
+from mailengine.db.unit import ReadTx
+from mailengine.models import Lease
+
+
+async def scheduler_runs(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> bool:
+    """Whether some process of the installation holds the scheduler's lease, which it renews every few seconds."""
+    found = await tx.scalar(
+        sa.select(col(Lease.name)).where(col(Lease.name) == "scheduler", col(Lease.expires_at) > now)
+    )
+    return found is not None

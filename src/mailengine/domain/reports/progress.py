@@ -1,0 +1,67 @@
+"""One campaign as it is being sent: how far it is and, when it does not move, what holds it.
+
+Read once a second by everyone who watches: three rows by their keys and one look at the queue's index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.ids import CampaignId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.tenancy import owned, table_of
+from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.delivery import kill_switch
+from mailengine.domain.reports.campaigns import Progress, progress_of
+from mailengine.models import CampaignState, CampaignTotals, EmailTask, TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """`held` says what the database knows to hold it, one sentence each."""
+
+    progress: Progress
+    held: Sequence[str]
+
+
+async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Followed:
+    """Raises NotFound."""
+    campaign = await get(tx, scope, campaign_id=campaign_id)
+    totals = await tx.scalar(
+        owned(CampaignTotals, scope).where(col(CampaignTotals.campaign_id) == campaign_id)
+    )
+    progress = progress_of(campaign, totals, {}, now)
+    held = []
+    if campaign.state == CampaignState.PAUSED:
+        held.append("it is paused")
+    switches = await kill_switch.state(tx, InstanceScope(scope.actor))
+    if switches.holds(scope.tenant_id):
+        held.append("the kill switch is on")
+    if campaign.state == CampaignState.SENDING and progress.queued:
+        held += await _retries(tx, scope, campaign_id, now)
+    return Followed(progress, held)
+
+
+async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datetime) -> list[str]:
+    """What is said when every message that is left waits for its next try."""
+    tasks = table_of(EmailTask).c
+    first = (
+        await tx.execute(
+            sa.select(tasks.scheduled_at, tasks.last_reply)
+            .where(
+                tasks.tenant_id == scope.tenant_id,
+                tasks.campaign_id == campaign_id,
+                tasks.status.in_((TaskStatus.QUEUED, TaskStatus.CLAIMED)),
+            )
+            .order_by(tasks.scheduled_at, tasks.id)
+            .limit(1)
+        )
+    ).first()
+    if first is None or first.scheduled_at <= now:
+        return []
+    seconds = int((first.scheduled_at - now).total_seconds())
+    return [f"the server asked to wait ({first.last_reply}); the next try is in {seconds} s"]

@@ -1,0 +1,185 @@
+"""Contacts over the API."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+
+from mailengine.core.errors import InvalidInput
+from mailengine.core.ids import ContactId, ListId
+from mailengine.core.scope import Scope
+from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts import contacts, editing
+from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.models import Contact, ContactState
+from mailengine.web.api.shapes import (
+    NO_NUL,
+    READ_ONE,
+    WRITE,
+    Cursor,
+    Email,
+    Id,
+    Limit,
+    Line,
+    Name,
+    PageOf,
+    Search,
+    page_of,
+    page_request,
+)
+from mailengine.web.site import Site
+
+AttributeName = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=NO_NUL)]
+AttributeText = Annotated[str, msgspec.Meta(max_length=4000, pattern=NO_NUL)]
+PersonName = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
+ListName = Annotated[str | None, QueryParameter(name="list", min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class ContactShape(msgspec.Struct):
+    """A contact; the address is unique in the tenant and never changes."""
+
+    id: int
+    email: str
+    first_name: str
+    last_name: str
+    state: ContactState
+    attributes: dict[str, Any]
+    consent_source: str
+    consent_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+
+
+class NewContact(msgspec.Struct, forbid_unknown_fields=True):
+    """`consent_source` says where the person agreed to be written to."""
+
+    email: Email
+    first_name: PersonName = ""
+    last_name: PersonName = ""
+    attributes: dict[AttributeName, AttributeText] = {}
+    list: Name | None = None
+    consent_source: Line = ""
+
+
+class ContactChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays; an attribute that is null is removed."""
+
+    first_name: PersonName | None = None
+    last_name: PersonName | None = None
+    attributes: dict[AttributeName, AttributeText | None] | None = None
+
+
+def shape(row: Contact) -> ContactShape:
+    return msgspec.convert(row.model_dump(), ContactShape)
+
+
+class Contacts(Controller):
+    """The people of a tenant."""
+
+    path = "/contacts"
+    tags = ("contacts",)
+
+    @get(**READ_ONE, summary="List contacts")
+    async def list_contacts(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        contact_state: Annotated[ContactState | None, QueryParameter(name="state")] = None,
+        on_list: ListName = None,
+        search: Search = None,
+        deleted: Annotated[
+            bool, QueryParameter(description="those that were deleted, and only them")
+        ] = False,
+    ) -> PageOf[ContactShape]:
+        """By id. `search` looks into addresses and names and goes with no other filter."""
+        page = page_request(limit, cursor)
+        if sum((search is not None, contact_state is not None or on_list is not None, deleted)) > 1:
+            raise InvalidInput("use either search, or deleted, or state and list")
+        async with site.rt.db.read(caller) as tx:
+            if search is not None:
+                found = await contacts.search(tx, caller, text=search, page=page)
+            elif deleted:
+                found = await contacts.deleted(tx, caller, page=page)
+            else:
+                list_id = await _list_id(tx, caller, on_list)
+                found = await contacts.list_contacts(
+                    tx, caller, page=page, state=contact_state, list_id=list_id
+                )
+        return page_of(found, shape)
+
+    @get("/{contact_id:int}", **READ_ONE, summary="Get a contact")
+    async def get_contact(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> ContactShape:
+        async with site.rt.db.read(caller) as tx:
+            return shape(await editing.get_by_id(tx, caller, contact_id=contact_id))
+
+    @post(**WRITE, summary="Add a contact")
+    async def create_contact(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewContact]
+    ) -> ContactShape:
+        """Refused for a person who left, was suppressed or asked to be forgotten."""
+        new = contacts.check_contact(
+            data.email,
+            first_name=data.first_name,
+            last_name=data.last_name,
+            attributes_given=data.attributes,
+            consent_source=data.consent_source,
+        )
+        async with site.rt.db.write(caller) as tx:
+            contact = await contacts.add(
+                tx,
+                caller,
+                new,
+                now=site.rt.clock.now(),
+                hash_key=site.rt.keyring.derive(HASH_PURPOSE),
+                list_id=await _list_id(tx, caller, data.list),
+            )
+        return shape(contact)
+
+    @patch("/{contact_id:int}", **WRITE, summary="Change a contact")
+    async def change_contact(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        contact_id: Id,
+        data: JSONBody[ContactChange],
+    ) -> ContactShape:
+        changes = editing.ContactChanges(data.first_name, data.last_name, data.attributes)
+        async with site.rt.db.write(caller) as tx:
+            contact = await editing.update(
+                tx, caller, contact_id=ContactId(contact_id), changes=changes, now=site.rt.clock.now()
+            )
+        return shape(contact)
+
+    @delete("/{contact_id:int}", **WRITE, summary="Delete a contact")
+    async def delete_contact(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> None:
+        """It can be restored for 30 days."""
+        async with site.rt.db.write(caller) as tx:
+            found = await editing.get_by_id(tx, caller, contact_id=contact_id)
+            await contacts.soft_delete(tx, caller, address=found.email, now=site.rt.clock.now())
+
+    @post("/{contact_id:int}/restore", status_code=200, **WRITE, summary="Restore a deleted contact")
+    async def restore_contact(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> ContactShape:
+        async with site.rt.db.write(caller) as tx:
+            found = await editing.get_by_id(tx, caller, contact_id=contact_id, deleted=True)
+            return shape(await contacts.restore(tx, caller, address=found.email, now=site.rt.clock.now()))
+
+
+async def _list_id(tx: ReadTx, scope: Scope, name: str | None) -> ListId | None:
+    if name is None:
+        return None
+    found = await get_list(tx, scope, name=name)
+    assert found.id is not None
+    return ListId(found.id)
