@@ -20,9 +20,9 @@ from mailengine.cli.commands import (
     init,
     keys,
     kill_switch,
+    previews,
     relays,
     sending,
-    templates,
     tenants,
     users,
 )
@@ -73,7 +73,7 @@ app.add_typer(keys.app, name="api-key")
 app.add_typer(relays.app, name="relay")
 app.add_typer(domains.app, name="domain")
 app.add_typer(kill_switch.app, name="kill-switch")
-app.add_typer(templates.app, name="template")
+app.add_typer(previews.app, name="template")
 app.add_typer(sending.app, name="campaign")
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(debug.app, name="debug")

@@ -10,16 +10,14 @@ from mailengine.cli.answers import confirm
 from mailengine.cli.commands import blocks
 from mailengine.cli.files import read_text
 from mailengine.cli.pages import Cursor, Limit, emit_page
-from mailengine.cli.session import in_tenant, settings_of
-from mailengine.core.errors import InvalidInput, Unavailable
+from mailengine.cli.session import in_tenant
+from mailengine.core.errors import InvalidInput
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
     from mailengine.core.paging import Page
     from mailengine.core.scope import Scope
-    from mailengine.domain.content.render import Rendered
     from mailengine.domain.content.templates import Prepared
-    from mailengine.domain.delivery.smtp import ProbeReport
     from mailengine.models import Template, TemplateVersion
     from mailengine.runtime import Runtime
 
@@ -30,7 +28,6 @@ Source = Annotated[Path, typer.Argument(help="HTML file; - reads standard input.
 Name = Annotated[str, typer.Argument(help="The template's name.")]
 TextFile = Annotated[Path | None, typer.Option(help="Your own plain text; default: made from the HTML.")]
 Category = Annotated[str | None, typer.Option(help="To sort templates by.")]
-Subject = Annotated[str, typer.Option(help="Subject line to try, merge tags and all.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -145,64 +142,6 @@ def show(
 
 
 @app.command()
-def preview(
-    ctx: typer.Context,
-    contact: Annotated[str, typer.Option(help="Address of the contact who sees it.")],
-    name: Annotated[str | None, typer.Argument(help="The template's name.")] = None,
-    named: Annotated[str | None, typer.Option("--name", help="The same, as an option.")] = None,
-    subject: Subject = "",
-    file: Annotated[Path | None, typer.Option("--output", help="Write the HTML to this file.")] = None,
-    browser: Annotated[bool, typer.Option("--open", help="Show the HTML in a browser.")] = False,
-    as_json: output.Json = False,
-) -> None:
-    """Show a template as one contact would see it."""
-    chosen = name or named
-    if chosen is None:
-        raise InvalidInput("say which template: `mailengine template preview NAME --contact ADDRESS`")
-    base_url = settings_of(ctx).base_url
-    seen = in_tenant(ctx, lambda rt, scope: preview_of(rt, scope, chosen, contact, subject, base_url))
-    _keep(seen, file, chosen, browser=browser)
-    shown = {"subject": seen.subject, "html": seen.html, "text": seen.text}
-
-    def text() -> None:
-        output.line(f"Subject: {output.one_line(seen.subject)}\n")
-        output.line(seen.text)
-
-    output.emit(shown, as_json=as_json, text=text)
-
-
-@app.command("test")
-def try_(
-    ctx: typer.Context,
-    name: Name,
-    address: Annotated[str, typer.Argument(help="Where to send it.")],
-    contact: Annotated[str | None, typer.Option(help="Merge this contact; default: the addressee.")] = None,
-    relay: Annotated[str | None, typer.Option(help="Relay to send by; default: the first.")] = None,
-    sender: Annotated[
-        str | None, typer.Option("--from", help='"Name <address>"; default: news@ your first domain.')
-    ] = None,
-    subject: Subject = "",
-    as_json: output.Json = False,
-) -> None:
-    """Send one real message of a template to yourself; its subject begins with [Test]."""
-    from mailengine.domain.delivery.rehearse import Trial, send_template
-
-    settings = settings_of(ctx)
-    trial = Trial(name, address, contact=contact, relay=relay, sender=sender, subject=subject)
-
-    async def work(rt: "Runtime", scope: "Scope") -> "ProbeReport":
-        return await send_template(
-            rt.db, scope, trial, keyring=rt.keyring, settings=settings, now=rt.clock.now()
-        )
-
-    report = in_tenant(ctx, work)
-    last = report.steps[-1]
-    if not report.ok:
-        raise Unavailable(f"the test message was not sent: {last.name}: {last.words}")
-    output.emit({"sent": True, "to": address, "template": name, "reply": last.words}, as_json=as_json)
-
-
-@app.command()
 def duplicate(
     ctx: typer.Context,
     name: Name,
@@ -236,42 +175,6 @@ def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Jso
 
     in_tenant(ctx, work)
     output.emit({"name": name, "deleted": True}, as_json=as_json)
-
-
-async def preview_of(
-    rt: "Runtime", scope: "Scope", name: str, contact: str, subject: str, base_url: str
-) -> "Rendered":
-    """What `template preview` and `debug render` show."""
-    from mailengine.domain.accounts.tenants import get_tenant
-    from mailengine.domain.contacts.contacts import get_contact
-    from mailengine.domain.content.preview import person_of, preview
-    from mailengine.domain.content.templates import get_template, sources_of
-
-    async with rt.db.read(scope) as tx:
-        template = await get_template(tx, scope, name=name)
-        sources = await sources_of(tx, scope, template_id=template.id or 0, subject=subject)
-        person = person_of(await get_contact(tx, scope, address=contact))
-        tenant = await get_tenant(tx, scope)
-    return await preview(sources, person, tenant, base_url=base_url)
-
-
-def _keep(seen: "Rendered", file: Path | None, name: str, *, browser: bool) -> None:
-    if file is None and not browser:
-        return
-    if file is None:
-        import tempfile
-
-        with tempfile.NamedTemporaryFile("w", suffix=".html", delete=False) as kept:
-            file = Path(kept.name)
-    try:
-        file.write_text(seen.html)
-    except OSError as error:
-        raise InvalidInput(f"cannot write {file}: {error.strerror}") from error
-    output.note(f"{output.one_line(name)} is in {file}")
-    if browser:
-        import webbrowser
-
-        webbrowser.open(file.resolve().as_uri())
 
 
 async def _known(rt: "Runtime", scope: "Scope") -> frozenset[str]:

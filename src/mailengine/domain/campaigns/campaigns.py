@@ -22,7 +22,7 @@ from mailengine.domain.content.templates import get_template
 from mailengine.domain.senders.relays import get_relay
 from mailengine.mail.address import parse_address, parse_mailbox
 from mailengine.mail.headers import check_header_value
-from mailengine.models import Campaign, CampaignState
+from mailengine.models import Campaign, CampaignState, ContactList, Relay, Template
 
 MAX_SUBJECT = 998  # the longest header line (RFC 5322 2.1.1); what is sensible is far less
 
@@ -130,6 +130,30 @@ async def get_by_name(tx: ReadTx, scope: Scope, *, name: str) -> Campaign:
     if campaign is None:
         raise NotFound(f"there is no campaign called {name}; see `mailengine campaign list`")
     return campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The names behind a campaign's ids; a list that was deleted has none, relay None is the first."""
+
+    template: str
+    lists: list[str]
+    relay: str | None
+
+
+async def describe(tx: ReadTx, scope: Scope, campaign: Campaign) -> Described:
+    template = await tx.scalar(owned(Template, scope).where(col(Template.id) == campaign.template_id))
+    lists = await tx.scalars(
+        owned(ContactList, scope)
+        .where(col(ContactList.id).in_(campaign.list_ids))
+        .order_by(col(ContactList.id))
+    )
+    relay = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == campaign.relay_id))
+    return Described(
+        template=template.name if template else "",
+        lists=[found.name for found in lists],
+        relay=relay.name if relay else None,
+    )
 
 
 async def list_campaigns(

@@ -170,7 +170,7 @@ def _links(facts: Facts) -> Iterator[Item]:
     for link in links_in(facts.sources.html):
         trouble = fault(link.url)
         if trouble is not None:
-            yield Item("links", "warning", f"line {link.line}: the link {link.url!r} {trouble}")
+            yield Item("links", "warning", f"line {link.line}: {trouble}: {link.url}")
 
 
 def _size(facts: Facts) -> Iterator[Item]:

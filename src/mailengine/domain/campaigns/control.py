@@ -18,7 +18,7 @@ async def pause(tx: WriteTx, scope: Scope, *, campaign_id: CampaignId, now: date
 
 
 async def resume(tx: WriteTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Campaign:
-    """Go on with a paused campaign."""
+    """Go on with a paused campaign; raises Conflict otherwise (`retry` is what reopens one that was sent)."""
     return await _move(tx, scope, campaign_id, CampaignState.SENDING, "campaign.resume", now)
 
 
@@ -34,9 +34,10 @@ async def _move(
 ) -> Campaign:
     scope.require(Grant.SEND)
     campaign = await get(tx, scope, campaign_id=campaign_id)
-    if to == CampaignState.SENDING and campaign.launched_at is None:
-        to_start = "is a draft; use `mailengine campaign send`"
-        raise Conflict(f"campaign {campaign.name} {to_start}")
+    if to == CampaignState.SENDING and campaign.state != CampaignState.PAUSED:
+        draft = campaign.state == CampaignState.DRAFT
+        remedy = "use `mailengine campaign send`" if draft else "only a paused campaign can be resumed"
+        raise Conflict(f"campaign {campaign.name} is {campaign.state}; {remedy}")
     move(campaign, to)
     campaign.updated_at = now
     await audit.record(tx, scope, action, "campaign", campaign.id, now=now)

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlmodel import col
 
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
-from mailengine.db.tenancy import table_of
+from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.states import UNDER_WAY, move
 from mailengine.models import Campaign, CampaignState, CampaignTotals, EmailTask, TaskStatus
 
@@ -33,13 +33,26 @@ async def finished(tx: ReadTx, _instance: InstanceScope) -> list[tuple[TenantId,
 
 
 async def finish(db: Database, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> None:
-    """`sending` becomes `sent`."""
+    """`sending` becomes `sent`, unless a message went back into its queue since that was seen."""
     async with db.write(scope) as tx:
-        campaign = await get(tx, scope, campaign_id=campaign_id)
-        if campaign.state in UNDER_WAY:
+        campaign = await tx.scalar(
+            owned(Campaign, scope).where(col(Campaign.id) == campaign_id).with_for_update()
+        )
+        if (
+            campaign is not None
+            and campaign.state in UNDER_WAY
+            and not await _waiting(tx, scope, campaign_id)
+        ):
             move(campaign, CampaignState.SENT)
             campaign.finished_at = campaign.updated_at = now
             await audit.record(tx, scope, "campaign.finish", "campaign", campaign_id, now=now)
+
+
+async def _waiting(tx: ReadTx, scope: Scope, campaign_id: CampaignId) -> bool:
+    totals = await tx.scalar(
+        owned(CampaignTotals, scope).where(col(CampaignTotals.campaign_id) == campaign_id)
+    )
+    return totals is None or totals.tasks > totals.sent + totals.failed + totals.skipped + totals.doubt
 
 
 async def cancelled(tx: ReadTx, _instance: InstanceScope) -> list[tuple[TenantId, CampaignId]]:

@@ -9,7 +9,7 @@ TRANSITIONS: dict[CampaignState, frozenset[CampaignState]] = {
     _S.DRAFT: frozenset({_S.SENDING}),
     _S.SENDING: frozenset({_S.PAUSED, _S.CANCELLED, _S.SENT}),
     _S.PAUSED: frozenset({_S.SENDING, _S.CANCELLED, _S.SENT}),
-    _S.SENT: frozenset(),
+    _S.SENT: frozenset({_S.SENDING}),  # only by `retry`: dead letters or doubts go back into its queue
     _S.CANCELLED: frozenset(),
 }
 DELETABLE = frozenset({_S.DRAFT, _S.SENT, _S.CANCELLED})

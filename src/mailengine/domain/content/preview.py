@@ -17,6 +17,11 @@ def person_of(contact: Contact) -> Person:
     return Person(contact.email, contact.first_name, contact.last_name, contact.attributes)
 
 
+def literal(text: str) -> str:
+    """Text as a source that renders to it, whatever braces it holds."""
+    return "".join({"{": "{{ '{' }}", "}": "{{ '}' }}"}.get(character, character) for character in text)
+
+
 async def preview(sources: Sources, person: Person, tenant: Tenant, *, base_url: str) -> Rendered:
     """Raises InvalidInput for a source that does not compile, merge.RenderError for a value that is missing."""
     built = await snapshots.build(sources, track_opens=False, track_clicks=False)

@@ -15,7 +15,7 @@ from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.contacts.contacts import get_contact
 from mailengine.domain.content import snapshots
-from mailengine.domain.content.preview import person_of
+from mailengine.domain.content.preview import literal, person_of
 from mailengine.domain.content.snapshots import Sender
 from mailengine.domain.content.templates import get_template, sources_of
 from mailengine.domain.content.values import Person
@@ -88,11 +88,6 @@ async def send_template(
     return await probe(
         endpoint, mail_from=message.mail_from, rcpt_to=recipient.envelope, content=message.content
     )
-
-
-def literal(text: str) -> str:
-    """Text as a source that renders to it, whatever braces it holds."""
-    return "".join({"{": "{{ '{' }}", "}": "{{ '}' }}"}.get(character, character) for character in text)
 
 
 async def _person(tx: ReadTx, scope: Scope, trial: Trial) -> Person:

@@ -1,0 +1,193 @@
+"""`mailengine delivery`: messages in doubt and dead letters, and what a person decides about them."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.answers import confirm
+from mailengine.cli.commands.campaigns import id_of
+from mailengine.cli.pages import Cursor, Limit, emit_page
+from mailengine.cli.session import in_tenant
+from mailengine.core.errors import InvalidInput
+
+# The domain loads inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.paging import Page
+    from mailengine.core.scope import Scope
+    from mailengine.domain.campaigns.retry import Requeued
+    from mailengine.models import DeadLetter, EmailTask
+    from mailengine.runtime import Runtime
+
+app = typer.Typer(help="What did not arrive, or may not have.", no_args_is_help=True)
+doubts_app = typer.Typer(help="Messages whose answer was never read.", no_args_is_help=True)
+letters_app = typer.Typer(help="Messages that were given up.", no_args_is_help=True)
+app.add_typer(doubts_app, name="doubts")
+app.add_typer(letters_app, name="dead-letters")
+
+Campaign = Annotated[str | None, typer.Option(help="Only of this campaign.")]
+Cause = Annotated[str | None, typer.Option(help="Only of this cause, such as mailbox_full.")]
+Ids = Annotated[list[int], typer.Argument(help="Ids, as `doubts list` shows them.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@doubts_app.command("list")
+def list_doubts(
+    ctx: typer.Context,
+    campaign: Campaign = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: output.Json = False,
+) -> None:
+    """List the messages that were on the wire when the answer was lost."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.domain.delivery import doubts
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[EmailTask]":
+        async with rt.db.read(scope) as tx:
+            chosen = await _campaign_id(tx, scope, campaign)
+            return await doubts.list_doubts(tx, scope, campaign_id=chosen, request=PageRequest(limit, cursor))
+
+    emit_page(
+        in_tenant(ctx, work),
+        _doubt_shown,
+        ("id", "address", "reason", "at"),
+        empty="nothing is in doubt",
+        as_json=as_json,
+    )
+
+
+@doubts_app.command()
+def settle(
+    ctx: typer.Context,
+    ids: Ids,
+    as_: Annotated[str, typer.Option("--as", help="sent: it arrived; failed: it is given up.")],
+    as_json: output.Json = False,
+) -> None:
+    """Write down what became of messages in doubt, when you found out."""
+    from mailengine.domain.delivery import doubts
+
+    if as_ not in ("sent", "failed"):
+        raise InvalidInput(f"--as {as_}: choose sent or failed")
+
+    async def work(rt: "Runtime", scope: "Scope") -> int:
+        async with rt.db.write(scope) as tx:
+            return await doubts.settle(tx, scope, task_ids=ids, accepted=as_ == "sent", now=rt.clock.now())
+
+    output.emit({"settled": in_tenant(ctx, work), "as": as_}, as_json=as_json)
+
+
+@doubts_app.command()
+def resend(ctx: typer.Context, ids: Ids, yes: Yes = False, as_json: output.Json = False) -> None:
+    """Send messages in doubt again; who got the first one gets a second."""
+    from mailengine.domain.campaigns import retry
+
+    confirm(f"Send {len(set(ids))} again? Who got the first message gets a second one.", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> int:
+        async with rt.db.write(scope) as tx:
+            return await retry.resend(tx, scope, task_ids=ids, now=rt.clock.now())
+
+    output.emit({"queued": in_tenant(ctx, work)}, as_json=as_json)
+
+
+@letters_app.command("list")
+def list_letters(
+    ctx: typer.Context,
+    campaign: Campaign = None,
+    cause: Cause = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: output.Json = False,
+) -> None:
+    """List the messages that were given up, newest first, with the server's words."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.domain.delivery.dead_letters import Chosen, list_letters
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[DeadLetter]":
+        async with rt.db.read(scope) as tx:
+            chosen = Chosen(await _campaign_id(tx, scope, campaign), cause)
+            return await list_letters(tx, scope, chosen, request=PageRequest(limit, cursor))
+
+    emit_page(
+        in_tenant(ctx, work),
+        _letter_shown,
+        ("id", "address", "cause", "code", "words", "at"),
+        empty="no dead letters",
+        as_json=as_json,
+    )
+
+
+@letters_app.command()
+def show(
+    ctx: typer.Context,
+    letter_id: Annotated[int, typer.Argument(metavar="ID", help="As `dead-letters list` shows it.")],
+    as_json: output.Json = False,
+) -> None:
+    """Show one dead letter."""
+    from mailengine.domain.campaigns.campaigns import get
+    from mailengine.domain.delivery.dead_letters import get_letter
+
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
+        async with rt.db.read(scope) as tx:
+            letter = await get_letter(tx, scope, letter_id=letter_id)
+            campaign = await get(tx, scope, campaign_id=letter.campaign_id)
+        return {**_letter_shown(letter), "campaign": campaign.name}
+
+    output.emit(in_tenant(ctx, work), as_json=as_json)
+
+
+@letters_app.command()
+def requeue(
+    ctx: typer.Context,
+    campaign: Campaign = None,
+    cause: Cause = None,
+    ids: Annotated[list[int] | None, typer.Option("--id", help="Only this one; can be repeated.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Try messages again that were given up; a campaign that was sent is under way again."""
+    from mailengine.domain.campaigns import retry
+    from mailengine.domain.delivery.dead_letters import Chosen
+
+    if not (campaign or cause or ids or everything):
+        raise InvalidInput("say which: --campaign, --cause, --id, or --all")
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Requeued":
+        async with rt.db.write(scope) as tx:
+            chosen = Chosen(await _campaign_id(tx, scope, campaign), cause, ids or None)
+            return await retry.requeue(tx, scope, chosen, now=rt.clock.now())
+
+    done = in_tenant(ctx, work)
+    output.emit({"requeued": done.requeued, "kept": done.kept}, as_json=as_json)
+    if done.kept:
+        output.note("kept: contacts that cannot be mailed any more, and campaigns that were cancelled")
+
+
+async def _campaign_id(tx: Any, scope: "Scope", name: str | None) -> Any:
+    return None if name is None else await id_of(tx, scope, name)
+
+
+def _doubt_shown(task: "EmailTask") -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "campaign_id": task.campaign_id,
+        "address": task.email,
+        "reason": task.last_reply,
+        "attempts": task.attempts,
+        "at": task.finished_at,
+    }
+
+
+def _letter_shown(letter: "DeadLetter") -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "campaign_id": letter.campaign_id,
+        "address": letter.email,
+        "cause": letter.cause,
+        "code": letter.code,
+        "enhanced": letter.enhanced,
+        "words": letter.reply,
+        "attempts": letter.attempts,
+        "at": letter.at,
+    }
