@@ -123,6 +123,8 @@ def test_the_charset_of_the_page_is_that_of_the_message() -> None:
         ("<div>" * 100_000, "deep"),
         ("<b>" * 100_000 + "x", "deep"),
         ("<p>x" * 100_000, "elements"),
+        ("{{ x }}" * 100_000, "merge tags"),
+        ("<" * 500_000, "references"),
     ],
 )
 def test_bombs_are_refused_in_one_line(source: str, words: str) -> None:

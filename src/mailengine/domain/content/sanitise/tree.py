@@ -13,6 +13,7 @@ from mailengine.domain.content.sanitise.policy import BLOCK, HEADINGS, INLINE, T
 
 MAX_DEPTH = 200
 MAX_ELEMENTS = 40_000
+MAX_REFERENCES = 60_000  # bleach's parser copies a text again for each reference in it
 
 BLANKS = (
     " \t\n"  # what HTML calls whitespace (3.2.5), after newlines are normalised: no-break spaces are text
@@ -37,7 +38,10 @@ class Tree:
     def finish(self) -> str:
         """Close what is open and give the whole body."""
         self._close_to(0)
-        return "".join(self._out)
+        body = "".join(self._out)
+        if body.count("&") > MAX_REFERENCES:
+            raise InvalidInput(f"the page has more than {MAX_REFERENCES} character references (&…;)")
+        return body
 
     def text(self, text: str) -> None:
         """Text with merge tags as marks."""
@@ -88,6 +92,7 @@ class Tree:
         if self._stack and self._stack[-1] == "colgroup":
             self._close_to(len(self._stack) - 1)
         self._after_pre = False
+        self._count()
         comment = self._writer.keep.comment(text)
         if self._stack and self._stack[-1] == "table":
             self._held.append(comment)
@@ -105,15 +110,18 @@ class Tree:
 
     def _write(self, name: str, attributes: str) -> None:
         self._release()
-        self._elements += 1
-        if self._elements > MAX_ELEMENTS:
-            raise InvalidInput(f"the page has more than {MAX_ELEMENTS} elements")
+        self._count()
         self._out.append(f"<{name}{attributes}>")
         self._after_pre = name == "pre"
         if name not in VOID:
             self._stack.append(name)
             if len(self._stack) > MAX_DEPTH:
                 raise InvalidInput(f"the page nests elements more than {MAX_DEPTH} deep: close what is open")
+
+    def _count(self) -> None:
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise InvalidInput(f"the page has more than {MAX_ELEMENTS} elements and merge tags")
 
     def _prepare(self, name: str) -> None:
         if self._stack and self._stack[-1] in _TABLE_CONTEXT:
