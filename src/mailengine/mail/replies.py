@@ -3,8 +3,9 @@
 Invariants: the basic code decides between accepted, deferred and rejected (RFC 5321 4.2.1); the
 enhanced code (RFC 3463, IANA registry), where given, decides the cause, and the wording only where the
 code leaves it open. `hard` is True only when the *recipient address* is permanently bad; a full mailbox, a
-policy or a bad sender never is. What is no recipient's fault (connection, greeting, login) defers even
-on a 5xx, so that nothing is lost while the operator mends it. Anything unintelligible defers.
+policy or a bad sender never is. What is no recipient's fault (connection, greeting, login, a session out
+of step) defers even on a 5xx, so that nothing is lost while the operator mends it. Anything unintelligible
+defers.
 """
 
 import re
@@ -75,7 +76,8 @@ def judge(reply: Reply, stage: Stage) -> Verdict:
         cause: Cause = "server" if reply.text else "network"
         return Verdict("deferred", cause, reply.code, reply.enhanced, reply.text, hard=False)
     rule = _rule(reply, stage, permanent=severity == 5)
-    deferred = severity == 4 or stage in ("connect", "ehlo", "auth") or rule.cause == "auth"
+    no_fault = stage in ("connect", "ehlo", "auth") or rule.cause == "auth" or _out_of_step(reply, rule)
+    deferred = severity == 4 or no_fault
     return Verdict(
         outcome="deferred" if deferred else "rejected",
         cause=rule.cause,
@@ -84,6 +86,11 @@ def judge(reply: Reply, stage: Stage) -> Verdict:
         text=reply.text,
         hard=rule.hard and not deferred and stage != "mail",
     )
+
+
+def _out_of_step(reply: Reply, rule: Rule) -> bool:
+    """503 (RFC 5321 4.2.3): the session's commands came in a bad order; the message is not at fault."""
+    return reply.code == 503 and rule.cause == "server"
 
 
 def _rule(reply: Reply, stage: Stage, *, permanent: bool) -> Rule:
@@ -96,14 +103,16 @@ def _rule(reply: Reply, stage: Stage, *, permanent: bool) -> Rule:
         rule = worded
     else:
         rule = coded.rule or plain_rule(reply.code, stage)
-    return _seen_from(stage, rule, permanent=permanent)
+    return _seen_from(stage, rule, reply.code, permanent=permanent)
 
 
-def _seen_from(stage: Stage, rule: Rule, *, permanent: bool) -> Rule:
+def _seen_from(stage: Stage, rule: Rule, reply_code: int, *, permanent: bool) -> Rule:
     """No recipient is known to the server before RCPT, so what it refuses is the sender or us."""
     if stage == "mail" and (rule.cause == "recipient" or (rule.cause == "policy" and permanent)):
         return Rule("sender")
     if stage in ("connect", "ehlo") and rule.cause in ("recipient", "mailbox_full", "content", "sender"):
+        return Rule("server")
+    if reply_code == 503 and rule.cause == "syntax":
         return Rule("server")
     return rule
 

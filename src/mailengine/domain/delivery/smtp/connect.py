@@ -12,10 +12,12 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import cast
 
 import aiosmtplib
 
+from mailengine.core.log import get_logger
 from mailengine.domain.delivery.smtp.dialogue import Dialogue
 from mailengine.domain.delivery.smtp.endpoint import Capabilities, Endpoint
 from mailengine.domain.delivery.smtp.errors import ConnectFailed, ConnectStage
@@ -25,10 +27,23 @@ from mailengine.mail.replies import Reply, parse_reply
 
 _MAX_WORDS = 1000
 
+log = get_logger("smtp")
+
 
 async def open_session(endpoint: Endpoint) -> Session:
     """A session ready to run. Raises ConnectFailed; leaves nothing open when it does."""
     negotiation = Negotiation(endpoint)
+    try:
+        return await _negotiated(negotiation)
+    except ConnectFailed as failure:
+        if not negotiation.failed_in_optional_tls(failure):
+            raise
+        log.info("TLS failed, trying in clear", server=endpoint.where, words=failure.detail)
+    # What a broken handshake leaves of the connection cannot be used for SMTP: a new one, and only one.
+    return await _negotiated(Negotiation(replace(endpoint, tls="none")))
+
+
+async def _negotiated(negotiation: "Negotiation") -> Session:
     try:
         await negotiation.connect()
         await negotiation.greet()
@@ -50,6 +65,7 @@ class Negotiation:
         self._peer_address = ""
         self._greeting = ""
         self._tls_version: str | None = None
+        self._tls_tried = False
         self.smtp = aiosmtplib.SMTP()
 
     async def connect(self) -> None:
@@ -86,12 +102,15 @@ class Negotiation:
                 await self.smtp.helo()
 
     async def secure(self) -> None:
-        """STARTTLS where it is asked for; a server without it is refused, not used in clear."""
-        if self.endpoint.tls != "starttls":
+        """STARTTLS where it is asked for; a server without it is refused unless TLS is opportunistic."""
+        if self.endpoint.tls not in ("starttls", "opportunistic"):
             return
         self._require_connection("tls")
         if not self.smtp.supports_extension("starttls"):
+            if self.endpoint.tls == "opportunistic":
+                return
             raise self._failed("tls", None, "the server does not offer STARTTLS")
+        self._tls_tried = True
         with self._failing("tls"):
             await self.smtp.starttls()
             self._note_tls()
@@ -112,6 +131,11 @@ class Negotiation:
                 await self.smtp.auth_xoauth2(endpoint.username, endpoint.password or "")
             else:
                 await self.smtp.login(endpoint.username, endpoint.password or "")
+
+    def failed_in_optional_tls(self, failure: ConnectFailed) -> bool:
+        """Whether the server may still be used in clear. TLS 1.3 can fail as late as the first reply."""
+        optional = self.endpoint.tls == "opportunistic" and self._tls_tried
+        return optional and (failure.stage == "tls" or failure.reply is None)
 
     def session(self) -> Session:
         """The negotiated connection, which from now on is the session's to close."""
@@ -152,14 +176,13 @@ class Negotiation:
 
     async def _tls_context(self) -> ssl.SSLContext:
         endpoint = self.endpoint
+        if endpoint.tls == "opportunistic":
+            return _trusting(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         try:  # in a thread: reading the authorities takes tens of milliseconds
             context = await asyncio.to_thread(ssl.create_default_context, cafile=endpoint.ca_file)
         except OSError as error:
             raise self._failed("tls", None, f"cannot use CA file {endpoint.ca_file}: {error}") from None
-        if not endpoint.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
+        return context if endpoint.verify else _trusting(context)
 
     def _note_tls(self) -> None:
         tls = self.smtp.get_transport_info("ssl_object")
@@ -200,6 +223,13 @@ class Negotiation:
         for sent in (f"\0{username}\0{password}", password):
             text = text.replace(base64.b64encode(sent.encode()).decode(), "***")
         return text.replace(password, "***")
+
+
+def _trusting(context: ssl.SSLContext) -> ssl.SSLContext:
+    """The context, taking any certificate."""
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def is_loopback(address: str) -> bool:

@@ -94,7 +94,10 @@ def _offers(capabilities: Capabilities) -> str:
 
 
 def _protection(endpoint: Endpoint, capabilities: Capabilities) -> str:
-    checked = "certificate verified" if endpoint.verify else "certificate NOT verified"
+    if capabilities.tls_version is None:
+        return "the server offers no TLS: not encrypted"
+    verified = endpoint.verify and endpoint.tls != "opportunistic"
+    checked = "certificate verified" if verified else "certificate NOT verified"
     return f"{capabilities.tls_version}, {checked}"
 
 

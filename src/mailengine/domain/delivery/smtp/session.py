@@ -30,6 +30,11 @@ class Session:
         self.opened_at = self._loop.time()
 
     @property
+    def where(self) -> str:
+        """host:port of the server at the other end."""
+        return self._endpoint.where
+
+    @property
     def sent_count(self) -> int:
         """Messages the server accepted on this connection."""
         return self._dialogue.sent_count

@@ -29,6 +29,8 @@ async def connect_socket(endpoint: Endpoint) -> socket.socket:
 
 
 async def _resolve(endpoint: Endpoint) -> list[tuple[int, Any]]:
+    if endpoint.addresses is not None:
+        return [_numeric(address, endpoint.port) for address in endpoint.addresses]
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(endpoint.connect_timeout_seconds):
@@ -39,6 +41,12 @@ async def _resolve(endpoint: Endpoint) -> list[tuple[int, Any]]:
         detail = f"its name cannot be resolved: {getattr(error, 'strerror', None) or error}"
         raise ConnectFailed(endpoint.where, "dns", None, detail) from None
     return [(family, address) for family, _type, _protocol, _name, address in found]
+
+
+def _numeric(address: str, port: int) -> tuple[int, Any]:
+    if ":" in address:
+        return socket.AF_INET6, (address, port, 0, 0)
+    return socket.AF_INET, (address, port)
 
 
 async def _connect(family: int, address: Any, source_address: str | None) -> socket.socket:
