@@ -6,7 +6,6 @@ there is no safe string and no second way out; a name without value is refused, 
 Order of a source's way: `resolve_blocks`, `spintax.to_jinja`, `check`, `links.rewrite`, `compile_template`.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from mailengine.domain.content.filters import (
     refuse_missing,
     text_of,
 )
+from mailengine.domain.content.includes import MAX_SOURCE_CHARS, nearest, resolve_blocks
 from mailengine.domain.content.spintax import to_jinja
 
 __all__ = [
@@ -42,12 +42,9 @@ __all__ = [
     "resolve_blocks",
 ]
 
-MAX_SOURCE_CHARS = 2_000_000
-MAX_BLOCK_DEPTH = 5
 MAX_LOOPED_CHARS = 2_000_000  # a message above it is no newsletter but a loop in a loop
 Target = Literal["html", "text", "header"]
 
-_INCLUDE = re.compile(r"""\{%[-+]?\s*include\s+(?:"([^"{}%]+)"|'([^'{}%]+)')\s*[-+]?%\}""")
 _RAW = re.compile(r"\{%[-+]?\s*(raw|endraw)\b")
 _HEADER_CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
@@ -96,16 +93,9 @@ class _Environment(ImmutableSandboxedEnvironment):
 _CHECKER = _Environment()
 
 
-def _parse(source: str) -> nodes.Template:
+def _tree(parsed: tuple[Problem, nodes.Template | None]) -> nodes.Template:
     """The syntax tree; raises InvalidInput with the line."""
-    problem, tree = _parsed(source)
-    if tree is None:
-        raise InvalidInput(problem.message)
-    return tree
-
-
-def _parse_source(source: str) -> nodes.Template:
-    problem, tree = _parsed_source(source)
+    problem, tree = parsed
     if tree is None:
         raise InvalidInput(problem.message)
     return tree
@@ -160,7 +150,7 @@ def _forbidden(source: str, tree: nodes.Template) -> Iterator[Problem]:
         line = source.count("\n", 0, match.start()) + 1
         yield Problem("forbidden", f"line {line}: {match[1]} is not allowed in merge tags", line, match[1])
     for refusal in grammar.refusals(tree):
-        hint = _nearest(refusal.name, FILTERS if "filter" in refusal.what else TESTS)
+        hint = nearest(refusal.name, FILTERS if "filter" in refusal.what else TESTS)
         suffix = f' (did you mean "{hint}"?)' if hint and refusal.what.startswith("unknown") else ""
         text = f"line {refusal.line}: {refusal.what}{suffix}"
         yield Problem("forbidden", text, refusal.line, refusal.name, hint if suffix else None)
@@ -172,69 +162,20 @@ def _unknown(tree: nodes.Template, known: Collection[str]) -> Iterator[Problem]:
         if name.name in known or name.name.startswith("_") or (name.name, name.lineno) in seen:
             continue
         seen.add((name.name, name.lineno))
-        hint = _nearest(name.name, known)
+        hint = nearest(name.name, known)
         suffix = f' (did you mean "{hint}"?)' if hint else ""
         text = f'line {name.lineno}: unknown merge tag "{name.name}"{suffix}'
         yield Problem("unknown_tag", text, name.lineno, name.name, hint)
 
 
-def _nearest(name: str | None, known: Collection[str]) -> str | None:
-    if name is None or len(name) > 100:
-        return None
-    close = difflib.get_close_matches(name.lower(), list(known)[:2_000], n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
 def used_names(source: str) -> frozenset[str]:
     """The names that a source reads. Raises InvalidInput when it does not parse."""
-    return frozenset(name.name for name in grammar.free_names(_parse_source(source)))
+    return frozenset(name.name for name in grammar.free_names(_tree(_parsed_source(source))))
 
 
 def names_without_default(source: str) -> frozenset[str]:
     """The names that are printed without `default` and outside `{% if name %}`."""
-    return frozenset(grammar.bare_names(_parse_source(source)))
-
-
-def resolve_blocks(source: str, blocks: Mapping[str, str]) -> str:
-    """Replace every `{% include "name" %}` by the shared block of that name, blocks in blocks included.
-
-    Raises InvalidInput for a block that is unknown, contains itself, nests too deeply or grows the source
-    above MAX_SOURCE_CHARS (ten blocks that include each ten others are a bomb).
-    """
-    return _Blocks(blocks).resolve(source, ())
-
-
-class _Blocks:
-    def __init__(self, blocks: Mapping[str, str]) -> None:
-        self._blocks = blocks
-        self._inserted_chars = 0
-
-    def resolve(self, source: str, path: tuple[str, ...]) -> str:
-        def insert(match: re.Match[str]) -> str:
-            line = source.count("\n", 0, match.start()) + 1
-            return self._block((match[1] or match[2]).strip(), line, path)
-
-        return _INCLUDE.sub(insert, source)
-
-    def _block(self, name: str, line: int, path: tuple[str, ...]) -> str:
-        where = f'line {line} of shared block "{path[-1]}"' if path else f"line {line}"
-        if name not in self._blocks:
-            hint = _nearest(name, self._blocks.keys())
-            raise InvalidInput(
-                f'{where}: unknown shared block "{name}"' + (f' (did you mean "{hint}"?)' if hint else "")
-            )
-        if name in path:
-            raise InvalidInput(
-                f'{where}: shared block "{name}" includes itself ({" → ".join((*path, name))})'
-            )
-        if len(path) >= MAX_BLOCK_DEPTH:
-            raise InvalidInput(f"{where}: shared blocks are nested more than {MAX_BLOCK_DEPTH} deep")
-        self._inserted_chars += len(self._blocks[name])
-        if self._inserted_chars > MAX_SOURCE_CHARS:
-            raise InvalidInput(
-                f"{where}: shared blocks make the source longer than {MAX_SOURCE_CHARS} characters"
-            )
-        return self.resolve(self._blocks[name], (*path, name))
+    return frozenset(grammar.bare_names(_tree(_parsed_source(source))))
 
 
 class _Values:
@@ -310,7 +251,7 @@ def compile_template(
     `static` is applied once to each literal segment, `value` to each printed value after its escaping (HTML)
     or the removal of line breaks (header). Raises InvalidInput for the first thing that is wrong.
     """
-    tree = _parse(source)
+    tree = _tree(_parsed(source))
     refused = next(_forbidden(source, tree), None)
     if refused is not None:
         raise InvalidInput(refused.message)

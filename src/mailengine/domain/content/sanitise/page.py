@@ -9,17 +9,13 @@ from html import escape
 from typing import Literal
 
 from mailengine.domain.content.lexing import MARK, Protected
-from mailengine.domain.content.sanitise import outlook, policy
+from mailengine.domain.content.sanitise import head, outlook, policy
 from mailengine.domain.content.sanitise.attributes import Writer, escaped_text, is_spintax, printable
 from mailengine.domain.content.sanitise.keep import Keep, clean_tag
 from mailengine.domain.content.sanitise.scanner import Token, attributes, scan
 from mailengine.domain.content.sanitise.tree import BLANKS, Tree
-from mailengine.domain.content.urls import decode_attribute
 
 MAX_REPORTED = 200
-_DOCTYPE = re.compile(
-    r"""!doctype\s+html(?:\s+public\s+["']([\w\s./:+-]*)["'](?:\s+["']([\w\s./:+-]*)["'])?)?\s*""", re.I
-)
 # "between" is after </head>, "closed" after </body>, "after" after </html>.
 Mode = Literal["before", "head", "between", "body", "closed", "after"]
 
@@ -83,9 +79,9 @@ class _Builder:
 
     def _wrap(self) -> None:
         prologue = "".join(f"{part}\n" for part in self._prologue)
-        head = "".join(self._head)
+        head_items = "".join(self._head)
         self._page.before_body = (
-            f"{prologue}<html{self._html_attributes or ''}>\n<head>{head}</head>\n"
+            f"{prologue}<html{self._html_attributes or ''}>\n<head>{head_items}</head>\n"
             f"<body{self._body_attributes or ''}>"
         )
         self._page.after_body = "</body>\n</html>\n" + "".join(f"{part}\n" for part in self._epilogue)
@@ -172,11 +168,10 @@ class _Builder:
             self._kept(text)
 
     def _declaration(self, token: Token) -> None:
-        match = _DOCTYPE.fullmatch(token.body)
-        if match or token.body.lower().startswith("!doctype"):
+        if token.body.lower().startswith("!doctype"):
             if self._mode == "before" and self._html_attributes is None:
                 self._enter_document()
-                self._prologue.append(_doctype(match))
+                self._prologue.append(head.doctype(token.body))
             return
         text = outlook.declaration(token.body)
         if text is not None:
@@ -227,7 +222,7 @@ class _Builder:
     def _html(self, token: Token) -> None:
         if self._mode == "before" and self._html_attributes is None:
             self._enter_document()
-            self._html_attributes = self._writer.attributes("html", _namespaces(token))
+            self._html_attributes = self._writer.attributes("html", head.namespaces(token))
 
     def _head_start(self, _token: Token) -> None:
         if self._mode == "before":
@@ -242,7 +237,7 @@ class _Builder:
         self._mode = "body"
 
     def _meta(self, token: Token) -> None:
-        text = _clean_meta(dict(attributes(token.body)), self._writer)
+        text = head.clean_meta(dict(attributes(token.body)), self._writer)
         if text is None or not self._is_document or self._mode not in ("before", "head", "between"):
             self._report("<meta>")
             return
@@ -278,34 +273,3 @@ _STRUCTURE = {
     "body": _Builder._body_start,
     "meta": _Builder._meta,
 }
-
-
-def _doctype(match: re.Match[str] | None) -> str:
-    if match is None or match[1] is None:
-        return "<!DOCTYPE html>"
-    system = f' "{match[2]}"' if match[2] else ""
-    return f'<!DOCTYPE html PUBLIC "{match[1]}"{system}>'
-
-
-def _namespaces(token: Token) -> list[tuple[str, str]]:
-    return [
-        (name, value)
-        for name, value in attributes(token.body)
-        if not name.startswith("xmlns") or value in policy.NAMESPACES
-    ]
-
-
-def _clean_meta(pairs: dict[str, str], writer: Writer) -> str | None:
-    """The character set (the message is UTF-8, whatever the source says) and harmless names; no refresh."""
-    if "charset" in pairs:
-        return '<meta charset="utf-8">'
-    content = decode_attribute(pairs.get("content", ""))
-    kind = pairs.get("http-equiv", "").strip().lower()
-    if kind == "content-type":
-        return '<meta http-equiv="Content-Type" content="text/html; charset=utf-8">'
-    if kind == "x-ua-compatible":
-        return '<meta http-equiv="X-UA-Compatible" content="IE=edge">'
-    name = pairs.get("name", "").strip().lower()
-    if kind or name not in policy.META_NAMES:
-        return None
-    return f'<meta name="{name}" content="{writer.quoted(content)}">'
