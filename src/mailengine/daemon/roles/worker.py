@@ -1,4 +1,7 @@
-"""Send processes: as many as the queue is worth, each one replaced when it dies."""
+"""Send processes: as many as the queue is worth, each one replaced when it dies.
+
+None while there is nothing to send: a process costs 85 MB, and takes less than a second to start.
+"""
 
 import asyncio
 import os
@@ -8,15 +11,17 @@ from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.daemon import backlog, children
+from mailengine.daemon.backlog import Need
 from mailengine.daemon.children import Child
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.recovery import settle_dead
 from mailengine.daemon.restart import Backoff, wait
 from mailengine.runtime import Runtime
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.2
 _RECOVER_SECONDS = 5.0
-_KEPT_SECONDS = 30.0  # extra workers wait so long for the next backlog
+_KEPT_SECONDS = 30.0  # workers that the queue is not worth any more wait so long for the next one
+_NEVER = float("-inf")
 _INSTANCE = InstanceScope("role:worker")
 
 log = get_logger("daemon")
@@ -27,7 +32,6 @@ async def run(rt: Runtime, stop: asyncio.Event, *, orders: Orders, killed: "Kill
     crew = Crew(rt, orders, killed)
     loop = asyncio.get_running_loop()
     next_recovery = loop.time() + _RECOVER_SECONDS
-    crew.resize(1)
     try:
         while not await wait(stop, _LOOK_SECONDS):
             crew.resize(await crew.wanted())
@@ -49,19 +53,22 @@ class Crew:
         self._most = rt.settings.worker.processes or os.cpu_count() or 1
         self._slots: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._leaving: set[asyncio.Task[None]] = set()
-        self._busy_at = 0.0
+        self._needed_at = {Need.ONE: _NEVER, Need.ALL: _NEVER}
 
     async def wanted(self) -> int:
-        """One process while the queue is short, all of them during a backlog and a while after it."""
+        """How many processes the queue is worth, now or a while ago."""
         now = asyncio.get_running_loop().time()
         try:
             async with self._rt.db.read(_INSTANCE) as tx:
-                if await backlog.is_long(tx, _INSTANCE, now=self._rt.clock.now()):
-                    self._busy_at = now
+                need = await backlog.need(tx, _INSTANCE, now=self._rt.clock.now())
         except Unavailable as error:
             log.error("cannot see the queue", words=str(error))
             return len(self._slots)
-        return self._most if self._busy_at and now - self._busy_at < _KEPT_SECONDS else 1
+        for level in self._needed_at:
+            if need >= level:
+                self._needed_at[level] = now
+        recent = [level for level, at in self._needed_at.items() if now - at < _KEPT_SECONDS]
+        return {Need.ALL: self._most, Need.ONE: 1}[max(recent)] if recent else 0
 
     def resize(self, wanted: int) -> None:
         while len(self._slots) < wanted:
