@@ -118,11 +118,15 @@ class HasDatabase(Protocol):
 
 async def run_flusher(rt: HasDatabase, buffer: HitBuffer, stop: asyncio.Event) -> None:
     """Flush every half second until `stop`, then what is left."""
-    instance = InstanceScope(actor="role:tracker")
     while not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), FLUSH_SECONDS)
-        try:
-            await flush(rt.db, instance, buffer)
-        except Unavailable as error:
-            log.warning("hits wait in memory", waiting=len(buffer), dropped=buffer.dropped, error=str(error))
+        await _try_to_flush(rt.db, buffer, "hits wait in memory")
+    await _try_to_flush(rt.db, buffer, "hits are lost")
+
+
+async def _try_to_flush(db: Database, buffer: HitBuffer, otherwise: str) -> None:
+    try:
+        await flush(db, InstanceScope(actor="role:tracker"), buffer)
+    except Unavailable as error:
+        log.warning(otherwise, waiting=len(buffer), dropped=buffer.dropped, error=str(error))
