@@ -11,18 +11,23 @@ import typer
 from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
+    contacts,
     daemon,
     debug,
     delivery,
     demo,
     doctor,
     domains,
+    imports,
     init,
+    jobs,
     keys,
     kill_switch,
+    lists,
     previews,
     relays,
     sending,
+    suppression,
     tenants,
     users,
 )
@@ -73,6 +78,11 @@ app.add_typer(keys.app, name="api-key")
 app.add_typer(relays.app, name="relay")
 app.add_typer(domains.app, name="domain")
 app.add_typer(kill_switch.app, name="kill-switch")
+app.command("import")(imports.import_)
+app.add_typer(contacts.app, name="contacts")
+app.add_typer(lists.app, name="lists")
+app.add_typer(suppression.app, name="suppression")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")
 app.add_typer(sending.app, name="campaign")
 app.add_typer(delivery.app, name="delivery")

@@ -19,6 +19,7 @@ OWNED = (
     "attributes",
     "audit_log",
     "blocks",
+    "buckets",
     "campaign_totals",
     "campaigns",
     "contacts",
@@ -27,15 +28,18 @@ OWNED = (
     "email_events",
     "email_tasks",
     "jobs",
+    "limits",
     "list_members",
     "lists",
     "memberships",
+    "quiet_hours",
     "relays",
     "sending_domains",
     "snapshots",
     "suppressions",
     "template_versions",
     "templates",
+    "warm_ups",
     "web_sessions",
 )
 
@@ -128,6 +132,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_blocks_tenant_id_name")),
     )
     op.create_table(
+        "buckets",
+        sa.Column("tenant_id", BigPK, nullable=False),
+        sa.Column("name", sa.String(length=300), nullable=False),
+        sa.Column("tokens", sa.Float(), nullable=False),
+        sa.Column("filled_at", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_buckets_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "name", name=op.f("pk_buckets")),
+    )
+    op.create_table(
         "contacts",
         sa.Column("id", BigPK, nullable=False),
         sa.Column("tenant_id", BigPK, nullable=False),
@@ -152,9 +165,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "email_key", name=op.f("uq_contacts_tenant_id_email_key")),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("contacts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_contacts_tenant_id_email"), ["tenant_id", "email"], unique=False)
-
     op.create_table(
         "email_events",
         sa.Column("id", BigPK, nullable=False),
@@ -210,6 +220,24 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "limits",
+        sa.Column("id", BigPK, nullable=False),
+        sa.Column("tenant_id", BigPK, nullable=False),
+        sa.Column("scope", sa.String(length=20), nullable=False),
+        sa.Column("target", sa.String(length=253), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.Column("period", sa.String(length=10), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint("period IN ('second', 'minute', 'hour', 'day')", name=op.f("ck_limits_period")),
+        sa.CheckConstraint("scope IN ('tenant', 'relay', 'provider')", name=op.f("ck_limits_scope")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_limits_amount")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_limits_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_limits")),
+        sa.UniqueConstraint(
+            "tenant_id", "scope", "target", "period", name=op.f("uq_limits_tenant_id_scope_target_period")
+        ),
+    )
+    op.create_table(
         "lists",
         sa.Column("id", BigPK, nullable=False),
         sa.Column("tenant_id", BigPK, nullable=False),
@@ -232,6 +260,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "user_id", name=op.f("pk_memberships")),
     )
     op.create_table(
+        "quiet_hours",
+        sa.Column("tenant_id", BigPK, nullable=False),
+        sa.Column("starts", sa.Integer(), nullable=False),
+        sa.Column("ends", sa.Integer(), nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_quiet_hours_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_quiet_hours")),
+    )
+    op.create_table(
         "relays",
         sa.Column("id", BigPK, nullable=False),
         sa.Column("tenant_id", BigPK, nullable=False),
@@ -241,6 +278,9 @@ def upgrade() -> None:
         sa.Column("tls", sa.String(length=20), nullable=False),
         sa.Column("username", sa.String(length=320), nullable=False),
         sa.Column("password_sealed", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.CheckConstraint("tls IN ('none', 'starttls', 'tls')", name=op.f("ck_relays_tls")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_relays_tenant_id")),
@@ -296,6 +336,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("deleted_at IS NULL"),
         )
 
+    op.create_table(
+        "warm_ups",
+        sa.Column("id", BigPK, nullable=False),
+        sa.Column("tenant_id", BigPK, nullable=False),
+        sa.Column("scope", sa.String(length=20), nullable=False),
+        sa.Column("target", sa.String(length=253), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint("scope IN ('tenant', 'relay', 'domain')", name=op.f("ck_warm_ups_scope")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_warm_ups_tenant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_warm_ups")),
+        sa.UniqueConstraint("tenant_id", "scope", "target", name=op.f("uq_warm_ups_tenant_id_scope_target")),
+    )
     op.create_table(
         "web_sessions",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
@@ -460,7 +512,7 @@ def upgrade() -> None:
     with op.batch_alter_table("email_tasks", schema=None) as batch_op:
         batch_op.create_index(
             "ix_email_tasks_claim",
-            ["campaign_id", "scheduled_at", "id"],
+            ["campaign_id", "status", "scheduled_at", "id"],
             unique=False,
             sqlite_where=sa.text("status = 'queued'"),
             postgresql_where=sa.text("status = 'queued'"),

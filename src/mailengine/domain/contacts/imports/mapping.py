@@ -19,6 +19,7 @@ class ColumnMap:
 
     headers: tuple[str, ...]
     targets: tuple[str, ...]
+    least_fields: int  # a row with fewer was cut off; columns at the end that nobody named may be missing
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -59,7 +60,8 @@ def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
             'say which with --map "Header=email"'
         )
     _name_attributes(headers, targets)
-    found = ColumnMap(headers, tuple(str(target) for target in targets if target is not None))
+    named = [number for number, cell in enumerate(dialect.first, 1) if cell.strip()]
+    found = ColumnMap(headers, tuple(str(target) for target in targets if target is not None), max(named))
     if len(found.attributes) > MAX_ATTRIBUTES:
         raise InvalidInput(
             f"the file has {len(found.attributes)} columns that would become attributes, and "

@@ -39,6 +39,7 @@ class RowReader:
         targets = columns.targets
         places = {target: number for number, target in enumerate(targets) if target in FIELDS}
         self._width = len(targets)
+        self._least = columns.least_fields
         self._blank = [""] * self._width
         self._check_text = check_text
         self._email = places[Field.EMAIL]
@@ -52,12 +53,11 @@ class RowReader:
         self._attributes = [(name, number) for number, name in enumerate(targets) if name not in FIELDS]
 
     def read(self, line: int, fields: list[str]) -> Row | Rejected:
-        missing = self._width - len(fields)
         cells = fields
-        if missing > 0:  # spreadsheets leave out empty cells at the end of a row
-            cells = fields + self._blank[:missing]
-        elif missing < 0 and any(fields[self._width :]):
-            return Rejected(line, f"it has {len(fields)} fields, the header {self._width}", fields)
+        if len(fields) != self._width:
+            if len(fields) < self._least or any(fields[self._width :]):
+                return Rejected(line, f"it has {len(fields)} fields, the header {self._width}", fields)
+            cells = fields + self._blank[len(fields) :]
         if self._check_text and any(map(_UNDECODED.search, cells)):
             return Rejected(line, "it holds bytes that are no text in the file's encoding", fields)
         try:

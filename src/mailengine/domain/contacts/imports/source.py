@@ -118,7 +118,7 @@ class Reader:
         size = FIRST_BATCH_ROWS
         while chunk := list(islice(found, size)):
             read += len(chunk)
-            yield self._sorted(chunk, read, text.buffer.tell())
+            yield self._sorted(chunk, read, file.tell())
             size = min(size * 3, BATCH_ROWS)
 
     def _records(self, text: io.TextIOWrapper) -> Iterator[Record]:

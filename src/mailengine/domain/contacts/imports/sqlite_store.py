@@ -3,10 +3,14 @@
 `executemany` takes the interpreter lock again for every row and so stops the thread that parses the next
 batch; one `INSERT … SELECT FROM json_each(?)` runs without it. The write lock is held since BEGIN IMMEDIATE,
 so nobody else can insert: ids are given here, and no row has to be read back.
+
+SQLite has no statistics of json_each and may put it into the inner loop, which reads the batch once for every
+contact: CROSS JOIN keeps the order as written, `+column` keeps an index from being used.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -20,7 +24,7 @@ _KNOWN = """
 SELECT c.email_key, c.id, c.email, c.first_name, c.last_name, c.attributes,
        c.consent_source, c.consent_at, c.consent_ip, c.state, c.deleted_at, m.state
 FROM json_each(?1) AS wanted
-JOIN contacts AS c ON c.tenant_id = ?2 AND c.email_key = wanted.value
+CROSS JOIN contacts AS c ON c.tenant_id = ?2 AND c.email_key = wanted.value
 LEFT JOIN list_members AS m ON m.list_id = ?3 AND m.contact_id = c.id AND m.tenant_id = ?2
 """
 _INSERT = """
@@ -40,7 +44,7 @@ FROM (SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS e
              json_extract(value, '$[4]') AS attributes, json_extract(value, '$[5]') AS consent_source,
              json_extract(value, '$[6]') AS consent_at, json_extract(value, '$[7]') AS consent_ip
       FROM json_each(?2)) AS new
-WHERE contacts.id = new.id AND contacts.tenant_id = ?3
+WHERE contacts.id = new.id AND +contacts.tenant_id = ?3
 """
 _JOIN = """
 INSERT INTO list_members (list_id, contact_id, tenant_id, state, joined_at)
@@ -123,6 +127,7 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+@lru_cache(1024)  # most rows of a file have the moment of the import
 def _text(moment: datetime) -> str:
     """As SQLAlchemy's DateTime stores UTC on SQLite."""
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -13,7 +13,7 @@ from mailengine.domain.contacts.imports import postgres_store, sqlite_store
 from mailengine.domain.contacts.imports.plan import Columns, Consent, Known, OnDuplicate, Outcome, Step, plan
 from mailengine.domain.contacts.imports.rows import Rejected, Row
 from mailengine.domain.contacts.states import member_state_of
-from mailengine.models import ContactState
+from mailengine.models import ContactState, MemberState
 
 FORGOTTEN = "this person asked to be forgotten"
 
@@ -84,9 +84,8 @@ async def _store_steps(
     if new:
         states = [_state_of(step, todo.blocked) for step in new]
         stored = await statements.insert(tx, scope, new, states, now)
-        members += [
-            (identity, member_state_of(_state_of(step, todo.blocked)).value) for identity, step in stored
-        ]
+        # Subscribed and suppressed contacts alike are subscribed to the list: the suppression decides.
+        members += [(identity, MemberState.SUBSCRIBED.value) for identity, _step in stored]
         if len(stored) < len(new):
             kept = {step.row.key for _identity, step in stored}
             raced = [step for step in new if step.row.key not in kept]

@@ -1,0 +1,169 @@
+"""`mailengine import`: a CSV file of contacts into a list."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.session import in_tenant
+from mailengine.core.errors import InvalidInput
+
+# The domain and rich load inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.scope import Scope
+    from mailengine.domain.contacts.imports.report import ImportProgress, ImportReport
+    from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings
+    from mailengine.runtime import Runtime
+
+_REASONS_SHOWN = 5
+# Rows in flight are many small objects without cycles; the collector's default is to walk all of them again
+# and again, a third of the time of an import. This process does nothing else.
+_GC_ALLOCATIONS = 200_000
+
+
+def import_(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV file; encoding and delimiter are detected.")],
+    list_name: Annotated[str, typer.Option("--list", help="List that the contacts join; made if new.")],
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help='"Header=field": email, first_name, last_name, full_name, ignore or an attribute; repeatable.',
+        ),
+    ] = None,
+    on_duplicate: Annotated[
+        str, typer.Option(help="Contacts that are known: skip, update (fill in) or overwrite.")
+    ] = "update",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would happen, store nothing.")
+    ] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="With --dry-run: list every row.")] = False,
+    delimiter: Annotated[str | None, typer.Option(help="comma, semicolon, tab, pipe or a character.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="utf-8, windows-1252, utf-16 …")] = None,
+    consent_source: Annotated[str, typer.Option(help="How they agreed; default: the file's name.")] = "",
+    as_json: output.Json = False,
+) -> None:
+    """Import contacts. Bad rows are reported and cost nothing else; nobody who left is subscribed again."""
+    from mailengine.domain.contacts.imports.plan import OnDuplicate
+    from mailengine.domain.contacts.imports.run import ImportRequest
+
+    if rows and not dry_run:
+        raise InvalidInput("--rows goes with --dry-run")
+    if on_duplicate not in [rule.value for rule in OnDuplicate]:
+        raise InvalidInput(f"--on-duplicate is skip, update or overwrite, not {on_duplicate!r}")
+    request = ImportRequest(
+        path=file,
+        list_name=list_name,
+        mapping=_mapping(mapping or []),
+        on_duplicate=OnDuplicate(on_duplicate),
+        consent_source=consent_source,
+        encoding=encoding,
+        delimiter=delimiter,
+    )
+    listed: list[dict[str, Any]] | None = [] if rows else None
+    report = _run(ctx, request, dry_run=dry_run, listed=listed)
+    result = report.as_dict() if listed is None else {**report.as_dict(), "rows_listed": listed}
+    output.emit(result, as_json=as_json, text=lambda: show_report(report, listed))
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        header, equals, target = pair.rpartition("=")
+        if not equals or not header.strip():
+            raise InvalidInput(f'--map takes "Header=field", not {pair!r}')
+        mapping[header.strip()] = target.strip()
+    return mapping
+
+
+def _run(
+    ctx: typer.Context, request: "ImportRequest", *, dry_run: bool, listed: list[dict[str, Any]] | None
+) -> "ImportReport":
+    from mailengine.domain.contacts.imports.rehearse import rehearse
+    from mailengine.domain.contacts.imports.run import import_file
+
+    gc.set_threshold(_GC_ALLOCATIONS)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "ImportReport":
+        with progress_bar(f"Importing {request.path.name}") as progress:
+            around = surroundings(rt, progress)
+            if dry_run:
+                return await rehearse(
+                    around, scope, request, each_row=None if listed is None else listed.append
+                )
+            return await import_file(around, scope, request)
+
+    return in_tenant(ctx, work)
+
+
+def surroundings(rt: "Runtime", progress: "Callable[[ImportProgress], None]") -> "Surroundings":
+    from mailengine.domain.contacts.imports.run import Surroundings
+    from mailengine.domain.contacts.suppression import HASH_PURPOSE
+
+    return Surroundings(
+        db=rt.db,
+        clock=rt.clock,
+        data_dir=rt.settings.data_dir,
+        hash_key=rt.keyring.derive(HASH_PURPOSE),
+        progress=progress,
+    )
+
+
+@contextmanager
+def progress_bar(title: str) -> "Iterator[Callable[[ImportProgress], None]]":
+    """A bar with rate and time left on stderr; nothing where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, rows=0, rate=0)
+
+        def progress(made: "ImportProgress") -> None:
+            elapsed = bar.tasks[0].elapsed or 1e-9
+            rows = made.counts.rows
+            bar.update(
+                task, total=made.bytes_total, completed=made.bytes_done, rows=rows, rate=rows / elapsed
+            )
+
+        yield progress
+
+
+def show_report(report: "ImportReport", listed: list[dict[str, Any]] | None = None) -> None:
+    counts = report.counts
+    if listed is not None:
+        output.table(
+            listed,
+            ("line", "outcome", "email", "first_name", "last_name", "state", "reason"),
+            empty="no rows",
+        )
+    shown = {
+        "state": report.state,
+        "list": report.list_name,
+        "encoding": report.encoding,
+        "delimiter": report.delimiter,
+        "columns": ", ".join(f"{header} → {target}" for header, target in report.mapping.items()),
+        **counts.as_dict(),
+    }
+    if report.job is not None:
+        shown = {"job": report.job, **shown}
+    output.fields(shown)
+    if not counts.rejected:
+        return
+    output.note(f"{counts.rejected:,} rows were rejected:")
+    for error in report.errors[:_REASONS_SHOWN]:
+        output.note(f"  line {error.line}: {error.reason}")
+    if report.errors_file is not None:
+        output.note(f"all of them, with the reason: {report.errors_file}")

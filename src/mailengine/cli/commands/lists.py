@@ -1,0 +1,85 @@
+"""`mailengine lists`: groups of contacts that campaigns are sent to."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.pages import Cursor, Limit, emit_page
+from mailengine.cli.session import in_tenant
+
+# The domain loads inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.paging import Page
+    from mailengine.core.scope import Scope
+    from mailengine.models import ContactList
+    from mailengine.runtime import Runtime
+
+app = typer.Typer(help="Lists of contacts.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The list's name.")]
+
+
+@app.command("list")
+def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: output.Json = False) -> None:
+    """List the lists with their members."""
+    from mailengine.core.paging import Page, PageRequest
+    from mailengine.domain.contacts import lists
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[dict[str, Any]]":
+        async with rt.db.read(scope) as tx:
+            page = await lists.list_lists(tx, scope, page=PageRequest(limit, cursor))
+            ids = [found.id for found in page.items if found.id is not None]
+            members = await lists.member_counts(tx, scope, list_ids=ids)
+        return Page([_shown(found, members) for found in page.items], page.total, page.next)
+
+    emit_page(
+        in_tenant(ctx, work),
+        lambda row: row,
+        ("name", "subscribed", "unconfirmed", "unsubscribed", "created_at"),
+        empty="no list yet; make one with `mailengine lists create NAME` or by an import",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def create(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
+    """Make an empty list."""
+    from mailengine.domain.contacts import lists
+
+    async def work(rt: "Runtime", scope: "Scope") -> "ContactList":
+        async with rt.db.write(scope) as tx:
+            return await lists.create_list(tx, scope, name=name, now=rt.clock.now())
+
+    output.emit(_shown(in_tenant(ctx, work), {}), as_json=as_json)
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
+    """Show a list: its members, who can be mailed now and why the others cannot."""
+    import sqlalchemy as sa
+
+    from mailengine.domain.contacts import audience, lists
+
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
+        async with rt.db.read(scope) as tx:
+            found = await lists.get_list(tx, scope, name=name)
+            assert found.id is not None
+            members = await lists.member_counts(tx, scope, list_ids=[found.id])
+            people = audience.audience(scope, [found.id]).subquery()
+            reachable = await tx.scalar(sa.select(sa.func.count()).select_from(people))
+            left_out = await audience.left_out(tx, scope, [found.id])
+        return {**_shown(found, members), "audience": reachable, "left_out": left_out}
+
+    output.emit(in_tenant(ctx, work), as_json=as_json)
+
+
+def _shown(found: "ContactList", members: dict[int, dict[str, int]]) -> dict[str, Any]:
+    counts = members.get(found.id or 0, {})
+    return {
+        "id": found.id,
+        "name": found.name,
+        "subscribed": counts.get("subscribed", 0),
+        "unconfirmed": counts.get("unconfirmed", 0),
+        "unsubscribed": counts.get("unsubscribed", 0),
+        "created_at": found.created_at,
+    }
