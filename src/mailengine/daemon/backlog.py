@@ -22,27 +22,23 @@ class Need(IntEnum):
 
 
 async def need(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> Need:
-    """Looks at campaigns being sent, and at no more than SHORT_QUEUE index entries of their due tasks."""
+    """Looks at campaigns being sent, and at no more than SHORT_QUEUE index entries of each."""
     campaigns, tasks = table_of(Campaign).c, table_of(EmailTask).c
-    sending = campaigns.state == CampaignState.SENDING
-    due = (
-        sa.select(sa.literal(1))
-        .select_from(table_of(Campaign))
-        .join(table_of(EmailTask), tasks.campaign_id == campaigns.id)
-        .where(
-            sending,
-            tasks.status == sa.literal_column("'queued'"),  # literal: the partial index must match
-            tasks.scheduled_at <= now,
-        )
-        .limit(SHORT_QUEUE + 1)
-        .subquery()
+    # Correlated, so that only queues of campaigns being sent are touched: a paused one may be long.
+    due = sa.select(sa.literal(1)).where(
+        tasks.campaign_id == campaigns.id,
+        tasks.status == sa.literal_column("'queued'"),  # literal: the partial index must match
+        tasks.scheduled_at <= now,
     )
+    sending = sa.select(sa.literal(1)).where(campaigns.state == CampaignState.SENDING)
+    beyond = due.limit(1).offset(SHORT_QUEUE).correlate(table_of(Campaign)).scalar_subquery()
+    long = sending.where(beyond.is_not(None)).exists()
+    some = sending.where(due.correlate(table_of(Campaign)).exists()).exists()
     # What a worker holds is in nobody's queue, and a campaign whose recipients are still being found will have
     # some in a moment.
     held = sa.exists().where(tasks.status == sa.literal_column("'claimed'"))
-    growing = sa.exists().where(sending, campaigns.expanded_at.is_(None))
-    counted = sa.select(sa.func.count()).select_from(due).scalar_subquery()
-    queued, busy = (await tx.execute(sa.select(counted, sa.or_(held, growing)))).one()
-    if queued > SHORT_QUEUE:
+    growing = sending.where(campaigns.expanded_at.is_(None)).exists()
+    is_long, is_some = (await tx.execute(sa.select(long, sa.or_(some, held, growing)))).one()
+    if is_long:
         return Need.ALL
-    return Need.ONE if queued or busy else Need.NOBODY
+    return Need.ONE if is_some else Need.NOBODY

@@ -28,10 +28,12 @@ class EmailTask(SQLModel, table=True):
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "contact_id"),
         sa.Index(None, "status", "scheduled_at"),
-        # The claim reads due tasks of one campaign in order; the index holds only what waits.
+        # The claim reads due tasks of one campaign in order; the index holds only what waits. The status is a
+        # column of it too: else SQLite takes the index above, and walks through every other campaign's queue.
         sa.Index(
             "ix_email_tasks_claim",
             "campaign_id",
+            "status",
             "scheduled_at",
             "id",
             sqlite_where=sa.text("status = 'queued'"),
