@@ -1,5 +1,6 @@
 """An app over a real database with two tenants in it, each with a campaign that was sent to one contact."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from litestar import Litestar
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 
 from mailengine.core.clock import ManualClock
 from mailengine.core.config import load_settings
@@ -37,6 +39,7 @@ from mailengine.models import (
 )
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
+from support.served import listener, serving
 from support.tenancy_guard import attach
 
 INSTANCE = InstanceScope(actor="test")
@@ -212,3 +215,87 @@ async def fill(tx: Any, scope: Scope, slug: str, email: str) -> Sent:
         )
     )
     return Sent(scope, email, 0, contact, list_id, template, campaign_id, task)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The app on a real port."""
+
+    url: str
+    rt: Runtime
+    hits: HitBuffer
+    stopping: asyncio.Event
+
+
+@pytest.fixture
+async def served(make_runtime: Callable[..., Runtime]) -> AsyncIterator[Served]:
+    bound, stopping = listener(), asyncio.Event()
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    rt = make_runtime(web={"base_url": url})
+    async with serving(rt, bound, stopping) as hits:
+        yield Served(url, rt, hits, stopping)
+
+
+async def sending_campaign(rt: Runtime, sent: Sent, recipients: int) -> None:
+    """Make the tenant's campaign one that is being sent to so many; the first has it already."""
+    contacts = [
+        {
+            "tenant_id": int(sent.scope.tenant_id),
+            "email": f"r{number}@x.test",
+            "email_key": f"r{number}@x.test",
+        }
+        | {"created_at": NOW, "updated_at": NOW}
+        for number in range(1, recipients)
+    ]
+    async with rt.db.write(INSTANCE) as tx:
+        ids = (await tx.scalars(sa.insert(Contact).returning(col(Contact.id)), contacts)).all()
+        tasks = [
+            {
+                "tenant_id": int(sent.scope.tenant_id),
+                "campaign_id": sent.campaign_id,
+                "contact_id": contact_id,
+            }
+            | {"email": "r@x.test", "status": TaskStatus.QUEUED, "scheduled_at": NOW}
+            for contact_id in ids
+        ]
+        await tx.execute(sa.insert(EmailTask), tasks)
+        await tx.execute(
+            sa.update(Campaign)
+            .where(col(Campaign.id) == sent.campaign_id)
+            .values(state=CampaignState.SENDING, finished_at=None)
+        )
+        await tx.execute(
+            sa.update(CampaignTotals)
+            .where(col(CampaignTotals.campaign_id) == sent.campaign_id)
+            .values(tasks=recipients)
+        )
+
+
+async def send_some(rt: Runtime, sent: Sent, count: int) -> None:
+    """What a worker writes when the server accepted the next `count` messages."""
+    due = (
+        sa.select(col(EmailTask.id))
+        .where(col(EmailTask.campaign_id) == sent.campaign_id, col(EmailTask.status) == TaskStatus.QUEUED)
+        .limit(count)
+    )
+    async with rt.db.write(INSTANCE) as tx:
+        await tx.execute(
+            sa.update(EmailTask)
+            .where(col(EmailTask.id).in_(due))
+            .values(status=TaskStatus.SENT, finished_at=NOW, external_msg_id="250 ok")
+        )
+        await tx.execute(
+            sa.update(CampaignTotals)
+            .where(col(CampaignTotals.campaign_id) == sent.campaign_id)
+            .values(sent=col(CampaignTotals.sent) + count)
+        )
+
+
+@pytest.fixture
+def under_way() -> Callable[[Runtime, Sent, int], Awaitable[None]]:
+    return sending_campaign
+
+
+@pytest.fixture
+def accept() -> Callable[[Runtime, Sent, int], Awaitable[None]]:
+    return send_some
