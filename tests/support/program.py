@@ -1,12 +1,17 @@
-"""Runs the real program in a process of its own."""
+"""The program as a person runs it: `run` in this process (a second cheaper), `spawn` in one of its own."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from mailengine.cli.main import run as main
 
 PASSWORD = "correct horse battery"
 
@@ -40,23 +45,51 @@ class Program:
         self.environment = environment
 
     def run(self, *arguments: str, stdin: str = "", **environment: str) -> Ran:
-        kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+        """Run a command from its arguments to its exit code, without a process."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        with (
+            patch.dict(os.environ, self._environment(environment), clear=True),
+            patch.multiple(
+                sys,
+                argv=["mailengine", *arguments],
+                stdin=io.TextIOWrapper(io.BytesIO(stdin.encode())),
+                stdout=out,
+                stderr=err,
+            ),
+        ):
+            try:
+                main()
+                code = 0
+            except SystemExit as leaving:
+                code = int(leaving.code or 0)
+        return Ran(code, _text(out), _text(err))
+
+    def ok(self, *arguments: str, **options: Any) -> Ran:
+        ran = self.run(*arguments, **options)
+        assert ran.code == 0, ran.err
+        return ran
+
+    def spawn(
+        self,
+        *arguments: str,
+        user: int | None = None,
+        before: Callable[[], None] | None = None,
+        **environment: str,
+    ) -> Ran:
+        """Run a command in a process, as another `user` or after doing what is needed `before` it starts."""
         done = subprocess.run(
             [sys.executable, "-m", "mailengine", *arguments],
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
-            env={**kept, "MAILENGINE_DATA_DIR": str(self.data_dir), **self.environment, **environment},
+            user=user,
+            preexec_fn=before,
+            env=self._environment(environment),
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
-
-    def ok(self, *arguments: str, **options: str) -> Ran:
-        ran = self.run(*arguments, **options)
-        assert ran.code == 0, ran.err
-        return ran
 
     def init(self, organisation: str = "Acme") -> Any:
         """An installation with one tenant; its owner logs in with PASSWORD."""
@@ -69,6 +102,16 @@ class Program:
             "--admin-password", PASSWORD,
         ).json  # fmt: skip
 
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+        return {**kept, "MAILENGINE_DATA_DIR": str(self.data_dir), **self.environment, **more}
+
 
 def _is_setting(name: str) -> bool:
     return name.startswith("MAILENGINE_") and not name.startswith("MAILENGINE_TEST_")
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    raw = stream.buffer
+    assert isinstance(raw, io.BytesIO)
+    return raw.getvalue().decode()
