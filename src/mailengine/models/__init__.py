@@ -19,6 +19,7 @@ from mailengine.models.contacts import (
 from mailengine.models.content import Block, Snapshot, Template, TemplateVersion
 from mailengine.models.delivery import OPEN_TASKS, DeadLetter, EmailTask, KillSwitch, Lease, TaskStatus
 from mailengine.models.jobs import Job, JobKind, JobState
+from mailengine.models.limits import Bucket, Limit, LimitScope, Period, QuietHours, WarmUp, WarmUpScope
 from mailengine.models.senders import DkimKey, Relay, SendingDomain, Tls
 from mailengine.models.tracking import EmailEvent, EventKind
 
@@ -28,6 +29,7 @@ __all__ = [
     "Attribute",
     "AuditEntry",
     "Block",
+    "Bucket",
     "Campaign",
     "CampaignState",
     "CampaignTotals",
@@ -44,9 +46,13 @@ __all__ = [
     "JobState",
     "KillSwitch",
     "Lease",
+    "Limit",
+    "LimitScope",
     "ListMember",
     "MemberState",
     "Membership",
+    "Period",
+    "QuietHours",
     "Relay",
     "Role",
     "SendingDomain",
@@ -59,6 +65,8 @@ __all__ = [
     "Tenant",
     "Tls",
     "User",
+    "WarmUp",
+    "WarmUpScope",
     "WebSession",
     "metadata",
 ]

@@ -17,7 +17,8 @@ class Tls(StrEnum):
 
 
 class Relay(SQLModel, table=True):
-    """An SMTP server that takes the tenant's mail."""
+    """An SMTP server that takes the tenant's mail; among several, the least `priority` number comes first, and
+    those of one priority share by `weight`."""
 
     __tablename__ = "relays"
     __table_args__ = (sa.UniqueConstraint("tenant_id", "name"), one_of("tls", Tls))
@@ -30,6 +31,9 @@ class Relay(SQLModel, table=True):
     tls: str = Field(max_length=20)
     username: str = Field(default="", max_length=320)
     password_sealed: str = Field(default="", sa_type=sa.Text)
+    priority: int = Field(default=0)
+    weight: int = Field(default=1)
+    enabled: bool = Field(default=True)
     created_at: datetime = moment()
 
 

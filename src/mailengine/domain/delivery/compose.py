@@ -69,9 +69,9 @@ class Composer:
         self._verp_key = verp_key
         self._signers = signers
         sender = parse_address(snapshot.from_email)
-        self._domain = sender.domain
+        self.domain = sender.domain
         self._launched = f"{int(snapshot.created_at.timestamp()):x}"
-        self._shared_headers = _shared_headers(snapshot, self._domain, tenant_slug)
+        self._shared_headers = _shared_headers(snapshot, self.domain, tenant_slug)
         frame = MultipartFrame(_boundary_token(snapshot))
         self._content_type = frame.content_type()
         self._head, self._between, self._tail = frame.head(), frame.between(), frame.tail()
@@ -98,7 +98,7 @@ class Composer:
         )
         rendered = self._message.render(values)
         recipient = parse_address(person.email)
-        message_id = f"{task_id:x}.{self._launched}@{self._domain}"
+        message_id = f"{task_id:x}.{self._launched}@{self.domain}"
         headers = b"".join(
             (
                 encode_mailbox_header("To", str(values["full_name"]), recipient.envelope),
@@ -114,7 +114,7 @@ class Composer:
         body = b"".join((self._head, text, self._between, html, self._tail))
         signatures = b"".join(signer.sign(headers, body) for signer in self._signers)
         return Composed(
-            mail_from=encode_return_path(task_id, attempt, self._domain, self._verp_key),
+            mail_from=encode_return_path(task_id, attempt, self.domain, self._verp_key),
             rcpt_to=recipient.envelope,
             content=b"".join((signatures, headers, b"\r\n", body)),
             message_id=message_id,

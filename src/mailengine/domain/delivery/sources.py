@@ -16,7 +16,6 @@ from mailengine.domain.delivery.compose import Composer
 from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.transport import endpoint_of
 from mailengine.domain.senders.domains import signers
-from mailengine.domain.senders.relays import default_relay
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.mail.address import parse_address
 from mailengine.models import Relay, Snapshot
@@ -25,22 +24,26 @@ from mailengine.models import Relay, Snapshot
 @dataclass(frozen=True, slots=True)
 class LoadedRelay:
     relay_id: int
+    priority: int
+    weight: int
     endpoint: Endpoint
 
 
-async def load_relay(
+async def load_relays(
     db: Database, campaign: RunningCampaign, keyring: Keyring, settings: Settings
-) -> LoadedRelay | None:
-    """The campaign's relay, else the tenant's first; None when there is none."""
+) -> list[LoadedRelay]:
+    """The campaign's own relay, else all of the tenant's that are enabled."""
     scope = Scope(campaign.tenant_id, "role:worker")
+    query = owned(Relay, scope).where(col(Relay.enabled))
+    if campaign.relay_id is not None:
+        query = query.where(col(Relay.id) == campaign.relay_id)
     async with db.read(scope) as tx:
-        if campaign.relay_id is not None:
-            relay = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == campaign.relay_id))
-        else:
-            relay = await default_relay(tx, scope)
-    if relay is None or relay.id is None:
-        return None
-    return LoadedRelay(relay.id, endpoint_of(relay, keyring, settings))
+        relays = (await tx.scalars(query)).all()
+    return [
+        LoadedRelay(relay.id, relay.priority, relay.weight, endpoint_of(relay, keyring, settings))
+        for relay in relays
+        if relay.id is not None
+    ]
 
 
 async def load_composer(

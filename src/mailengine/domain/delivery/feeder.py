@@ -1,0 +1,243 @@
+"""Claims for the lanes that run low: whose turn it is, through which relay, and how many the limits allow.
+
+A campaign goes through its own relay, else through the tenant's: those of the least priority number share by
+weight, and the next priority takes over while all of them are in trouble or have used up their limits.
+"""
+
+import random
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from mailengine.core.clock import Clock
+from mailengine.core.config import Settings
+from mailengine.core.errors import MailengineError, Unavailable
+from mailengine.core.log import get_logger
+from mailengine.core.scope import Scope
+from mailengine.core.secrets import Keyring
+from mailengine.db.unit import Database
+from mailengine.domain.delivery import outcome
+from mailengine.domain.delivery.batch import Batch, Job, Pace
+from mailengine.domain.delivery.claim import ClaimedTask, RunningCampaign, claim
+from mailengine.domain.delivery.compose import Composer
+from mailengine.domain.delivery.control import Control
+from mailengine.domain.delivery.gate import Send, look_again
+from mailengine.domain.delivery.hand import Hand, boot_seconds
+from mailengine.domain.delivery.journal import WireJournal
+from mailengine.domain.delivery.lane import Lane
+from mailengine.domain.delivery.limits import buckets
+from mailengine.domain.delivery.limits.limits import rules_of
+from mailengine.domain.delivery.limits.rates import Rate
+from mailengine.domain.delivery.recover import Owner
+from mailengine.domain.delivery.sources import LoadedRelay, load_composer, load_relays
+
+_IDLE_CLAIM_SECONDS = 0.25  # a campaign with nothing due is asked again after this time
+_HOPELESS_SECONDS = 10.0  # … one that cannot be sent as it is
+_LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
+_COMPOSERS = 32  # compiled campaigns kept
+
+log = get_logger("worker")
+
+
+class _Result(Enum):
+    CLAIMED = "claimed"
+    EMPTY = "empty"
+    LIMITED = "limited"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a claim transaction brought."""
+
+    tasks: list[ClaimedTask]
+    rates: dict[str, Rate]
+    limited_until: datetime | None
+
+
+class Feeder:
+    """One per worker: `feed_one` is called until nothing is to be had."""
+
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        owner: Owner,
+        wire_folder: Path,
+        control: Control,
+        hand: Hand,
+        make_lane: Callable[[LoadedRelay], Lane],
+    ) -> None:
+        self._db = db
+        self._settings = settings
+        self._keyring = keyring
+        self._clock = clock
+        self._owner = owner
+        self._wire_folder = wire_folder
+        self._control = control
+        self._hand = hand
+        self._make_lane = make_lane
+        self._composers: OrderedDict[int, Composer] = OrderedDict()
+        self._pace: dict[int, Pace] = {}
+        self._turn = 0
+        self._chance = random.Random()  # noqa: S311  # shares load, hides nothing
+        self.lanes: dict[int, Lane] = {}
+
+    async def feed_one(self) -> bool:
+        """Claim for the next campaign whose lane runs low; False when there is none."""
+        for campaign in self._in_turn():
+            pace = self._pace.setdefault(campaign.campaign_id, Pace(self._settings.worker.batch_size))
+            if boot_seconds() < pace.next_claim:
+                continue
+            try:
+                if await self._feed(campaign, pace):
+                    return True
+            except Unavailable:
+                raise
+            except MailengineError as error:
+                log.error("campaign cannot be sent", campaign=campaign.campaign_id, words=str(error))
+                pace.next_claim = boot_seconds() + _HOPELESS_SECONDS
+        return False
+
+    def _in_turn(self) -> list[RunningCampaign]:
+        """Campaigns in an order that gives each tenant, then each of its campaigns, its turn."""
+        campaigns = sorted(self._control.active.values(), key=lambda campaign: campaign.campaign_id)
+        if not campaigns:
+            return []
+        self._turn += 1
+        tenants = sorted({campaign.tenant_id for campaign in campaigns})
+        first = self._turn % len(tenants)
+        order = {tenant: (i - first) % len(tenants) for i, tenant in enumerate(tenants)}
+        shift = self._turn // len(tenants) % len(campaigns)
+        campaigns = campaigns[shift:] + campaigns[:shift]
+        return sorted(campaigns, key=lambda campaign: order[campaign.tenant_id])
+
+    async def _feed(self, campaign: RunningCampaign, pace: Pace) -> bool:
+        lanes = await self._lanes_for(campaign)
+        if not lanes:
+            log.error("tenant has no relay", tenant=campaign.tenant_id, campaign=campaign.campaign_id)
+            pace.next_claim = boot_seconds() + _HOPELESS_SECONDS
+            return False
+        composer = await self._composer(campaign)
+        for relay_id, lane in self._by_preference(lanes):
+            if len(lane.ready) >= pace.size:
+                return False  # the preferred lane has enough to do; a lower one is no better
+            match await self._claim(campaign, relay_id, lane, composer, pace):
+                case _Result.CLAIMED:
+                    return True
+                case _Result.EMPTY:
+                    pace.next_claim = boot_seconds() + _IDLE_CLAIM_SECONDS
+                    return False
+                case _Result.LIMITED:
+                    continue
+        return False
+
+    def _by_preference(self, lanes: dict[LoadedRelay, Lane]) -> list[tuple[int, Lane]]:
+        """Healthy lanes: by priority, and within one by chance in proportion to the weights."""
+        healthy = [(relay, lane) for relay, lane in lanes.items() if not lane.paused]
+        # Efraimidis and Spirakis 2006: sorting by u^(1/w) draws without replacement in proportion to w.
+        drawn = {relay.relay_id: self._chance.random() ** (1 / relay.weight) for relay, _ in healthy}
+        healthy.sort(key=lambda pair: (pair[0].priority, -drawn[pair[0].relay_id]))
+        return [(relay.relay_id, lane) for relay, lane in healthy]
+
+    async def _claim(
+        self, campaign: RunningCampaign, relay_id: int, lane: Lane, composer: Composer, pace: Pace
+    ) -> _Result:
+        """One batch from the queue into the lane."""
+        token = secrets.token_hex(12)
+        wire = WireJournal(self._wire_folder, token)
+        try:
+            claimed = await self._take(campaign, relay_id, composer.domain, token, pace.size)
+        except BaseException:
+            wire.abandon()
+            raise
+        if not claimed.tasks:
+            wire.remove()
+            if claimed.limited_until is None:
+                return _Result.EMPTY
+            wait = (claimed.limited_until - self._clock.now()).total_seconds()
+            pace.next_claim = boot_seconds() + min(max(wait, 0.0), _LIMITED_SECONDS)
+            return _Result.LIMITED
+        wire.fill([task.id for task in claimed.tasks])
+        batch = Batch(
+            campaign=campaign,
+            claim_token=token,
+            journal=wire,
+            composer=composer,
+            pace=pace,
+            rates=claimed.rates,
+            open=len(claimed.tasks),
+            on_outcome=self._hand.on_outcome,
+        )
+        self._hand.add(batch)
+        jobs = await self._jobs(batch, claimed.tasks)
+        lane.low_mark = pace.size // 2
+        lane.push(jobs)
+        return _Result.CLAIMED
+
+    async def _take(
+        self, campaign: RunningCampaign, relay_id: int, sending_domain: str, token: str, wanted: int
+    ) -> _Claim:
+        """Tokens and tasks in one transaction, as many of the ones as of the others."""
+        scope, now = Scope(campaign.tenant_id, "role:worker"), self._clock.now()
+        async with self._db.write(scope) as tx:
+            rules = await rules_of(tx, scope, now=now)
+            rates = rules.for_batch(relay_id=relay_id, sending_domain=sending_domain)
+            granted = await buckets.take(tx, scope, rates, wanted=wanted, now=now)
+            if granted.count == 0:
+                return _Claim([], rates, granted.ready_at)
+            tasks = await claim(
+                tx,
+                scope,
+                campaign_id=campaign.campaign_id,
+                claim_token=token,
+                owner=str(self._owner),
+                limit=granted.count,
+                now=now,
+            )
+            await buckets.give_back(tx, scope, rates, count=granted.count - len(tasks), now=now)
+        return _Claim(tasks, rates, None)
+
+    async def _jobs(self, batch: Batch, tasks: list[ClaimedTask]) -> list[Job]:
+        """Those of the claim that may be sent; the others are settled."""
+        try:
+            async with self._db.read(batch.scope) as tx:
+                decisions = await look_again(
+                    tx, batch.scope, claim_token=batch.claim_token, list_ids=batch.campaign.list_ids
+                )
+        except Unavailable:
+            for task in tasks:
+                batch.settle(outcome.released(task))
+            raise
+        jobs = []
+        for slot, task in enumerate(tasks):
+            match decisions[task.id]:
+                case Send(person):
+                    jobs.append(Job(batch, slot, task, person))
+                case skip:
+                    batch.settle(outcome.skipped(task, skip.reason))
+        return jobs
+
+    async def _lanes_for(self, campaign: RunningCampaign) -> dict[LoadedRelay, Lane]:
+        """The lane of each relay that may carry the campaign."""
+        relays = await load_relays(self._db, campaign, self._keyring, self._settings)
+        for relay in relays:
+            lane = self.lanes.get(relay.relay_id)
+            if lane is None or (lane.endpoint != relay.endpoint and not lane.busy and not lane.ready):
+                self.lanes[relay.relay_id] = self._make_lane(relay)
+        return {relay: self.lanes[relay.relay_id] for relay in relays}
+
+    async def _composer(self, campaign: RunningCampaign) -> Composer:
+        composer = self._composers.get(campaign.snapshot_id)
+        if composer is None:
+            composer = await load_composer(self._db, campaign, self._keyring, self._settings)
+            self._composers[campaign.snapshot_id] = composer
+            if len(self._composers) > _COMPOSERS:
+                self._composers.popitem(last=False)
+        return composer

@@ -1,0 +1,91 @@
+"""Token buckets in the database: taken in the transaction that claims, given back by the one that records.
+
+All buckets that concern a claim are asked at once, and the scarcest decides.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.scope import Scope
+from mailengine.db.tenancy import owned
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.delivery.limits.rates import Level, Rate, full
+from mailengine.models import Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """How many messages may go now; `ready_at` is when the scarcest bucket has its next one."""
+
+    count: int
+    ready_at: datetime
+
+
+async def take(
+    tx: WriteTx, scope: Scope, rates: Mapping[str, Rate], *, wanted: int, now: datetime
+) -> Granted:
+    """Take up to `wanted` tokens from every bucket in `rates` (name → rate), the same number from each."""
+    if not rates or wanted <= 0:
+        return Granted(max(0, wanted), now)
+    rows = await _rows(tx, scope, rates, lock=True)
+    levels = {
+        name: (
+            Level(rows[name].tokens, rows[name].filled_at).at(now, rate) if name in rows else full(rate, now)
+        )
+        for name, rate in rates.items()
+    }
+    count = min(wanted, *(level.available() for level in levels.values()))
+    for name, level in levels.items():
+        _put(tx, scope, rows.get(name), name, Level(level.tokens - count, level.filled_at))
+    left = {name: Level(level.tokens - count, level.filled_at) for name, level in levels.items()}
+    return Granted(count, max(left[name].ready_at(rate) for name, rate in rates.items()))
+
+
+async def give_back(
+    tx: WriteTx, scope: Scope, rates: Mapping[str, Rate], *, count: int, now: datetime
+) -> None:
+    """Return tokens of messages that did not leave."""
+    if not rates or count <= 0:
+        return
+    for name, row in (await _rows(tx, scope, rates, lock=True)).items():
+        level = Level(row.tokens, row.filled_at).at(now, rates[name])
+        row.tokens = min(float(rates[name].capacity), level.tokens + count)
+        row.filled_at = level.filled_at
+
+
+async def levels(tx: ReadTx, scope: Scope, rates: Mapping[str, Rate], *, now: datetime) -> dict[str, Level]:
+    """What each bucket holds now, for whoever wants to see."""
+    rows = await _rows(tx, scope, rates, lock=False)
+    return {
+        name: Level(rows[name].tokens, rows[name].filled_at).at(now, rate)
+        if name in rows
+        else full(rate, now)
+        for name, rate in rates.items()
+    }
+
+
+async def _rows(
+    tx: ReadTx, scope: Scope, names: Mapping[str, Rate] | Sequence[str], *, lock: bool
+) -> dict[str, Bucket]:
+    query = owned(Bucket, scope).where(col(Bucket.name).in_(list(names))).order_by(col(Bucket.name))
+    if lock and tx.postgres:
+        # In the order of their names, so that two workers cannot lock each other out.
+        query = query.with_for_update()
+    return {row.name: row for row in await tx.scalars(query)}
+
+
+def _put(tx: WriteTx, scope: Scope, row: Bucket | None, name: str, level: Level) -> None:
+    if row is None:
+        row = Bucket(tenant_id=scope.tenant_id, name=name, tokens=level.tokens, filled_at=level.filled_at)
+        tx.add(row)
+    row.tokens, row.filled_at = level.tokens, level.filled_at
+
+
+async def forget(tx: WriteTx, scope: Scope, *, name: str) -> None:
+    """Drop the state of a limit that was changed or removed: it starts full."""
+    buckets = sa.delete(Bucket).where(col(Bucket.tenant_id) == scope.tenant_id, col(Bucket.name) == name)
+    await tx.execute(buckets)
