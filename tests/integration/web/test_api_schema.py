@@ -1,0 +1,101 @@
+"""The API against its own document: schemathesis makes up requests, and no answer may differ from what is said.
+
+One server for the module, in a thread with a loop of its own, because hypothesis' tests are not async.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import uvloop
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from mailengine.core.clock import SystemClock
+from mailengine.core.config import load_settings
+from mailengine.core.ids import TenantId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.core.secrets import Keyring
+from mailengine.db.unit import Database
+from mailengine.domain.accounts import api_keys
+from mailengine.domain.accounts.tenants import create_tenant
+from mailengine.models import Role
+from mailengine.runtime import Runtime
+from peers.template import copy_sqlite
+from support.integrity import assert_integrity
+from support.served import listener, serving
+
+EXAMPLES = 6
+INSTANCE = InstanceScope("test")
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+
+
+async def make_key(rt: Runtime) -> str:
+    async with rt.db.write(INSTANCE) as tx:
+        tenant = await create_tenant(
+            tx, INSTANCE, name="Acme", country="DE", postal_address="Street 1", now=rt.clock.now()
+        )
+    scope = Scope(TenantId(tenant.id or 0), "test")
+    async with rt.db.write(scope) as tx:
+        return (await api_keys.create(tx, scope, name="key", role=Role.OWNER, now=rt.clock.now())).token
+
+
+@pytest.fixture(scope="module")
+def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("api")
+    dsn = copy_sqlite(folder / "test.sqlite3")
+    bound, ready, ended, key = listener(), threading.Event(), threading.Event(), []
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+    async def serve() -> None:
+        chosen = load_settings(data_dir=folder, database={"url": dsn}, web={"base_url": url})
+        db = Database(dsn, chosen.database)
+        rt = Runtime(chosen, db, SystemClock(), Keyring(bytes(range(32))))
+        key.append(await make_key(rt))
+        async with serving(rt, bound, asyncio.Event()):
+            ready.set()
+            await asyncio.to_thread(ended.wait)
+        await db.close()
+
+    thread = threading.Thread(target=uvloop.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(20)
+    schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json")
+    schema.key = key[0]
+    yield schema
+    ended.set()
+    thread.join(20)
+    assert_integrity(dsn)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_the_api_does_what_its_document_says(api_schema: Any, mode: GenerationMode) -> None:
+    for found in api_schema.get_all_operations():
+        explore(found.ok(), mode, {"Authorization": f"Bearer {api_schema.key}"})
+
+
+def explore(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
+    """A few requests to one operation: right by the document (positive), or wrong in some way."""
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case: Any) -> None:
+        case.call_and_validate(checks=CHECKS, headers=headers)
+
+    run()
