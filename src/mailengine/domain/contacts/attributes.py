@@ -9,9 +9,9 @@ from sqlmodel import col
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.contacts.queries import insert_new
 from mailengine.models import Attribute
 
 MAX_ATTRIBUTES = 100  # per tenant: a file of a thousand columns must not become a thousand merge tags

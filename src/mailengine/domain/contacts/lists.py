@@ -11,11 +11,11 @@ from mailengine.core.errors import Conflict, InvalidInput, NotFound
 from mailengine.core.ids import ContactId, ListId
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts.queries import insert_new
 from mailengine.models import Contact, ContactList, ListMember, MemberState
 
 _MAX_NAME = 200

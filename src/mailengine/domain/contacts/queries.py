@@ -1,27 +1,15 @@
-"""SQL whose shape is odd: the rest stands in the use cases.
-
-Both databases know `ON CONFLICT`, each dialect has its own construct for it.
-"""
+"""SQL whose shape is odd: the rest stands in the use cases."""
 
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned, tenant_of
-from mailengine.db.unit import ReadTx
 from mailengine.models import Contact, ListMember
 
 _LIKE_ESCAPE = "!"  # a backslash would need doubling in both databases' literals
-
-
-def insert_new(tx: ReadTx, model: type[SQLModel]) -> Any:
-    """`INSERT … ON CONFLICT DO NOTHING`: what another transaction stored first stays as it is."""
-    table: sa.Table = model.__table__  # type: ignore[attr-defined]
-    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
-    return insert.on_conflict_do_nothing()
 
 
 def escape_like(text: str) -> str:

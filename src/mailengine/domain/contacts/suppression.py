@@ -17,11 +17,11 @@ from sqlmodel import col
 from mailengine.core.errors import InvalidInput, NotFound
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts.queries import insert_new
 from mailengine.domain.contacts.states import move_all
 from mailengine.mail.address import parse_address
 from mailengine.models import Contact, ContactState, Suppression, SuppressionKind

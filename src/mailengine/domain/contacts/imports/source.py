@@ -49,8 +49,7 @@ def understand(
     """Raises InvalidInput with what is wrong with the file as a whole."""
     declared = check_delimiter(delimiter) if delimiter else None
     facts = scan(path, declared_encoding=encoding)
-    with opened(path) as file:
-        text = _text(file, facts)
+    with opened(path) as file, _text(file, facts) as text:
         try:
             dialect = detect(list(islice(text, SAMPLE_LINES)), declared=declared)
         except InvalidInput as error:
@@ -107,19 +106,19 @@ class Reader:
                 raise _changed(facts)
 
     def _batched(self, file: BinaryIO) -> Iterator[Batch]:
-        text = _text(file, self._source.facts)  # held here: the file closes when it is dropped
-        found = self._records(text)
-        read = 0
-        for record in islice(found, self._skip):  # a resumed import: only which addresses they had
-            read += 1
-            row = self._rows.read(record.line, record.fields)
-            if isinstance(row, Row):
-                self._seen.add(row.key)
-        size = FIRST_BATCH_ROWS
-        while chunk := list(islice(found, size)):
-            read += len(chunk)
-            yield self._sorted(chunk, read, file.tell())
-            size = min(size * 3, BATCH_ROWS)
+        with _text(file, self._source.facts) as text:
+            found = self._records(text)
+            read = 0
+            for record in islice(found, self._skip):  # a resumed import: only which addresses they had
+                read += 1
+                row = self._rows.read(record.line, record.fields)
+                if isinstance(row, Row):
+                    self._seen.add(row.key)
+            size = FIRST_BATCH_ROWS
+            while chunk := list(islice(found, size)):
+                read += len(chunk)
+                yield self._sorted(chunk, read, file.tell())
+                size = min(size * 3, BATCH_ROWS)
 
     def _records(self, text: io.TextIOWrapper) -> Iterator[Record]:
         dialect = self._source.dialect

@@ -1,0 +1,89 @@
+"""Contacts, lists, suppression, imports and jobs from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from support.program import Program
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    made = Program(tmp_path / "data")
+    made.init()
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "people.csv"
+    path.write_text("email,name,city\nann@example.org,Ann Lee,Bonn\nbob@example.org,Bob Ray,Köln\nnobody,,\n")
+    return str(path)
+
+
+def test_an_import_and_what_it_left(program: Program, file: str) -> None:
+    dry = program.ok("import", file, "--list", "Customers", "--dry-run", "--rows", "--json").json
+    assert [row["outcome"] for row in dry["rows_listed"]] == ["created", "created", "rejected"]
+    assert program.ok("contacts", "list", "--json").json["total"] == 0
+    done = program.ok("import", file, "--list", "Customers", "--json").json
+    assert (done["created"], done["rejected"], done["rows"]) == (2, 1, 3)
+    assert done["errors"] == [{"line": 4, "reason": "address: there is no @", "row": ["nobody", "", ""]}]
+    assert done["mapping"] == {"email": "email", "name": "full_name", "city": "city"}
+    assert "nobody" in Path(done["errors_file"]).read_text()
+    job = program.ok("jobs", "show", str(done["job"]), "--json").json
+    assert (job["state"], job["done"], job["total"]) == ("done", 3, 3)
+    assert program.ok("jobs", "list", "--json").json["total"] == 1
+    text = program.ok("import", file, "--list", "Customers")
+    assert "unchanged" in text.out
+    assert "line 4: address: there is no @" in text.err
+
+
+def test_contacts_one_by_one(program: Program, file: str) -> None:
+    program.ok("import", file, "--list", "Customers")
+    first = program.ok("contacts", "list", "--limit", "1", "--json").json
+    rest = program.ok("contacts", "list", "--cursor", first["next"], "--json").json
+    assert [row["email"] for row in first["items"] + rest["items"]] == ["ann@example.org", "bob@example.org"]
+    assert program.ok("contacts", "search", "ray", "--json").json["total"] == 1
+    assert program.ok("contacts", "search", "Kö", "--attribute", "city", "--json").json["total"] == 1
+    program.ok("contacts", "add", "eve@example.org", "--attribute", "city=Ulm", "--list", "Customers")
+    assert program.ok("contacts", "show", "eve@example.org", "--json").json["lists"] == {
+        "Customers": "subscribed"
+    }
+    assert "already a contact" in program.run("contacts", "add", "EVE@example.org").complaint
+    program.ok("contacts", "delete", "eve@example.org", "--yes")
+    assert program.run("contacts", "show", "eve@example.org").code == 1
+    assert program.ok("contacts", "deleted", "--json").json["total"] == 1
+    program.ok("contacts", "restore", "eve@example.org")
+    assert program.ok("contacts", "list", "--list", "Customers", "--json").json["total"] == 3
+
+
+def test_lists_and_suppression(program: Program, file: str) -> None:
+    program.ok("import", file, "--list", "Customers")
+    program.ok("lists", "create", "Empty")
+    assert "already a list" in program.run("lists", "create", "Empty").complaint
+    assert program.ok("lists", "list", "--json").json["total"] == 2
+    assert program.ok("suppression", "add", "ANN@example.org", "--json").json["added"]
+    assert program.run("contacts", "add", "x@blocked.example").code == 0
+    program.ok("suppression", "add", "@blocked.example")
+    assert program.ok("suppression", "list", "--json").json["total"] == 2
+    shown = program.ok("lists", "show", "Customers", "--json").json
+    assert (shown["subscribed"], shown["audience"], shown["left_out"]) == (2, 1, {"suppressed": 1})
+    program.ok("suppression", "remove", "ann@example.org", "--yes")
+    assert program.ok("lists", "show", "Customers", "--json").json["audience"] == 2
+
+
+def test_what_is_refused_is_one_clear_line(program: Program, file: str, tmp_path: Path) -> None:
+    for arguments, code, message in (
+        (("import", str(tmp_path / "none.csv"), "--list", "L"), 2, "no such file"),
+        (("import", file, "--list", "L", "--map", "nope=email"), 2, "the columns are 'email'"),
+        (("import", file, "--list", "L", "--on-duplicate", "merge"), 2, "skip, update or overwrite"),
+        (("import", file, "--list", " "), 2, "1 to 200 characters"),
+        (("contacts", "show", "who@example.org"), 1, "no contact"),
+        (("contacts", "list", "--state", "happy"), 2, "--state is one of"),
+        (("lists", "show", "Nope"), 1, "no list called Nope"),
+        (("jobs", "show", "99"), 1, "no job 99"),
+        (("suppression", "remove", "a@example.org", "--yes"), 1, "not on the suppression list"),
+    ):
+        ran = program.run(*arguments)
+        assert (ran.code, message in ran.complaint) == (code, True), ran.complaint
+    assert program.ok("lists", "list", "--json").json["total"] == 0
