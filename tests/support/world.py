@@ -114,7 +114,9 @@ class World:
 
     async def totals(self, campaign_id: CampaignId) -> CampaignTotals:
         async with self.db.read(self.scope) as tx:
-            totals = await tx.get(CampaignTotals, campaign_id)
+            totals = await tx.scalar(
+                owned(CampaignTotals, self.scope).where(table_of(CampaignTotals).c.campaign_id == campaign_id)
+            )
         assert totals is not None
         return totals
 

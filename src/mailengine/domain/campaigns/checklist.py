@@ -58,12 +58,13 @@ class Facts:
     empty_values: Mapping[str, int]  # tag without default → recipients for whom it is empty
     relay: Relay | None
     domain: SendingDomain | None
+    fault: str = ""  # why there are no sources: a shared block that is not there
 
 
 async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
     """Read the facts of one campaign; raises NotFound."""
     campaign = await get(tx, scope, campaign_id=campaign_id)
-    sources = await sources_of(tx, scope, template_id=campaign.template_id, subject=campaign.subject)
+    sources, fault = await _sources(tx, scope, campaign)
     lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(campaign.list_ids)))
     recipients = audience(scope, campaign.list_ids).subquery()
     return Facts(
@@ -77,15 +78,19 @@ async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
         empty_values=await _empty_values(tx, scope, campaign, sources),
         relay=await _relay(tx, scope, campaign),
         domain=await covering(tx, scope, domain=parse_address(campaign.from_email).domain),
+        fault=fault,
     )
 
 
 def judge(facts: Facts) -> list[Item]:
     """Every rule's verdict, in the order a person would read them."""
-    rules = (
-        _tags, _unsubscribe, _postal_address, _subject, _audience, _relay_set, _domain, _values, _links, _size
-    )  # fmt: skip
-    return [item for rule in rules for item in rule(facts)]
+    content = (_tags, _unsubscribe, _postal_address)
+    rules = (_subject, _audience, _relay_set, _domain, _values, _links, _size)
+    if facts.fault:  # nothing can be said of content that could not be put together
+        first = [Item("merge_tags", "error", facts.fault)]
+    else:
+        first = [item for rule in content for item in rule(facts)]
+    return first + [item for rule in rules for item in rule(facts)]
 
 
 def blocking(items: Sequence[Item]) -> list[str]:
@@ -201,6 +206,14 @@ def _names(source: str, *, without_default: bool = False) -> frozenset[str]:
         return (names_without_default if without_default else used_names)(source)
     except InvalidInput:
         return frozenset()
+
+
+async def _sources(tx: ReadTx, scope: Scope, campaign: Campaign) -> tuple[Sources, str]:
+    try:
+        sources = await sources_of(tx, scope, template_id=campaign.template_id, subject=campaign.subject)
+    except InvalidInput as error:
+        return Sources(campaign.subject, "", ""), str(error)
+    return sources, ""
 
 
 async def _relay(tx: ReadTx, scope: Scope, campaign: Campaign) -> Relay | None:

@@ -1,16 +1,19 @@
 """From an audience to tasks, a page at a time: rows and cursor move in one transaction, so that a crash neither
 loses nor doubles anyone. A page is a range of contact ids, because that needs no sorting of the audience.
+
+The recipients are those who may be mailed when their page is expanded, seconds after the launch: who joins before
+that is in, who leaves is out, and nobody joins a campaign once it is expanded.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
 from mailengine.core.ids import CampaignId, JobId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.campaigns.campaigns import get
@@ -93,14 +96,12 @@ async def _insert_tasks(tx: WriteTx, scope: Scope, campaign: Campaign, last: int
         sa.literal(0),
         sa.literal(""),
     )
-    insert = postgresql.insert if tx.postgres else sqlite.insert
     if not tx.postgres:
         rows = rows.where(sa.true())  # SQLite takes "ON CONFLICT" after a bare SELECT for a join condition
     columns = [
         "tenant_id", "campaign_id", "contact_id", "email", "status", "scheduled_at", "attempts", "last_reply"
     ]  # fmt: skip
-    statement = insert(table_of(EmailTask)).from_select(columns, rows).on_conflict_do_nothing()
-    result = await tx.execute(statement)
+    result = await tx.execute(insert_new(tx, EmailTask).from_select(columns, rows))
     return int(result.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
 
 
