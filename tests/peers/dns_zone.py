@@ -1,7 +1,8 @@
 """A small authoritative DNS server on loopback (UDP and TCP, RFC 1035) that answers from a dict.
 
 A name that is absent is NXDOMAIN, one without that type an empty answer; names in `servfail` fail, names in
-`silent` are never answered (a resolver times out). An answer that does not fit is truncated over UDP.
+`silent` are never answered (a resolver times out). CNAMEs are followed within the zone. An answer that does not
+fit is truncated over UDP.
 """
 
 import contextlib
@@ -36,6 +37,8 @@ class DnsZone:
         }
         self.servfail: set[str] = set()
         self.silent: set[str] = set()
+        self.ttl_seconds = TTL_SECONDS
+        self.asked: list[tuple[str, str]] = []  # name and type of every question, in order
         self.host = LOOPBACK
         self._servers = self._bind()
         self.port = int(self._servers[0].server_address[1])
@@ -67,6 +70,7 @@ class DnsZone:
         query = dns.message.from_wire(wire)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
+        self.asked.append((name, dns.rdatatype.to_text(question.rdtype)))
         if name in self.silent:
             return None
         answer = dns.message.make_response(query)
@@ -90,8 +94,17 @@ class DnsZone:
         kind = dns.rdatatype.to_text(rdtype)
         values = [text for found, text in self.records[name] if found == kind]
         if values:
-            answer.answer.append(dns.rrset.from_text(owner, TTL_SECONDS, dns.rdataclass.IN, rdtype, *values))
+            answer.answer.append(_rows(owner, self.ttl_seconds, kind, values))
+        aliases = [] if values else [text for found, text in self.records[name] if found == "CNAME"]
+        if aliases:  # RFC 1034 4.3.2, step 3a
+            answer.answer.append(_rows(owner, self.ttl_seconds, "CNAME", aliases))
+            target = dns.name.from_text(aliases[0])
+            return self._fill(answer, target, target.to_text(omit_final_dot=True).lower(), rdtype)
         return dns.rcode.NOERROR
+
+
+def _rows(owner: dns.name.Name, ttl_seconds: int, kind: str, values: list[str]) -> dns.rrset.RRset:
+    return dns.rrset.from_text(owner, ttl_seconds, dns.rdataclass.IN, kind, *values)
 
 
 class _Udp(socketserver.ThreadingUDPServer):

@@ -106,13 +106,18 @@ class Lookup:
 
     def _opened(self) -> dns.asyncresolver.Resolver:
         if self._resolver is None:
-            resolver = dns.asyncresolver.Resolver(configure=not self._settings.nameservers)
-            if self._settings.nameservers:
-                resolver.nameservers = list(self._settings.nameservers)
-                resolver.port = self._settings.port
-            resolver.lifetime = self._settings.timeout_seconds
-            self._resolver = resolver
+            self._resolver = open_resolver(self._settings)
         return self._resolver
+
+
+def open_resolver(settings: DnsSettings) -> dns.asyncresolver.Resolver:
+    """A resolver that asks the configured servers, or the system's; raises DNSException when it has none."""
+    resolver = dns.asyncresolver.Resolver(configure=not settings.nameservers)
+    if settings.nameservers:
+        resolver.nameservers = list(settings.nameservers)
+        resolver.port = settings.port
+    resolver.lifetime = settings.timeout_seconds
+    return resolver
 
 
 async def check(domain: SendingDomain, keys: Sequence[DkimKey], lookup: Lookup) -> Checks:
