@@ -26,7 +26,7 @@ from mailengine.daemon.handover import Orders
 from mailengine.daemon.listening import announced, bind, url_of
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
-from mailengine.daemon.roles import scheduler, web, worker
+from mailengine.daemon.roles import scheduler, worker
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.migrations.run import upgrade
 from mailengine.runtime import Runtime, open_runtime, require_installation, secret_path
@@ -90,6 +90,9 @@ def _parts(
     """What runs side by side."""
     parts: dict[str, Callable[[], Awaitable[None]]] = {}
     if listener is not None:
+        # Deferred: a machine that only sends need not load a web framework (30 MB, a third of its start).
+        from mailengine.daemon.roles import web
+
         parts["web"] = partial(web.run, rt, stop, listener=listener, hits=HitBuffer())
     if "scheduler" in roles:
         parts["scheduler"] = partial(scheduler.run, rt, stop)
