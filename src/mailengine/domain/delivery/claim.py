@@ -77,9 +77,11 @@ async def claim(
     )
     if tx.postgres:
         due = due.with_for_update(skip_locked=True)
+    # As a CTE: PostgreSQL may run a plain subquery again for each row and so take more than the limit.
+    chosen = due.cte("due")
     rows = await tx.execute(
         sa.update(tasks)
-        .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(due))
+        .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(sa.select(chosen.c.id)))
         .values(status=TaskStatus.CLAIMED, locked_by=owner, claim_token=claim_token, lease_until=now + LEASE)
         .returning(tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at)
     )

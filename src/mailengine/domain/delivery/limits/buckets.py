@@ -3,7 +3,7 @@
 All buckets that concern a claim are asked at once, and the scarcest decides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.delivery.limits.rates import Level, Rate, full
@@ -31,17 +32,13 @@ async def take(
     """Take up to `wanted` tokens from every bucket in `rates` (name → rate), the same number from each."""
     if not rates or wanted <= 0:
         return Granted(max(0, wanted), now)
+    await _make(tx, scope, rates, now)
     rows = await _rows(tx, scope, rates, lock=True)
-    levels = {
-        name: (
-            Level(rows[name].tokens, rows[name].filled_at).at(now, rate) if name in rows else full(rate, now)
-        )
-        for name, rate in rates.items()
-    }
+    levels = {name: _level(row, rates[name], now) for name, row in rows.items()}
     count = min(wanted, *(level.available() for level in levels.values()))
-    for name, level in levels.items():
-        _put(tx, scope, rows.get(name), name, Level(level.tokens - count, level.filled_at))
     left = {name: Level(level.tokens - count, level.filled_at) for name, level in levels.items()}
+    for name, row in rows.items():
+        row.tokens, row.filled_at = left[name].tokens, left[name].filled_at
     return Granted(count, max(left[name].ready_at(rate) for name, rate in rates.items()))
 
 
@@ -52,7 +49,7 @@ async def give_back(
     if not rates or count <= 0:
         return
     for name, row in (await _rows(tx, scope, rates, lock=True)).items():
-        level = Level(row.tokens, row.filled_at).at(now, rates[name])
+        level = _level(row, rates[name], now)
         row.tokens = min(float(rates[name].capacity), level.tokens + count)
         row.filled_at = level.filled_at
 
@@ -61,28 +58,33 @@ async def levels(tx: ReadTx, scope: Scope, rates: Mapping[str, Rate], *, now: da
     """What each bucket holds now, for whoever wants to see."""
     rows = await _rows(tx, scope, rates, lock=False)
     return {
-        name: Level(rows[name].tokens, rows[name].filled_at).at(now, rate)
-        if name in rows
-        else full(rate, now)
+        name: _level(rows[name], rate, now) if name in rows else full(rate, now)
         for name, rate in rates.items()
     }
 
 
-async def _rows(
-    tx: ReadTx, scope: Scope, names: Mapping[str, Rate] | Sequence[str], *, lock: bool
-) -> dict[str, Bucket]:
+def _level(row: Bucket, rate: Rate, now: datetime) -> Level:
+    return Level(row.tokens, row.filled_at).at(now, rate)
+
+
+async def _make(tx: WriteTx, scope: Scope, rates: Mapping[str, Rate], now: datetime) -> None:
+    """Buckets that are not there yet are made full; two workers may do so at once."""
+    known = await _rows(tx, scope, rates, lock=False)
+    new = [
+        {"tenant_id": scope.tenant_id, "name": name, "tokens": full(rate, now).tokens, "filled_at": now}
+        for name, rate in sorted(rates.items())
+        if name not in known
+    ]
+    if new:
+        await tx.execute(insert_new(tx, Bucket), new)
+
+
+async def _rows(tx: ReadTx, scope: Scope, names: Mapping[str, Rate], *, lock: bool) -> dict[str, Bucket]:
     query = owned(Bucket, scope).where(col(Bucket.name).in_(list(names))).order_by(col(Bucket.name))
     if lock and tx.postgres:
         # In the order of their names, so that two workers cannot lock each other out.
-        query = query.with_for_update()
+        query = query.with_for_update().execution_options(populate_existing=True)
     return {row.name: row for row in await tx.scalars(query)}
-
-
-def _put(tx: WriteTx, scope: Scope, row: Bucket | None, name: str, level: Level) -> None:
-    if row is None:
-        row = Bucket(tenant_id=scope.tenant_id, name=name, tokens=level.tokens, filled_at=level.filled_at)
-        tx.add(row)
-    row.tokens, row.filled_at = level.tokens, level.filled_at
 
 
 async def forget(tx: WriteTx, scope: Scope, *, name: str) -> None:

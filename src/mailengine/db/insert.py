@@ -1,0 +1,16 @@
+"""`INSERT … ON CONFLICT DO NOTHING`, which both databases know and each dialect spells with its own construct."""
+
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from mailengine.db.tenancy import table_of
+from mailengine.db.unit import ReadTx
+
+
+def insert_new(tx: ReadTx, model: type[SQLModel]) -> Any:
+    """An insert that leaves what another transaction stored first as it is."""
+    table = table_of(model)
+    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
+    return insert.on_conflict_do_nothing()
