@@ -72,11 +72,10 @@ class Program:
     def spawn(
         self,
         *arguments: str,
-        user: int | None = None,
         before: Callable[[], None] | None = None,
         **environment: str,
     ) -> Ran:
-        """Run a command in a process, as another `user` or after doing what is needed `before` it starts."""
+        """Run a command in a process, after what it does `before` it starts."""
         done = subprocess.run(
             [sys.executable, "-m", "mailengine", *arguments],
             stdin=subprocess.DEVNULL,
@@ -84,7 +83,6 @@ class Program:
             text=True,
             timeout=60,
             check=False,
-            user=user,
             preexec_fn=before,
             env=self._environment(environment),
         )

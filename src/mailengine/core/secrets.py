@@ -70,6 +70,9 @@ def load_secret(path: Path, configured: str | None) -> bytes:
             text = path.read_text()
         except FileNotFoundError as error:
             raise Unavailable(f"{path} is missing; run `mailengine init` first") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise Unavailable(f"{path} cannot be read: {reason}; check --data-dir") from error
     try:
         return bytes.fromhex(text.strip())
     except ValueError as error:

@@ -24,7 +24,7 @@ def normalise_url(url: str) -> str:
     """Accept the URLs that people paste (postgres://…, sqlite:///…) and name the async driver."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise InvalidInput("the database URL cannot be read; use sqlite:///PATH or postgresql://…") from error
     backend = parsed.get_backend_name()
     if backend in ("postgresql", "postgres"):

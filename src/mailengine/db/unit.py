@@ -8,6 +8,8 @@ tenant's rows even where a query forgot to ask for its own. Leaving the block co
 back.
 """
 
+import errno
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -87,13 +89,14 @@ def translated_errors() -> Iterator[None]:
     except (OSError, TimeoutError) as error:
         if isinstance(error, FileNotFoundError | FileExistsError | IsADirectoryError):
             raise
-        if isinstance(error, ConnectionError | TimeoutError):
+        if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or error.errno in _NO_WAY:
             raise Unavailable(
                 "the database does not answer; check that it runs and that the URL is right"
             ) from error
         raise
 
 
+_NO_WAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL}
 _SQLITE_REMEDIES = {
     "SQLITE_BUSY": "the database is locked by another program for too long; close it and try again",
     "SQLITE_LOCKED": "the database is locked by another program for too long; close it and try again",

@@ -1,0 +1,61 @@
+"""How quickly the program answers when nothing heavy is asked of it, and what it must not load for that."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+HEAVY = (
+    "sqlalchemy",
+    "sqlmodel",
+    "alembic",
+    "litestar",
+    "uvloop",
+    "rich.progress",
+    "pydantic",
+    "cryptography",
+)
+PROBE = """
+import json, sys
+sys.argv = ["mailengine", "--help"]
+from mailengine.cli.main import run
+try:
+    run()
+except SystemExit:
+    pass
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    ran = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
+    loaded = set(json.loads(ran.stderr))
+    assert [name for name in HEAVY if name in loaded] == []
+    assert "kill-switch" in ran.stdout
+
+
+def test_help_answers_in_under_three_tenths_of_a_second() -> None:
+    """Processor time, the best of five: other tests run beside this one."""
+    best = min(_help_seconds() for _ in range(5))
+    assert best < 0.3
+
+
+def _help_seconds() -> float:
+    before = os.times()
+    subprocess.run([sys.executable, "-m", "mailengine", "--help"], capture_output=True, check=True)
+    after = os.times()
+    return (after.children_user - before.children_user) + (after.children_system - before.children_system)
+
+
+def test_every_command_has_help() -> None:
+    started = time.monotonic()
+    for command in ("init", "tenant", "user", "api-key", "relay", "domain", "kill-switch"):
+        ran = subprocess.run(
+            [sys.executable, "-m", "mailengine", command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Usage" in ran.stdout
+    assert time.monotonic() - started < 60
