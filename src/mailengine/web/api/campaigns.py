@@ -19,6 +19,7 @@ from mailengine.web.api.shapes import (
     READ_ONE,
     WRITE,
     Cursor,
+    Given,
     Id,
     Limit,
     Line,
@@ -53,7 +54,7 @@ class CampaignShape(msgspec.Struct):
     finished_at: datetime | None
 
 
-class NewCampaign(msgspec.Struct, forbid_unknown_fields=True):
+class NewCampaign(Given):
     """Template, lists and relay by name; `sender` like `Acme <news@example.org>`. Without relay: the first."""
 
     name: Name
@@ -67,7 +68,7 @@ class NewCampaign(msgspec.Struct, forbid_unknown_fields=True):
     track_clicks: bool = True
 
 
-class CampaignChange(msgspec.Struct, forbid_unknown_fields=True):
+class CampaignChange(Given):
     """What is left out stays."""
 
     name: Name | None = None

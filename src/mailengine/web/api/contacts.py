@@ -22,6 +22,7 @@ from mailengine.web.api.shapes import (
     WRITE,
     Cursor,
     Email,
+    Given,
     Id,
     Limit,
     Line,
@@ -55,18 +56,18 @@ class ContactShape(msgspec.Struct):
     deleted_at: datetime | None
 
 
-class NewContact(msgspec.Struct, forbid_unknown_fields=True):
+class NewContact(Given):
     """`consent_source` says where the person agreed to be written to."""
 
     email: Email
     first_name: PersonName = ""
     last_name: PersonName = ""
-    attributes: dict[AttributeName, AttributeText] = {}
+    attributes: dict[AttributeName, AttributeText] = msgspec.field(default_factory=dict)
     list: Name | None = None
     consent_source: Line = ""
 
 
-class ContactChange(msgspec.Struct, forbid_unknown_fields=True):
+class ContactChange(Given):
     """What is left out stays; an attribute that is null is removed."""
 
     first_name: PersonName | None = None

@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList
-from mailengine.web.api.shapes import READ, WRITE, Cursor, Limit, Name, PageOf, page_request
+from mailengine.web.api.shapes import READ, WRITE, Cursor, Given, Limit, Name, PageOf, page_request
 from mailengine.web.site import Site
 
 
@@ -23,7 +23,7 @@ class ListShape(msgspec.Struct):
     created_at: datetime
 
 
-class NewList(msgspec.Struct, forbid_unknown_fields=True):
+class NewList(Given):
     name: Name
 
 

@@ -24,7 +24,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NUL)
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=320, pattern=NO_NUL)]
 Document = Annotated[str, msgspec.Meta(max_length=1_000_000, pattern=NO_NUL)]
 
-MAX_ID = 2**63 - 1
+MAX_ID = 2**53 - 1  # what JavaScript counts exactly; no sequence gets there
 Id = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="most items of the answer")]
 Cursor = Annotated[
@@ -32,6 +32,10 @@ Cursor = Annotated[
     QueryParameter(max_length=500, pattern=NO_NUL, description="`next` of the page before this one"),
 ]
 Search = Annotated[str | None, QueryParameter(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True):
+    """What a client sends: a field that is not known is an error, never silently lost."""
 
 
 class PageOf(msgspec.Struct, Generic[Shape]):

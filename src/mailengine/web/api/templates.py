@@ -25,6 +25,7 @@ from mailengine.web.api.shapes import (
     Cursor,
     Document,
     Email,
+    Given,
     Id,
     Limit,
     Line,
@@ -74,7 +75,7 @@ class SavedTemplate(TemplateShape):
     unknown_tags: list[str]
 
 
-class NewTemplate(msgspec.Struct, forbid_unknown_fields=True):
+class NewTemplate(Given):
     """Without `text`, the plain text is made from the HTML."""
 
     name: Name
@@ -83,7 +84,7 @@ class NewTemplate(msgspec.Struct, forbid_unknown_fields=True):
     category: CategoryName = ""
 
 
-class TemplateChange(msgspec.Struct, forbid_unknown_fields=True):
+class TemplateChange(Given):
     """What is left out stays; new content becomes a new version."""
 
     name: Name | None = None
@@ -92,7 +93,7 @@ class TemplateChange(msgspec.Struct, forbid_unknown_fields=True):
     text: Document | None = None
 
 
-class PreviewOf(msgspec.Struct, forbid_unknown_fields=True):
+class PreviewOf(Given):
     """The contact whose values are merged, and a subject to try."""
 
     contact: Email
