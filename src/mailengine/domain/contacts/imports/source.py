@@ -18,8 +18,8 @@ from mailengine.domain.contacts.imports.seen import SeenKeys
 
 SAMPLE_LINES = 400
 # Larger batches touch each page of the address index once instead of many times; this size keeps two of
-# them (one read, one stored) under 80 MB and SQLite's write lock under a second.
-BATCH_ROWS = 20_000
+# them (one read, one stored) under 60 MB and SQLite's write lock under a second.
+BATCH_ROWS = 10_000
 FIRST_BATCH_ROWS = 2_000  # small, so that progress is seen at once
 
 
