@@ -66,7 +66,7 @@ def test_a_file_that_is_no_database(program: Program) -> None:
         leftover.unlink()
     database(program).write_text("Dear diary, " * 1000)
     for arguments in (READ, INIT):
-        ran = program.spawn(*arguments)
+        ran = program.run(*arguments)
         assert ran.code == 1
         assert "not a SQLite database" in ran.complaint
     assert database(program).read_text().startswith("Dear diary")
