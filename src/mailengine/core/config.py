@@ -54,6 +54,9 @@ class WorkerSettings(_Section):
     command_timeout_seconds: float = Field(default=60, gt=0, description="wait for a reply to a command")
     data_timeout_seconds: float = Field(default=300, gt=0, description="wait for the reply to a message")
     retry_hours: float = Field(default=48, gt=0, description="try temporary failures again for so long")
+    private_mail_hosts: bool = Field(
+        default=False, description="let direct delivery connect to private addresses"
+    )
     drain_seconds: float = Field(default=20, gt=0, description="how long SIGTERM waits for replies")
 
 

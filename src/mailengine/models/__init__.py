@@ -19,8 +19,18 @@ from mailengine.models.contacts import (
 from mailengine.models.content import Block, Snapshot, Template, TemplateVersion
 from mailengine.models.delivery import OPEN_TASKS, DeadLetter, EmailTask, KillSwitch, Lease, TaskStatus
 from mailengine.models.jobs import Job, JobKind, JobState
-from mailengine.models.limits import Bucket, Limit, LimitScope, Period, QuietHours, WarmUp, WarmUpScope
-from mailengine.models.senders import DkimKey, Relay, SendingDomain, Tls
+from mailengine.models.limits import (
+    Bucket,
+    Limit,
+    LimitScope,
+    Period,
+    QuietHours,
+    Reputation,
+    Standing,
+    WarmUp,
+    WarmUpScope,
+)
+from mailengine.models.senders import DkimKey, Relay, RelayKind, SendingDomain, Tls
 from mailengine.models.tracking import EmailEvent, EventKind
 
 __all__ = [
@@ -54,9 +64,12 @@ __all__ = [
     "Period",
     "QuietHours",
     "Relay",
+    "RelayKind",
+    "Reputation",
     "Role",
     "SendingDomain",
     "Snapshot",
+    "Standing",
     "Suppression",
     "SuppressionKind",
     "TaskStatus",

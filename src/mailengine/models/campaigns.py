@@ -21,6 +21,7 @@ class Campaign(SQLModel, table=True):
     __tablename__ = "campaigns"
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
+        sa.Index(None, "finished_at"),
         sa.Index(
             "uq_campaigns_tenant_id_name",
             "tenant_id",

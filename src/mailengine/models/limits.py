@@ -1,4 +1,4 @@
-"""How much may be sent when: limits, the state of their token buckets, warm-ups, quiet hours."""
+"""How much may be sent when: limits, the state of their token buckets, warm-ups, quiet hours, reputation."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -79,3 +79,25 @@ class QuietHours(SQLModel, table=True):
     starts: int  # minutes after midnight
     ends: int
     timezone: str = Field(max_length=64)
+
+
+class Standing(StrEnum):
+    OK = "ok"
+    RISKY = "risky"  # sends after the others
+    BAD = "bad"  # suspended
+
+
+class Reputation(SQLModel, table=True):
+    """What the scheduler last thought of a tenant's mail; the rules are in domain/delivery/reputation.py."""
+
+    __tablename__ = "reputations"
+    __table_args__ = (one_of("standing", Standing),)
+
+    tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
+    standing: str = Field(max_length=10)
+    sent: int = Field(sa_type=sa.BigInteger)
+    bounces: int = Field(sa_type=sa.BigInteger)
+    complaints: int = Field(sa_type=sa.BigInteger)
+    evaluated_at: datetime = moment()  # when the figures last changed
+    held_at: datetime | None = moment(nullable=True)  # when it was last seen suspended; None: never, or long over
+    sent_before: int = Field(default=0, sa_type=sa.BigInteger)  # all it had ever sent by then

@@ -16,21 +16,33 @@ class Tls(StrEnum):
     TLS = "tls"
 
 
+class RelayKind(StrEnum):
+    SMTP = "smtp"  # one server that takes all mail
+    DIRECT = "direct"  # the recipients' own mail hosts, found by MX; host and port stay unused
+
+
 class Relay(SQLModel, table=True):
-    """An SMTP server that takes the tenant's mail; among several, the least `priority` number comes first, and
-    those of one priority share by `weight`."""
+    """A way for the tenant's mail; among several, the least `priority` number comes first, and those of one
+    priority share by `weight`."""
 
     __tablename__ = "relays"
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"), one_of("tls", Tls))
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "name"),
+        one_of("kind", RelayKind),
+        one_of("tls", Tls),
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")
     name: str = Field(max_length=100)
+    kind: str = Field(default=RelayKind.SMTP, max_length=10)
     host: str = Field(max_length=253)
     port: int
     tls: str = Field(max_length=20)
     username: str = Field(default="", max_length=320)
     password_sealed: str = Field(default="", sa_type=sa.Text)
+    helo: str = Field(default="", max_length=253)  # of direct delivery: must resolve to the source address
+    source_address: str = Field(default="", max_length=45)
     priority: int = Field(default=0)
     weight: int = Field(default=1)
     enabled: bool = Field(default=True)

@@ -1,4 +1,4 @@
-"""Claims for the lanes that run low: whose turn it is, through which relay, and how many the limits allow.
+"""Claims for the carriers that run low: whose turn it is, through which relay, and how many the limits allow.
 
 A campaign goes through its own relay, else through the tenant's: those of the least priority number share by
 weight, and the next priority takes over while all of them are in trouble or have used up their limits.
@@ -22,15 +22,17 @@ from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
 from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.batch import Batch, Job, Pace
+from mailengine.domain.delivery.carriers import Carrier
 from mailengine.domain.delivery.claim import ClaimedTask, RunningCampaign, claim
 from mailengine.domain.delivery.compose import Composer
 from mailengine.domain.delivery.control import Control
-from mailengine.domain.delivery.gate import Send, look_again
+from mailengine.domain.delivery.gate import Send, Skip, look_again
 from mailengine.domain.delivery.hand import Hand, boot_seconds
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.lane import Lane
 from mailengine.domain.delivery.limits import buckets
-from mailengine.domain.delivery.limits.limits import rules_of
+from mailengine.domain.delivery.limits.limits import Rules, rules_of
+from mailengine.domain.delivery.limits.providers import Providers
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.sources import LoadedRelay, load_composer, load_relays
@@ -54,6 +56,7 @@ class _Claim:
     """What a claim transaction brought."""
 
     tasks: list[ClaimedTask]
+    rules: Rules
     rates: dict[str, Rate]
     limited_until: datetime | None
 
@@ -72,7 +75,8 @@ class Feeder:
         wire_folder: Path,
         control: Control,
         hand: Hand,
-        make_lane: Callable[[LoadedRelay], Lane],
+        make_carrier: Callable[[LoadedRelay], Carrier],
+        providers: Providers,
     ) -> None:
         self._db = db
         self._settings = settings
@@ -82,15 +86,16 @@ class Feeder:
         self._wire_folder = wire_folder
         self._control = control
         self._hand = hand
-        self._make_lane = make_lane
+        self._make_carrier = make_carrier
+        self._providers = providers
         self._composers: OrderedDict[int, Composer] = OrderedDict()
         self._pace: dict[int, Pace] = {}
         self._turn = 0
         self._chance = random.Random()  # noqa: S311  # shares load, hides nothing
-        self.lanes: dict[int, Lane] = {}
+        self._carriers: dict[int, tuple[LoadedRelay, Carrier]] = {}
 
     async def feed_one(self) -> bool:
-        """Claim for the next campaign whose lane runs low; False when there is none."""
+        """Claim for the next campaign whose carrier runs low; False when there is none."""
         for campaign in self._in_turn():
             pace = self._pace.setdefault(campaign.campaign_id, Pace(self._settings.worker.batch_size))
             if boot_seconds() < pace.next_claim:
@@ -119,16 +124,16 @@ class Feeder:
         return sorted(campaigns, key=lambda campaign: order[campaign.tenant_id])
 
     async def _feed(self, campaign: RunningCampaign, pace: Pace) -> bool:
-        lanes = await self._lanes_for(campaign)
-        if not lanes:
+        carriers = await self._carriers_for(campaign)
+        if not carriers:
             log.error("tenant has no relay", tenant=campaign.tenant_id, campaign=campaign.campaign_id)
             pace.next_claim = boot_seconds() + _HOPELESS_SECONDS
             return False
         composer = await self._composer(campaign)
-        for relay_id, lane in self._by_preference(lanes):
-            if len(lane.ready) >= pace.size:
-                return False  # the preferred lane has enough to do; a lower one is no better
-            match await self._claim(campaign, relay_id, lane, composer, pace):
+        for relay_id, carrier in self._by_preference(carriers):
+            if carrier.waiting >= pace.size:
+                return False  # the preferred one has enough to do; a lower one is no better
+            match await self._claim(campaign, relay_id, carrier, composer, pace):
                 case _Result.CLAIMED:
                     return True
                 case _Result.EMPTY:
@@ -138,18 +143,18 @@ class Feeder:
                     continue
         return False
 
-    def _by_preference(self, lanes: dict[LoadedRelay, Lane]) -> list[tuple[int, Lane]]:
-        """Healthy lanes: by priority, and within one by chance in proportion to the weights."""
-        healthy = [(relay, lane) for relay, lane in lanes.items() if not lane.paused]
+    def _by_preference(self, carriers: list[tuple[LoadedRelay, Carrier]]) -> list[tuple[int, Carrier]]:
+        """Healthy carriers: by priority, and within one by chance in proportion to the weights."""
+        healthy = [(relay, carrier) for relay, carrier in carriers if not carrier.paused]
         # Efraimidis and Spirakis 2006: sorting by u^(1/w) draws without replacement in proportion to w.
         drawn = {relay.relay_id: self._chance.random() ** (1 / relay.weight) for relay, _ in healthy}
         healthy.sort(key=lambda pair: (pair[0].priority, -drawn[pair[0].relay_id]))
-        return [(relay.relay_id, lane) for relay, lane in healthy]
+        return [(relay.relay_id, carrier) for relay, carrier in healthy]
 
     async def _claim(
-        self, campaign: RunningCampaign, relay_id: int, lane: Lane, composer: Composer, pace: Pace
+        self, campaign: RunningCampaign, relay_id: int, carrier: Carrier, composer: Composer, pace: Pace
     ) -> _Result:
-        """One batch from the queue into the lane."""
+        """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
         wire = WireJournal(self._wire_folder, token)
         try:
@@ -176,9 +181,8 @@ class Feeder:
             on_outcome=self._hand.on_outcome,
         )
         self._hand.add(batch)
-        jobs = await self._jobs(batch, claimed.tasks)
-        lane.low_mark = pace.size // 2
-        lane.push(jobs)
+        jobs = await self._jobs(batch, claimed)
+        carrier.push(jobs, low_mark=pace.size // 2)
         return _Result.CLAIMED
 
     async def _take(
@@ -191,7 +195,7 @@ class Feeder:
             rates = rules.for_batch(relay_id=relay_id, sending_domain=sending_domain)
             granted = await buckets.take(tx, scope, rates, wanted=wanted, now=now)
             if granted.count == 0:
-                return _Claim([], rates, granted.ready_at)
+                return _Claim([], rules, rates, granted.ready_at)
             tasks = await claim(
                 tx,
                 scope,
@@ -202,36 +206,47 @@ class Feeder:
                 now=now,
             )
             await buckets.give_back(tx, scope, rates, count=granted.count - len(tasks), now=now)
-        return _Claim(tasks, rates, None)
+        return _Claim(tasks, rules, rates, None)
 
-    async def _jobs(self, batch: Batch, tasks: list[ClaimedTask]) -> list[Job]:
-        """Those of the claim that may be sent; the others are settled."""
+    async def _jobs(self, batch: Batch, claimed: _Claim) -> list[Job]:
+        """Those of the claim that may be sent now; the others are settled."""
         try:
             async with self._db.read(batch.scope) as tx:
                 decisions = await look_again(
                     tx, batch.scope, claim_token=batch.claim_token, list_ids=batch.campaign.list_ids
                 )
+            held = await self._providers.hold_back(
+                self._db, batch.scope, claimed.rules.providers, claimed.tasks, now=self._clock.now()
+            )
         except Unavailable:
-            for task in tasks:
+            for task in claimed.tasks:
                 batch.settle(outcome.released(task))
             raise
         jobs = []
-        for slot, task in enumerate(tasks):
+        for slot, task in enumerate(claimed.tasks):
             match decisions[task.id]:
-                case Send(person):
+                case Skip(reason):
+                    batch.settle(outcome.skipped(task, reason))
+                case Send(person) if task.id not in held:
                     jobs.append(Job(batch, slot, task, person))
-                case skip:
-                    batch.settle(outcome.skipped(task, skip.reason))
+                case _:
+                    batch.settle(outcome.held(task, held[task.id].due, held[task.id].reason))
         return jobs
 
-    async def _lanes_for(self, campaign: RunningCampaign) -> dict[LoadedRelay, Lane]:
-        """The lane of each relay that may carry the campaign."""
-        relays = await load_relays(self._db, campaign, self._keyring, self._settings)
-        for relay in relays:
-            lane = self.lanes.get(relay.relay_id)
-            if lane is None or (lane.endpoint != relay.endpoint and not lane.busy and not lane.ready):
-                self.lanes[relay.relay_id] = self._make_lane(relay)
-        return {relay: self.lanes[relay.relay_id] for relay in relays}
+    async def _carriers_for(self, campaign: RunningCampaign) -> list[tuple[LoadedRelay, Carrier]]:
+        """Each relay that may carry the campaign; a relay that was changed gets a new carrier once it rests."""
+        found = []
+        for relay in await load_relays(self._db, campaign, self._keyring, self._settings):
+            known = self._carriers.get(relay.relay_id)
+            if known is None or (known[0].way != relay.way and known[1].idle):
+                known = (relay, self._make_carrier(relay))
+                self._carriers[relay.relay_id] = known
+            found.append((relay, known[1]))
+        return found
+
+    def lanes(self) -> list[Lane]:
+        """Every lane of every carrier."""
+        return [lane for _, carrier in self._carriers.values() for lane in carrier.lanes()]
 
     async def _composer(self, campaign: RunningCampaign) -> Composer:
         composer = self._composers.get(campaign.snapshot_id)

@@ -1,4 +1,4 @@
-"""A relay's lane in one worker process: the messages that wait for it and the connections that carry them.
+"""A route's lane in one worker process: the messages that wait for it and the connections that carry them.
 
 A message is composed when a connection asks for it, so that a pause, a kill switch or a changed state holds
 everything but what is in a connection's hand (one message on the wire, one prepared behind it).
@@ -7,8 +7,8 @@ everything but what is in a connection's hand (one message on the wire, one prep
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from mailengine.core.clock import Clock
 from mailengine.core.config import WorkerSettings
@@ -17,7 +17,8 @@ from mailengine.core.log import get_logger
 from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.backoff import lane_pause_seconds
 from mailengine.domain.delivery.batch import Job
-from mailengine.domain.delivery.smtp import ConnectFailed, Endpoint, Envelope, Session, Stage, open_session
+from mailengine.domain.delivery.routes import NoRoute, Route
+from mailengine.domain.delivery.smtp import ConnectFailed, Envelope, Session, Stage
 from mailengine.mail.replies import Reply, Verdict, judge
 
 _IDLE_SECONDS = 5.0  # an open connection waits so long for more before it says QUIT
@@ -26,30 +27,50 @@ _TROUBLE = frozenset({"server", "rate", "auth", "network"})  # causes that conce
 log = get_logger("lane")
 
 
+class Hooks(Protocol):
+    """What a lane asks and tells its worker."""
+
+    def may_send(self, job: Job) -> bool:
+        """Whether the message may go out now; asked right before it is composed."""
+        ...
+
+    def on_hungry(self) -> None:
+        """Few messages wait: claim more."""
+        ...
+
+    def on_fault(self, fault: BaseException) -> None:
+        """A fault of ours: the worker must end, the journals settle what it had in hand."""
+        ...
+
+
 class Lane:
-    """All connections of this process to one relay."""
+    """All connections of this process on one route.
+
+    `shared`: the route is a relay that takes everybody's mail, so that its troubles are nobody's attempt; else
+    they are those of the recipients' own servers, and each message counts a try.
+    """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        route: Route,
         settings: WorkerSettings,
         clock: Clock,
+        hooks: Hooks,
         *,
-        may_send: Callable[[Job], bool],
-        on_hungry: Callable[[], None],
-        on_fault: Callable[[BaseException], None],
+        shared: bool,
+        connections: int,
     ) -> None:
-        self.endpoint = endpoint
+        self.route = route
         self.ready: deque[Job] = deque()
         self.more = asyncio.Event()
         self.stopping = False
         self.settings = settings
         self.clock = clock
-        self.may_send = may_send
-        self.on_hungry = on_hungry
+        self.hooks = hooks
         self.low_mark = 0  # when so few messages wait, the worker claims again
-        self._on_fault = on_fault
         self.chance = random.Random()  # noqa: S311  # jitter, not secrets
+        self._shared = shared
+        self._most_connections = connections
         self._connections: dict[asyncio.Task[None], Session | None] = {}
         self._failures = 0
         self._paused_until = 0.0
@@ -57,7 +78,12 @@ class Lane:
     @property
     def paused(self) -> bool:
         """True while the relay is left alone because it could not be reached or asked for less."""
-        return asyncio.get_running_loop().time() < self._paused_until
+        return self.paused_seconds > 0
+
+    @property
+    def paused_seconds(self) -> float:
+        """How long it is still left alone."""
+        return max(0.0, self._paused_until - asyncio.get_running_loop().time())
 
     @property
     def busy(self) -> bool:
@@ -72,24 +98,27 @@ class Lane:
         """Give back whatever waits and may not be sent now."""
         kept: deque[Job] = deque()
         for job in self.ready:
-            if self.may_send(job):
+            if self.hooks.may_send(job):
                 kept.append(job)
             else:
                 job.batch.release(job)
         self.ready = kept
 
-    def trouble(self, verdict_or_error: object) -> None:
-        """The relay itself has a problem: slow down, and give back what waits for it."""
+    def trouble(self, words: str) -> None:
+        """The server itself has a problem: slow down, and give back what waits for it."""
         self._failures += 1
         pause = lane_pause_seconds(self._failures, self.chance)
         self._paused_until = asyncio.get_running_loop().time() + pause
         log.warning(
-            "relay in trouble",
-            relay=self.endpoint.where,
+            "server in trouble",
+            route=self.route.name,
             pause_seconds=round(pause, 1),
-            words=str(verdict_or_error),
+            words=words,
         )
-        self.release_all()
+        if self._shared:
+            self.release_all()
+        else:
+            self._refuse_all(Verdict("deferred", "network", 0, None, words, hard=False))
 
     def success(self) -> None:
         self._failures = 0
@@ -98,6 +127,19 @@ class Lane:
         while self.ready:
             job = self.ready.popleft()
             job.batch.release(job)
+
+    def refusal(self, job: Job, verdict: Verdict) -> None:
+        """Settle a message that was refused: tried again later, or a dead letter."""
+        retry_for = timedelta(hours=self.settings.retry_hours)
+        job.batch.settle(
+            outcome.after_refusal(
+                job.task, verdict, now=self.clock.now(), retry_for=retry_for, chance=self.chance
+            )
+        )
+
+    def _refuse_all(self, verdict: Verdict) -> None:
+        while self.ready:
+            self.refusal(self.ready.popleft(), verdict)
 
     def stop(self) -> None:
         """No new messages; connections finish what they have in hand."""
@@ -120,7 +162,7 @@ class Lane:
         await self.finished()
 
     def _open_connections(self) -> None:
-        wanted = min(self.settings.connections, len(self.ready)) - len(self._connections)
+        wanted = min(self._most_connections, len(self.ready)) - len(self._connections)
         for _ in range(wanted):
             task = asyncio.create_task(self._connection())
             self._connections[task] = None
@@ -130,15 +172,18 @@ class Lane:
         self._connections.pop(task, None)
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
-            self._on_fault(fault)
+            self.hooks.on_fault(fault)
         elif self.ready and not self.paused and not self.stopping:
             self._open_connections()
 
     async def _connection(self) -> None:
         try:
-            session = await open_session(self.endpoint)
+            session = await self.route.open()
         except ConnectFailed as error:
-            self.trouble(error)
+            self.trouble(str(error))
+            return
+        except NoRoute as error:
+            self._refuse_all(error.verdict)
             return
         task = asyncio.current_task()
         assert task is not None
@@ -146,9 +191,7 @@ class Lane:
         try:
             ending = await session.run(LaneSource(self, session))
             if ending.reason in ("closing", "dropped", "timeout", "protocol"):
-                log.info(
-                    "connection ended", relay=self.endpoint.where, why=ending.reason, words=ending.detail
-                )
+                log.info("connection ended", route=self.route.name, why=ending.reason, words=ending.detail)
                 if session.sent_count == 0:
                     self.trouble(ending.detail)
         finally:
@@ -160,18 +203,19 @@ class LaneSource:
 
     def __init__(self, lane: Lane, session: Session) -> None:
         self._lane = lane
+        self._loop = asyncio.get_running_loop()
         self._left = lane.settings.messages_per_connection
         self._expires = session.opened_at + lane.settings.connection_age_seconds
 
     def next(self) -> Envelope | None:
         lane = self._lane
-        if lane.stopping or self._left <= 0:
+        if lane.stopping or self._worn_out():
             return None
         while lane.ready:
             job = lane.ready.popleft()
             if len(lane.ready) == lane.low_mark:
-                lane.on_hungry()
-            if not lane.may_send(job):
+                lane.hooks.on_hungry()
+            if not lane.hooks.may_send(job):
                 job.batch.release(job)
                 continue
             envelope = self._compose(job, lane.clock.now())
@@ -179,14 +223,12 @@ class LaneSource:
                 self._left -= 1
                 return envelope
         lane.more.clear()
-        lane.on_hungry()
+        lane.hooks.on_hungry()
         return None
 
     async def wait(self) -> bool:
         lane = self._lane
-        if lane.stopping or lane.paused or self._left <= 0:
-            return False
-        if asyncio.get_running_loop().time() > self._expires:
+        if lane.stopping or lane.paused or self._worn_out():
             return False
         try:
             async with asyncio.timeout(_IDLE_SECONDS):
@@ -194,6 +236,10 @@ class LaneSource:
         except TimeoutError:
             return False
         return not lane.stopping
+
+    def _worn_out(self) -> bool:
+        """Enough for one connection, by messages or by age: servers count both."""
+        return self._left <= 0 or self._loop.time() > self._expires
 
     def on_wire(self, envelope: Envelope) -> None:
         job = _job(envelope)
@@ -211,15 +257,7 @@ class LaneSource:
         job.batch.journal.refused(job.slot)
         verdict = judge(reply, stage)
         lane = self._lane
-        job.batch.settle(
-            outcome.after_refusal(
-                job.task,
-                verdict,
-                now=lane.clock.now(),
-                retry_for=timedelta(hours=lane.settings.retry_hours),
-                chance=lane.chance,
-            )
-        )
+        lane.refusal(job, verdict)
         if verdict.outcome == "deferred" and verdict.cause in _TROUBLE:
             lane.trouble(verdict.text)
 
@@ -230,6 +268,7 @@ class LaneSource:
             job.batch.release(job)
         else:
             lane.ready.appendleft(job)  # another connection takes it
+            lane.more.set()
 
     def doubtful(self, envelope: Envelope, reason: str) -> None:
         job = _job(envelope)
@@ -242,12 +281,13 @@ class LaneSource:
         try:
             composed = job.batch.composer.compose(job.task.id, job.task.attempts, job.person, now)
         except InvalidInput as error:
-            job.batch.settle(outcome.failed(job.task, _cannot_compose(error)))
+            job.batch.settle(outcome.failed(job.task, cannot_compose(error)))
             return None
         return Envelope(composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8)
 
 
-def _cannot_compose(error: InvalidInput) -> Verdict:
+def cannot_compose(error: InvalidInput) -> Verdict:
+    """The verdict on a message that cannot be made for this recipient."""
     return Verdict(outcome="rejected", cause="content", code=0, enhanced=None, text=str(error), hard=False)
 
 

@@ -46,6 +46,11 @@ def released(task: ClaimedTask) -> Outcome:
     return Outcome(task, TaskStatus.QUEUED)
 
 
+def held(task: ClaimedTask, due: datetime, reason: str) -> Outcome:
+    """Not now, through no fault of the message: back to the queue for later."""
+    return Outcome(task, TaskStatus.QUEUED, reason, due=due)
+
+
 def skipped(task: ClaimedTask, reason: str) -> Outcome:
     return Outcome(task, TaskStatus.SKIPPED, reason)
 

@@ -13,8 +13,7 @@ from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.content.snapshots import load
 from mailengine.domain.delivery.claim import RunningCampaign
 from mailengine.domain.delivery.compose import Composer
-from mailengine.domain.delivery.smtp import Endpoint
-from mailengine.domain.delivery.transport import endpoint_of
+from mailengine.domain.delivery.transport import Way, way_of
 from mailengine.domain.senders.domains import signers
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.mail.address import parse_address
@@ -26,7 +25,7 @@ class LoadedRelay:
     relay_id: int
     priority: int
     weight: int
-    endpoint: Endpoint
+    way: Way
 
 
 async def load_relays(
@@ -40,7 +39,7 @@ async def load_relays(
     async with db.read(scope) as tx:
         relays = (await tx.scalars(query)).all()
     return [
-        LoadedRelay(relay.id, relay.priority, relay.weight, endpoint_of(relay, keyring, settings))
+        LoadedRelay(relay.id, relay.priority, relay.weight, way_of(relay, keyring, settings))
         for relay in relays
         if relay.id is not None
     ]

@@ -7,6 +7,7 @@ process: the journals then settle what it had in hand.
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from mailengine.core.clock import Clock
@@ -17,12 +18,18 @@ from mailengine.core.scope import InstanceScope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
 from mailengine.domain.delivery.batch import Job
+from mailengine.domain.delivery.carriers import Carrier, DirectCarrier, RelayCarrier
 from mailengine.domain.delivery.control import POLL_SECONDS, Control
 from mailengine.domain.delivery.feeder import Feeder
 from mailengine.domain.delivery.hand import FAULT_SECONDS, Hand, boot_seconds
-from mailengine.domain.delivery.lane import Lane
+from mailengine.domain.delivery.limits.providers import Providers
+from mailengine.domain.delivery.mta_sts import MtaSts
+from mailengine.domain.delivery.mx import MxResolver
 from mailengine.domain.delivery.recover import Owner
+from mailengine.domain.delivery.routes import DirectRoute
+from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.sources import LoadedRelay
+from mailengine.domain.delivery.transport import DirectWay
 
 log = get_logger("worker")
 
@@ -47,6 +54,8 @@ class Worker:
         self._instance = InstanceScope("role:worker")
         self._control = Control()
         self._hand = Hand(db, clock)
+        self._resolver = MxResolver(settings.dns, clock, allow_private=settings.worker.private_mail_hosts)
+        self._sts = MtaSts(settings.dns, self._resolver, clock)
         self._feeder = Feeder(
             db,
             settings,
@@ -56,7 +65,8 @@ class Worker:
             wire_folder=wire_folder,
             control=self._control,
             hand=self._hand,
-            make_lane=self._make_lane,
+            make_carrier=self._make_carrier,
+            providers=Providers(self._resolver),
         )
         self._hungry = asyncio.Event()
         self._fault: BaseException | None = None
@@ -79,6 +89,8 @@ class Worker:
         await self._drain()
         self._hand.drained()
         results += await asyncio.gather(write, return_exceptions=True)
+        await self._sts.close()
+        await self._resolver.close()
         faults = [result for result in results if isinstance(result, Exception)]
         if self._fault is not None or faults:
             raise self._fault or faults[0]
@@ -93,7 +105,7 @@ class Worker:
                 self._control.active = {}
                 log.error("database does not answer, sending is held", words=str(error))
                 await asyncio.sleep(FAULT_SECONDS)
-            for lane in self._feeder.lanes.values():
+            for lane in self._feeder.lanes():
                 lane.purge()
             await asyncio.sleep(POLL_SECONDS)
 
@@ -111,27 +123,38 @@ class Worker:
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._hungry.wait()
 
-    def _may_send(self, job: Job) -> bool:
+    def may_send(self, job: Job) -> bool:
         batch = job.batch
         return batch.campaign.campaign_id in self._control.active and boot_seconds() < batch.deadline
 
-    def _make_lane(self, relay: LoadedRelay) -> Lane:
-        return Lane(
-            relay.endpoint,
-            self._settings.worker,
-            self._clock,
-            may_send=self._may_send,
-            on_hungry=self._hungry.set,
-            on_fault=self._on_fault,
-        )
+    def on_hungry(self) -> None:
+        self._hungry.set()
 
-    def _on_fault(self, fault: BaseException) -> None:
+    def on_fault(self, fault: BaseException) -> None:
         self._fault = fault
         self._faulty.set()
 
+    def _make_carrier(self, relay: LoadedRelay) -> Carrier:
+        match relay.way:
+            case Endpoint() as endpoint:
+                return RelayCarrier(endpoint, self._settings, self._clock, self)
+            case direct:
+                return DirectCarrier(self._settings, self._clock, self, route=partial(self._direct, direct))
+
+    def _direct(self, way: DirectWay, domain: str) -> DirectRoute:
+        return DirectRoute(
+            domain,
+            self._resolver,
+            self._sts,
+            self._settings.worker,
+            helo=way.helo,
+            source_address=way.source_address,
+            port=way.port,
+        )
+
     async def _drain(self) -> None:
         """No new messages; what is on the wire gets its reply, within the limit."""
-        lanes = self._feeder.lanes.values()
+        lanes = self._feeder.lanes()
         for lane in lanes:
             lane.stop()
         try:

@@ -34,6 +34,7 @@ OWNED = (
     "memberships",
     "quiet_hours",
     "relays",
+    "reputations",
     "sending_domains",
     "snapshots",
     "suppressions",
@@ -118,6 +119,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
     )
     with op.batch_alter_table("audit_log", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_audit_log_complaints",
+            ["tenant_id", "at"],
+            unique=False,
+            sqlite_where=sa.text("action = 'contact.complained'"),
+            postgresql_where=sa.text("action = 'contact.complained'"),
+        )
         batch_op.create_index(batch_op.f("ix_audit_log_tenant_id_at"), ["tenant_id", "at"], unique=False)
 
     op.create_table(
@@ -273,19 +281,37 @@ def upgrade() -> None:
         sa.Column("id", BigPK, nullable=False),
         sa.Column("tenant_id", BigPK, nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("host", sa.String(length=253), nullable=False),
         sa.Column("port", sa.Integer(), nullable=False),
         sa.Column("tls", sa.String(length=20), nullable=False),
         sa.Column("username", sa.String(length=320), nullable=False),
         sa.Column("password_sealed", sa.Text(), nullable=False),
+        sa.Column("helo", sa.String(length=253), nullable=False),
+        sa.Column("source_address", sa.String(length=45), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("weight", sa.Integer(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.CheckConstraint("kind IN ('smtp', 'direct')", name=op.f("ck_relays_kind")),
         sa.CheckConstraint("tls IN ('none', 'starttls', 'tls')", name=op.f("ck_relays_tls")),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_relays_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_relays")),
         sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_relays_tenant_id_name")),
+    )
+    op.create_table(
+        "reputations",
+        sa.Column("tenant_id", BigPK, nullable=False),
+        sa.Column("standing", sa.String(length=10), nullable=False),
+        sa.Column("sent", BigPK, nullable=False),
+        sa.Column("bounces", BigPK, nullable=False),
+        sa.Column("complaints", BigPK, nullable=False),
+        sa.Column("evaluated_at", UTCDateTime(), nullable=False),
+        sa.Column("held_at", UTCDateTime(), nullable=True),
+        sa.Column("sent_before", BigPK, nullable=False),
+        sa.CheckConstraint("standing IN ('ok', 'risky', 'bad')", name=op.f("ck_reputations_standing")),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_reputations_tenant_id")),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_reputations")),
     )
     op.create_table(
         "sending_domains",
@@ -396,6 +422,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("campaigns", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_campaigns_finished_at"), ["finished_at"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_campaigns_tenant_id_state"), ["tenant_id", "state"], unique=False
         )
@@ -571,6 +598,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letters")),
     )
     with op.batch_alter_table("dead_letters", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_dead_letters_bounces",
+            ["tenant_id", "at"],
+            unique=False,
+            sqlite_where=sa.text("cause = 'recipient'"),
+            postgresql_where=sa.text("cause = 'recipient'"),
+        )
         batch_op.create_index(batch_op.f("ix_dead_letters_campaign_id"), ["campaign_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_dead_letters_task_id"), ["task_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_dead_letters_tenant_id_at"), ["tenant_id", "at"], unique=False)
