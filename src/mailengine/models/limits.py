@@ -99,5 +99,7 @@ class Reputation(SQLModel, table=True):
     bounces: int = Field(sa_type=sa.BigInteger)
     complaints: int = Field(sa_type=sa.BigInteger)
     evaluated_at: datetime = moment()  # when the figures last changed
-    held_at: datetime | None = moment(nullable=True)  # when it was last seen suspended; None: never, or long over
+    held_at: datetime | None = moment(
+        nullable=True
+    )  # when it was last seen suspended; None: never, or long over
     sent_before: int = Field(default=0, sa_type=sa.BigInteger)  # all it had ever sent by then
