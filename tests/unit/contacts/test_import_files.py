@@ -48,7 +48,9 @@ def test_whatever_csv_can_write_comes_back_equal(
 ) -> None:
     delimiter, ending = dialect
     text = io.StringIO()
-    quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
+    # Before Python 3.13 the writer leaves a CR or LF unquoted that is not in its own line terminator, and then
+    # csv.reader cannot read the file back either.
+    quoting = csv.QUOTE_ALL if quote_all or ending != "\r\n" else csv.QUOTE_MINIMAL
     writer = csv.writer(text, delimiter=delimiter, lineterminator=ending, quoting=quoting)
     writer.writerow(("email", "city", "note"))
     for number, (city, note) in enumerate(cells):
