@@ -45,7 +45,7 @@ async def examine(settings: Settings, *, offline: bool) -> list[Finding]:
         async with open_runtime(settings) as rt:
             findings.append(Finding("database", "ok", database_shown(settings)))
             findings += await _integrity(rt)
-            findings.append(_daemon(settings))
+            findings.append(await _daemon(rt))
             if not offline:
                 findings += [finding async for finding in _relays(rt)]
     except MailengineError as error:
@@ -99,10 +99,12 @@ async def _integrity(rt: Runtime) -> list[Finding]:
     ] or [Finding("integrity", "ok", "every rule of the ledger holds")]
 
 
-def _daemon(settings: Settings) -> Finding:
-    if daemon_runs(settings.data_dir):
+async def _daemon(rt: Runtime) -> Finding:
+    if await daemon_runs(rt):
         return Finding("daemon", "ok", "it runs")
-    return Finding("daemon", "warning", "no daemon runs on this machine", "start it with `mailengine daemon`")
+    return Finding(
+        "daemon", "warning", "no daemon runs: nothing is sent", "start it with `mailengine daemon`"
+    )
 
 
 async def _relays(rt: Runtime) -> AsyncIterator[Finding]:

@@ -76,7 +76,7 @@ async def _looks(rt: "Runtime", scope: "Scope", campaign_id: "CampaignId") -> As
         window.append((now, look.done))
         while now - window[0][0] > _WINDOW_SECONDS:
             window.popleft()
-        yield _completed(look, window, daemon_runs(rt.settings.data_dir), now - moved_at)
+        yield _completed(look, window, await daemon_runs(rt), now - moved_at)
         if look.ended:
             return
         await asyncio.sleep(_LOOK_SECONDS)
@@ -89,7 +89,7 @@ def _completed(look: Look, window: deque[tuple[float, int]], daemon: bool, silen
     queued = look.followed.progress.queued
     held = list(look.held)
     if not look.ended and not daemon:
-        held.append("no daemon runs here; it is sent when `mailengine daemon` starts")
+        held.append("no daemon runs; it is sent when `mailengine daemon` starts")
     elif not look.ended and not held and queued and silent_seconds > _SILENCE_SECONDS:
         held.append("nothing moves; `mailengine relay test` and the daemon's log say why")
     left = queued / rate if rate and not held else None

@@ -58,11 +58,11 @@ def send(
         async with rt.db.read(scope) as tx:
             campaign_id = await id_of(tx, scope, name)
         launched = await launch(rt.db, scope, campaign_id=campaign_id, now=rt.clock.now())
-        return launched, daemon_runs(rt.settings.data_dir)
+        return launched, await daemon_runs(rt)
 
     launched, daemon = in_tenant(ctx, work)
     if not daemon:
-        output.note("no daemon runs here; it is sent when `mailengine daemon` starts")
+        output.note("no daemon runs; it is sent when `mailengine daemon` starts")
     facts = {
         "name": launched.campaign.name,
         "state": str(launched.campaign.state),

@@ -4,6 +4,7 @@ Nothing is tracked, and the recipient's links lead nowhere, because no message s
 """
 
 import asyncio
+import re
 
 from mailengine.domain.content import snapshots
 from mailengine.domain.content.render import CompiledMessage, Rendered
@@ -18,8 +19,8 @@ def person_of(contact: Contact) -> Person:
 
 
 def literal(text: str) -> str:
-    """Text as a source that renders to it, whatever braces it holds."""
-    return "".join({"{": "{{ '{' }}", "}": "{{ '}' }}"}.get(character, character) for character in text)
+    """Text as a source that renders to it, whatever braces it holds (escapes of `spintax`)."""
+    return re.sub(r"[{|}]", lambda match: "\\" + match[0], text)
 
 
 async def preview(sources: Sources, person: Person, tenant: Tenant, *, base_url: str) -> Rendered:

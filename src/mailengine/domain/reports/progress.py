@@ -17,7 +17,7 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.delivery import kill_switch
 from mailengine.domain.reports.campaigns import Progress, progress_of
-from mailengine.models import CampaignState, CampaignTotals, EmailTask, TaskStatus
+from mailengine.models import CampaignState, CampaignTotals, EmailTask, Lease, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,12 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     if campaign.state == CampaignState.SENDING and progress.queued:
         held += await _retries(tx, scope, campaign_id, now)
     return Followed(progress, held)
+
+
+async def work_is_led(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> bool:
+    """Whether any daemon of the installation, on whatever machine, holds a lease."""
+    leases = table_of(Lease).c
+    return bool(await tx.scalar(sa.select(sa.exists().where(leases.expires_at > now))))
 
 
 async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datetime) -> list[str]:

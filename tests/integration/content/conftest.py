@@ -1,0 +1,3 @@
+from support.fixtures import db, other, scope
+
+__all__ = ["db", "other", "scope"]
