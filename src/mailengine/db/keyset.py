@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlmodel import SQLModel
 
+from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import Page, PageRequest, decode_cursor, encode_cursor
 from mailengine.db.unit import ReadTx
 
@@ -23,10 +24,24 @@ async def keyset_page(
     total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     page = query.order_by(key.desc() if newest_first else key.asc()).limit(request.limit + 1)
     if request.cursor is not None:
-        (last,) = decode_cursor(request.cursor, length=1)
+        last = _last_key(request.cursor, key)
         page = page.where(key < last if newest_first else key > last)
     rows = list((await tx.scalars(page)).all())
     more = len(rows) > request.limit
     rows = rows[: request.limit]
     name = key.key
     return Page(rows, total or 0, encode_cursor([getattr(rows[-1], name)]) if more else None)
+
+
+def _last_key(cursor: str, key: Any) -> object:
+    """The key in a cursor; raises InvalidInput for one of another type, which a made-up cursor may hold and
+    which one database or the other would fail on."""
+    (last,) = decode_cursor(cursor, length=1)
+    fits = type(last) is key.type.python_type
+    if isinstance(last, int):
+        fits = fits and abs(last) < 2**63
+    if isinstance(last, str):
+        fits = fits and "\x00" not in last
+    if not fits:
+        raise InvalidInput("this page cursor belongs to another list; start again from the first page")
+    return last

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from mailengine.core.paging import encode_cursor
 from mailengine.core.scope import Scope
 from mailengine.domain.accounts import api_keys
 from mailengine.models import Role
@@ -245,3 +246,16 @@ async def test_the_document_and_its_page(client: Any):
     for path in document["paths"]:
         assert path in page.text
     assert "http" not in page.text.replace("http-equiv", "").split("<main")[1]
+
+
+@pytest.mark.parametrize("key", [["a"], [10**30], [None], [{}], [1, 2], [1.5], [True], "x", [-1]])
+async def test_a_made_up_cursor_is_refused_or_leads_to_a_page(api: Any, acme: Any, key: Any):
+    cursor = encode_cursor(key)
+    for path in ("/contacts", "/lists", "/templates", "/campaigns"):
+        answer = await api.get("/api/v1" + path, params={"cursor": cursor})
+        assert answer.status_code in (200, 400), (path, answer.text)
+
+
+async def test_ids_beyond_every_sequence_are_refused(api: Any, acme: Any):
+    for number in ("0", "-1", "99999999999999999999", "1e3", "x"):
+        assert (await api.get(f"/api/v1/contacts/{number}")).status_code in (400, 404)
