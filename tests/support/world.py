@@ -50,8 +50,11 @@ class World:
 
     async def people(self, count: int, *, list_name: str = "Customers", prefix: str = "u") -> list[str]:
         """Subscribed contacts on a new list, in bulk."""
+        return await self.addresses([f"{prefix}{number}@example.org" for number in range(count)], list_name)
+
+    async def addresses(self, emails: list[str], list_name: str = "Customers") -> list[str]:
+        """Subscribed contacts with these addresses on a new list."""
         now = self.clock.now()
-        emails = [f"{prefix}{number}@example.org" for number in range(count)]
         blank = {"consent_source": "", "consent_ip": "", "attributes": {}, "state": "subscribed"}
         times = {"created_at": now, "updated_at": now}
         async with self.db.write(self.scope) as tx:
@@ -156,9 +159,11 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(database_url: str, folder: Path, *, tenant: str = "Acme") -> AsyncIterator[World]:
-    """A world on a fresh migrated database."""
-    settings = load_settings(data_dir=folder, database={"url": database_url})
+async def a_world(
+    database_url: str, folder: Path, *, tenant: str = "Acme", **sections: dict[str, Any]
+) -> AsyncIterator[World]:
+    """A world on a fresh migrated database; `sections` are settings: `dns={"port": 5300}`."""
+    settings = load_settings(data_dir=folder, database={"url": database_url}, **sections)
     db = Database(database_url, settings.database)
     clock = ManualClock(NOON)
     try:

@@ -39,12 +39,12 @@ class EmailTask(SQLModel, table=True):
             sqlite_where=sa.text("status = 'queued'"),
             postgresql_where=sa.text("status = 'queued'"),
         ),
-        # Recovery and leases look only at what is claimed.
+        # What one claim holds; a task in doubt keeps its token.
         sa.Index(
-            "ix_email_tasks_claimed",
+            "ix_email_tasks_claim_token",
             "claim_token",
-            sqlite_where=sa.text("status = 'claimed'"),
-            postgresql_where=sa.text("status = 'claimed'"),
+            sqlite_where=sa.text("claim_token IS NOT NULL"),
+            postgresql_where=sa.text("claim_token IS NOT NULL"),
         ),
         sa.Index(None, "contact_id"),
         one_of("status", TaskStatus),

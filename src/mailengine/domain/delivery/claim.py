@@ -96,7 +96,7 @@ async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -
         .where(
             tenant_of(EmailTask) == scope.tenant_id,
             tasks.c.claim_token == claim_token,
-            tasks.c.status == sa.literal_column("'claimed'"),
+            tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
         )
         .values(lease_until=now + LEASE)
     )

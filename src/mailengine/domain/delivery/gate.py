@@ -15,7 +15,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.suppression import suppressed
 from mailengine.domain.content.values import Person
-from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState
+from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def look_again(
             .where(
                 tasks.c.tenant_id == scope.tenant_id,
                 tasks.c.claim_token == claim_token,
-                tasks.c.status == sa.literal_column("'claimed'"),
+                tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
             )
         )
     ).all()

@@ -545,11 +545,11 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'queued'"),
         )
         batch_op.create_index(
-            "ix_email_tasks_claimed",
+            "ix_email_tasks_claim_token",
             ["claim_token"],
             unique=False,
-            sqlite_where=sa.text("status = 'claimed'"),
-            postgresql_where=sa.text("status = 'claimed'"),
+            sqlite_where=sa.text("claim_token IS NOT NULL"),
+            postgresql_where=sa.text("claim_token IS NOT NULL"),
         )
         batch_op.create_index(batch_op.f("ix_email_tasks_contact_id"), ["contact_id"], unique=False)
         batch_op.create_index(
