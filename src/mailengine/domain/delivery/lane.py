@@ -106,15 +106,16 @@ class Lane:
 
     def trouble(self, words: str) -> None:
         """The server itself has a problem: slow down, and give back what waits for it."""
-        self._failures += 1
-        pause = lane_pause_seconds(self._failures, self.chance)
-        self._paused_until = asyncio.get_running_loop().time() + pause
-        log.warning(
-            "server in trouble",
-            route=self.route.name,
-            pause_seconds=round(pause, 1),
-            words=words,
-        )
+        if not self.paused:  # ten connections that meet the same trouble are one failure, not ten
+            self._failures += 1
+            pause = lane_pause_seconds(self._failures, self.chance)
+            self._paused_until = asyncio.get_running_loop().time() + pause
+            log.warning(
+                "server in trouble",
+                route=self.route.name,
+                pause_seconds=round(pause, 1),
+                words=words,
+            )
         if self._shared:
             self.release_all()
         else:
