@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mailengine.core.ids import CampaignId
     from mailengine.core.scope import Scope
+    from mailengine.domain.delivery.limits.forecast import Forecast
     from mailengine.domain.reports.progress import Followed
     from mailengine.runtime import Runtime
 
@@ -51,7 +52,22 @@ class Look:
         progress = {name: getattr(self.followed.progress, name) for name in _SHOWN}
         left = None if self.seconds_left is None else round(self.seconds_left)
         rate = None if self.rate is None else round(self.rate, 1)
-        return {**progress, "rate": rate, "seconds_left": left, "held": list(self.held)}
+        throttled = throttled_shown(self.followed.throttled)
+        return {
+            **progress,
+            "rate": rate,
+            "seconds_left": left,
+            "held": list(self.held),
+            "throttled": throttled,
+        }
+
+
+def throttled_shown(found: "Forecast | None") -> dict[str, Any] | None:
+    """A forecast as JSON."""
+    if found is None:
+        return None
+    seconds = round(found.remaining.total_seconds())
+    return {"rate": str(found.rate), "remaining_seconds": seconds, "text": str(found)}
 
 
 async def watch(rt: "Runtime", scope: "Scope", campaign_id: "CampaignId", *, as_json: bool) -> Look:
@@ -86,13 +102,15 @@ def _completed(look: Look, window: deque[tuple[float, int]], daemon: bool, silen
     """With the rate, the time left and what only the command line can see."""
     seconds, messages = window[-1][0] - window[0][0], window[-1][1] - window[0][1]
     rate = messages / seconds if seconds > 0 and messages > 0 else None
-    queued = look.followed.progress.queued
+    queued, throttled = look.followed.progress.queued, look.followed.throttled
     held = list(look.held)
     if not look.ended and not daemon:
         held.append("no daemon runs; it is sent when `mailengine daemon` starts")
-    elif not look.ended and not held and queued and silent_seconds > _SILENCE_SECONDS:
+    elif not look.ended and not held and not throttled and queued and silent_seconds > _SILENCE_SECONDS:
         held.append("nothing moves; `mailengine relay test` and the daemon's log say why")
     left = queued / rate if rate and not held else None
+    if throttled is not None:
+        left = throttled.remaining.total_seconds()
     return Look(look.followed, tuple(held), rate, left)
 
 
@@ -137,6 +155,8 @@ def _words(look: Look) -> str:
     parts = [f"{progress.sent:,} sent", f"{progress.failed:,} failed", f"{progress.skipped:,} skipped"]
     if progress.doubt:
         parts.append(f"{progress.doubt:,} in doubt")
+    if look.followed.throttled is not None:
+        return " · ".join([*parts, str(look.followed.throttled)])
     if look.rate is not None:
         parts.append(f"{look.rate:,.0f}/s")
     if look.seconds_left is not None:

@@ -23,7 +23,7 @@ async def items_of(world: World, campaign_id: CampaignId) -> dict[str, Item]:
     """The verdicts by rule, the worst of each."""
     rank = ("ok", "warning", "error")
     found: dict[str, Item] = {}
-    for item in await check(world.db, world.scope, campaign_id=campaign_id):
+    for item in await check(world.db, world.scope, campaign_id=campaign_id, now=NOON):
         if item.code not in found or rank.index(item.level) > rank.index(found[item.code].level):
             found[item.code] = item
     return found
@@ -165,7 +165,7 @@ async def test_a_list_that_was_deleted_blocks(world: World) -> None:
 async def test_another_tenant_finds_no_campaign(world: World, stranger: Scope) -> None:
     campaign_id = await world.draft()
     with pytest.raises(NotFound):
-        await check(world.db, stranger, campaign_id=campaign_id)
+        await check(world.db, stranger, campaign_id=campaign_id, now=NOON)
     with pytest.raises(NotFound):
         await launch(world.db, stranger, campaign_id=campaign_id, now=NOON)
 

@@ -69,7 +69,7 @@ async def test_what_is_edited_after_the_launch_changes_nothing(world: World) -> 
 async def test_a_draft_that_was_changed_while_it_was_checked_is_not_sent(world: World) -> None:
     campaign_id = await world.draft()
     async with world.db.read(world.scope) as tx:
-        facts = await gather(tx, world.scope, campaign_id=campaign_id)
+        facts = await gather(tx, world.scope, campaign_id=campaign_id, now=NOON)
     assert not [item for item in judge(facts) if item.level == "error"]
     built = await launch.snapshots.build(facts.sources, track_opens=True, track_clicks=True)
     async with world.db.write(world.scope) as tx:

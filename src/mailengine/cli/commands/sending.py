@@ -49,6 +49,7 @@ def send(
 ) -> None:
     """Send a campaign, unless the checklist blocks it. Its contents are fixed from then on."""
     from mailengine.cli.running import daemon_runs
+    from mailengine.cli.watching import throttled_shown
     from mailengine.domain.campaigns.launch import launch
 
     items = in_tenant(ctx, lambda rt, scope: _checked(rt, scope, name, sending=True))
@@ -68,10 +69,11 @@ def send(
         "state": str(launched.campaign.state),
         "recipients": launched.audience,
         "warnings": [item.message for item in launched.warnings],
+        "throttled": throttled_shown(launched.throttled),
         "daemon": daemon,
     }
     if not watch:
-        output.emit(facts, as_json=as_json)
+        output.emit(facts, as_json=as_json, text=lambda: output.fields(_said(facts)))
         return
     _follow(ctx, name, as_json=as_json)
 
@@ -110,17 +112,20 @@ def cancel(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Jso
 @app.command()
 def report(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Show what became of a campaign."""
+    from mailengine.cli.watching import throttled_shown
     from mailengine.domain.delivery.dead_letters import causes
     from mailengine.domain.reports.campaigns import figures
+    from mailengine.domain.reports.progress import follow
 
-    async def work(rt: "Runtime", scope: "Scope") -> "tuple[CampaignReport, list[CauseFigures]]":
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.read(scope) as tx:
-            campaign_id = await id_of(tx, scope, name)
-            found = await figures(tx, scope, campaign_id=campaign_id, now=rt.clock.now())
-            return found, await causes(tx, scope, campaign_id=campaign_id)
+            campaign_id, now = await id_of(tx, scope, name), rt.clock.now()
+            found = await figures(tx, scope, campaign_id=campaign_id, now=now)
+            followed = await follow(tx, scope, campaign_id=campaign_id, now=now)
+            shown = report_shown(found, await causes(tx, scope, campaign_id=campaign_id))
+        return {**shown, "throttled": throttled_shown(followed.throttled)}
 
-    found, failures = in_tenant(ctx, work)
-    shown = report_shown(found, failures)
+    shown = in_tenant(ctx, work)
     output.emit(shown, as_json=as_json, text=lambda: _report_text(shown))
 
 
@@ -153,6 +158,11 @@ def report_shown(found: "CampaignReport", failures: "Sequence[CauseFigures]") ->
     }
 
 
+def _said(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a send says to a person, who read the forecast before it."""
+    return {name: value for name, value in facts.items() if name != "throttled"}
+
+
 def _share(count: "Count", sent: int) -> dict[str, Any]:
     percent = round(100 * count.unique / sent, 1) if sent else None
     return {"unique": count.unique, "total": count.total, "percent": percent}
@@ -166,6 +176,7 @@ def _report_text(shown: dict[str, Any]) -> None:
     output.fields(
         {
             **{name: shown[name] for name in ("name", "subject", "state", "launched_at", "finished_at")},
+            **({"pace": shown["throttled"]["text"]} if shown["throttled"] else {}),
             "recipients": shown["recipients"],
             "queued": shown["queued"],
             "sent": f"{shown['sent']:,} (accepted by the server)",
@@ -197,7 +208,7 @@ async def _checked(rt: "Runtime", scope: "Scope", name: str, *, sending: bool = 
         campaign = await get_by_name(tx, scope, name=name)
     if sending:  # before its checklist: who sends twice must not read about links
         require_draft(campaign)
-    return await checklist(rt.db, scope, campaign_id=CampaignId(campaign.id or 0))
+    return await checklist(rt.db, scope, campaign_id=CampaignId(campaign.id or 0), now=rt.clock.now())
 
 
 def _accept(name: str, items: "Sequence[Item]", *, yes: bool) -> None:
@@ -210,6 +221,9 @@ def _accept(name: str, items: "Sequence[Item]", *, yes: bool) -> None:
     warnings = [item.message for item in items if item.level == "warning"]
     for warning in warnings:
         output.note(f"warning: {output.one_line(warning)}")
+    for item in items:
+        if item.code == "throttle":
+            output.note(item.message)
     if warnings and at_terminal():
         confirm(f"Send {output.one_line(name)} all the same?", yes=yes)
 

@@ -1,4 +1,5 @@
-"""The life of campaigns around the sending: recipients become tasks, ends are noticed, cancelled queues emptied."""
+"""The life of campaigns around the sending: recipients become tasks, ends are noticed, cancelled queues emptied,
+and whoever sends to bad addresses is suspended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,12 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon.lease import Leadership
 from mailengine.daemon.restart import wait
 from mailengine.domain.campaigns import expand, finish
+from mailengine.domain.delivery import reputation
 from mailengine.runtime import Runtime, node_id
 
 _POLL_SECONDS = 0.2
 _SET_ASIDE_SECONDS = 10.0
+_REPUTATION_SECONDS = 60.0
 _ACTOR = "role:scheduler"
 _INSTANCE = InstanceScope(_ACTOR)
 
@@ -44,11 +47,29 @@ class Scheduler:
         self._rt = rt
         self._begun: set[CampaignId] = set()
         self._aside: dict[CampaignId, float] = {}  # a campaign that fails must not stop the others
+        self._next_judgement = 0.0
 
     async def turn(self) -> bool:
         """True when there was something to do."""
+        await self._judge()
         done = [await self._guarded(campaign_id, work) for campaign_id, work in await self._due()]
         return any(done)
+
+    async def _judge(self) -> None:
+        """The reputation of every tenant, once a minute."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_judgement:
+            return
+        self._next_judgement = now + _REPUTATION_SECONDS
+        try:
+            suspended = await reputation.evaluate(self._rt.db, _INSTANCE, now=self._rt.clock.now())
+        except Unavailable:
+            raise
+        except Exception as error:
+            log.error("reputation not judged", words=f"{type(error).__name__}: {error}")
+            return
+        for ruling in suspended:
+            log.warning("tenant suspended", tenant=ruling.tenant_id, words=ruling.fault)
 
     async def _due(self) -> list[tuple[CampaignId, Piece]]:
         async with self._rt.db.read(_INSTANCE) as tx:

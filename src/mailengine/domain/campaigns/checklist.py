@@ -6,6 +6,7 @@
 import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.contacts.attributes import attribute_labels
 from mailengine.domain.contacts.audience import audience, left_out
 from mailengine.domain.content.links import fault, links_in
@@ -25,6 +27,7 @@ from mailengine.domain.content.merge import check, names_without_default, used_n
 from mailengine.domain.content.snapshots import Sources
 from mailengine.domain.content.templates import sources_of
 from mailengine.domain.content.values import BUILT_IN_TAGS, CONTACT_TAGS, LINK_TAGS, TENANT_TAGS
+from mailengine.domain.delivery.limits.forecast import Forecast
 from mailengine.domain.senders.domains import covering
 from mailengine.domain.senders.relays import default_relay
 from mailengine.mail.address import parse_address
@@ -58,26 +61,29 @@ class Facts:
     empty_values: Mapping[str, int]  # tag without default → recipients for whom it is empty
     relay: Relay | None
     domain: SendingDomain | None
+    throttled: Forecast | None = None  # None: nothing slows it down
     fault: str = ""  # why there are no sources: a shared block that is not there
 
 
-async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
+async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Facts:
     """Read the facts of one campaign; raises NotFound."""
     campaign = await get(tx, scope, campaign_id=campaign_id)
     sources, fault = await _sources(tx, scope, campaign)
     lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(campaign.list_ids)))
     recipients = audience(scope, campaign.list_ids).subquery()
+    counted = await tx.scalar(sa.select(sa.func.count()).select_from(recipients)) or 0
     return Facts(
         campaign=campaign,
         tenant=await get_tenant(tx, scope),
         sources=sources,
         known_names=BUILT_IN_TAGS | set(await attribute_labels(tx, scope)),
-        audience=await tx.scalar(sa.select(sa.func.count()).select_from(recipients)) or 0,
+        audience=counted,
         left_out=await left_out(tx, scope, campaign.list_ids),
         missing_lists=len(campaign.list_ids) - len(lists.all()),
         empty_values=await _empty_values(tx, scope, campaign, sources),
         relay=await _relay(tx, scope, campaign),
         domain=await covering(tx, scope, domain=parse_address(campaign.from_email).domain),
+        throttled=await throttle(tx, scope, campaign, messages=counted, now=now),
         fault=fault,
     )
 
@@ -85,7 +91,7 @@ async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId) -> Facts:
 def judge(facts: Facts) -> list[Item]:
     """Every rule's verdict, in the order a person would read them."""
     content = (_tags, _unsubscribe, _postal_address)
-    rules = (_subject, _audience, _relay_set, _domain, _values, _links, _size)
+    rules = (_subject, _audience, _relay_set, _throttle, _domain, _values, _links, _size)
     if facts.fault:  # nothing can be said of content that could not be put together
         first = [Item("merge_tags", "error", facts.fault)]
     else:
@@ -150,8 +156,18 @@ def _audience(facts: Facts) -> Iterator[Item]:
 def _relay_set(facts: Facts) -> Iterator[Item]:
     if facts.relay is None:
         yield Item("relay", "error", "there is no SMTP server to send with; `mailengine relay add` sets one")
+    elif not facts.relay.enabled:
+        name = facts.relay.name
+        remedy = f"`mailengine relay update {name} --enable` enables it"
+        yield Item("relay", "error", f"the relay {name} is disabled; {remedy}")
     else:
         yield Item("relay", "ok", f"it is sent through {facts.relay.name}")
+
+
+def _throttle(facts: Facts) -> Iterator[Item]:
+    """No warning: a limit is somebody's wish, and said so that slow is not taken for stuck."""
+    if facts.throttled is not None:
+        yield Item("throttle", "ok", str(facts.throttled))
 
 
 def _domain(facts: Facts) -> Iterator[Item]:

@@ -20,6 +20,7 @@ from mailengine.domain.campaigns.checklist import Facts, Item, blocking, gather,
 from mailengine.domain.campaigns.states import move, require_draft
 from mailengine.domain.content import snapshots
 from mailengine.domain.content.snapshots import Built, Sender
+from mailengine.domain.delivery.limits.forecast import Forecast
 from mailengine.domain.jobs import jobs
 from mailengine.models import Campaign, CampaignState, CampaignTotals, JobKind
 
@@ -31,12 +32,13 @@ class Launched:
     campaign: Campaign
     audience: int
     warnings: list[Item]
+    throttled: Forecast | None
 
 
-async def check(db: Database, scope: Scope, *, campaign_id: CampaignId) -> list[Item]:
+async def check(db: Database, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> list[Item]:
     """The checklist of a campaign as it is now."""
     async with db.read(scope) as tx:
-        facts = await gather(tx, scope, campaign_id=campaign_id)
+        facts = await gather(tx, scope, campaign_id=campaign_id, now=now)
     return judge(facts)
 
 
@@ -44,7 +46,7 @@ async def launch(db: Database, scope: Scope, *, campaign_id: CampaignId, now: da
     """Start sending; raises Refused with every reason that blocks, Conflict unless it is a draft."""
     scope.require(Grant.SEND)
     async with db.read(scope) as tx:
-        facts = await gather(tx, scope, campaign_id=campaign_id)
+        facts = await gather(tx, scope, campaign_id=campaign_id, now=now)
     require_draft(facts.campaign)
     items = judge(facts)
     reasons = blocking(items)
@@ -57,7 +59,8 @@ async def launch(db: Database, scope: Scope, *, campaign_id: CampaignId, now: da
     )
     async with db.write(scope) as tx:
         campaign = await _store(tx, scope, facts, built, now)
-    return Launched(campaign, facts.audience, [item for item in items if item.level == "warning"])
+    warnings = [item for item in items if item.level == "warning"]
+    return Launched(campaign, facts.audience, warnings, facts.throttled)
 
 
 async def _store(tx: WriteTx, scope: Scope, facts: Facts, built: Built, now: datetime) -> Campaign:

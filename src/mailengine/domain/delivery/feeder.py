@@ -111,7 +111,8 @@ class Feeder:
         return False
 
     def _in_turn(self) -> list[RunningCampaign]:
-        """Campaigns in an order that gives each tenant, then each of its campaigns, its turn."""
+        """Campaigns in an order that gives each tenant, then each of its campaigns, its turn; those of risky
+        tenants come last."""
         campaigns = sorted(self._control.active.values(), key=lambda campaign: campaign.campaign_id)
         if not campaigns:
             return []
@@ -121,7 +122,10 @@ class Feeder:
         order = {tenant: (i - first) % len(tenants) for i, tenant in enumerate(tenants)}
         shift = self._turn // len(tenants) % len(campaigns)
         campaigns = campaigns[shift:] + campaigns[:shift]
-        return sorted(campaigns, key=lambda campaign: order[campaign.tenant_id])
+        risky = self._control.risky
+        return sorted(
+            campaigns, key=lambda campaign: (campaign.tenant_id in risky, order[campaign.tenant_id])
+        )
 
     async def _feed(self, campaign: RunningCampaign, pace: Pace) -> bool:
         carriers = await self._carriers_for(campaign)

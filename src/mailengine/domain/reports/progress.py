@@ -1,6 +1,6 @@
 """One campaign as it is being sent: how far it is and, when it does not move, what holds it.
 
-Read once a second by everyone who watches: three rows by their keys and one look at the queue's index.
+Read once a second by everyone who watches: a few rows by their keys and one look at the queue's index.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,29 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.delivery import kill_switch
+from mailengine.domain.delivery.limits.forecast import Forecast
+from mailengine.domain.delivery.limits.quiet_hours import quiet_until, zone_of
 from mailengine.domain.reports.campaigns import Progress, progress_of
-from mailengine.models import CampaignState, CampaignTotals, EmailTask, Lease, TaskStatus
+from mailengine.models import (
+    Campaign,
+    CampaignState,
+    CampaignTotals,
+    EmailTask,
+    Lease,
+    QuietHours,
+    TaskStatus,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`held` says what the database knows to hold it, one sentence each."""
+    """`held` says what the database knows to hold it, one sentence each; `throttled` what slows it down."""
 
     progress: Progress
     held: Sequence[str]
+    throttled: Forecast | None
 
 
 async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Followed:
@@ -42,8 +54,26 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     if switches.holds(scope.tenant_id):
         held.append("the kill switch is on")
     if campaign.state == CampaignState.SENDING and progress.queued:
+        held += await _rest(tx, scope, now)
         held += await _retries(tx, scope, campaign_id, now)
-    return Followed(progress, held)
+    return Followed(progress, held, None if held else await throttled(tx, scope, campaign, progress, now))
+
+
+async def throttled(
+    tx: ReadTx, scope: Scope, campaign: Campaign, progress: Progress, now: datetime
+) -> Forecast | None:
+    """The forecast for what is left of a campaign that is being sent."""
+    if campaign.state != CampaignState.SENDING:
+        return None
+    return await throttle(tx, scope, campaign, messages=progress.queued, now=now)
+
+
+async def _rest(tx: ReadTx, scope: Scope, now: datetime) -> list[str]:
+    row = await tx.get(QuietHours, scope.tenant_id)
+    end = None if row is None else quiet_until(row, now)
+    if row is None or end is None:
+        return []
+    return [f"quiet hours until {end.astimezone(zone_of(row.timezone)):%H:%M} ({row.timezone})"]
 
 
 async def work_is_led(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> bool:

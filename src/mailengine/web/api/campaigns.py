@@ -219,7 +219,8 @@ class Campaigns(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], campaign_id: Id
     ) -> Checklist:
         """What would stop it from being sent now, and what one should know before."""
-        items = await launch.check(site.rt.db, caller, campaign_id=CampaignId(campaign_id))
+        now = site.rt.clock.now()
+        items = await launch.check(site.rt.db, caller, campaign_id=CampaignId(campaign_id), now=now)
         found = [CheckItem(item.code, item.level, item.message) for item in items]
         return Checklist(all(item.level != "error" for item in found), found)
 
