@@ -192,24 +192,25 @@ async def test_a_revoked_key_is_refused_at_once(api: Any, rt: Runtime, acme: Any
     assert (await api.get("/api/v1/lists")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b"{", 400),
-        (b"[]", 400),
-        (b'{"email": 5}', 400),
-        (b'{"email": "a@b.test", "admin": true}', 400),
-        (b'{"email": "a\\u0000@b.test"}', 400),
-        (b'{"email": "\\ud800@b.test"}', 400),
-        (b'{"email": "no address"}', 400),
-        (b'{"email": "a@b.test", "first_name": "' + b"x" * 300 + b'"}', 400),
-        (b'{"email": "' + b"x" * 2_100_000 + b'"}', 413),
-    ],
-)
-async def test_bodies_that_cannot_be_used(api: Any, content: bytes, status: int):
-    answer = await api.post("/api/v1/contacts", content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+BAD_BODIES = [
+    (b"{", 400),
+    (b"[]", 400),
+    (b'{"email": 5}', 400),
+    (b'{"email": "a@b.test", "admin": true}', 400),
+    (b'{"email": "a\\u0000@b.test"}', 400),
+    (b'{"email": "\\ud800@b.test"}', 400),
+    (b'{"email": "no address"}', 400),
+    (b'{"email": "a@b.test", "first_name": "' + b"x" * 300 + b'"}', 400),
+    (b'{"email": "' + b"x" * 2_100_000 + b'"}', 413),
+]
+
+
+async def test_bodies_that_cannot_be_used(api: Any):
+    for content, status in BAD_BODIES:
+        headers = {"Content-Type": "application/json"}
+        answer = await api.post("/api/v1/contacts", content=content, headers=headers)
+        assert answer.status_code == status, (content[:80], answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_a_header_cannot_be_added_through_a_campaign(api: Any, acme: Any):
@@ -248,12 +249,12 @@ async def test_the_document_and_its_page(client: Any):
     assert "http" not in page.text.replace("http-equiv", "").split("<main")[1]
 
 
-@pytest.mark.parametrize("key", [["a"], [10**30], [None], [{}], [1, 2], [1.5], [True], "x", [-1]])
-async def test_a_made_up_cursor_is_refused_or_leads_to_a_page(api: Any, acme: Any, key: Any):
-    cursor = encode_cursor(key)
-    for path in ("/contacts", "/lists", "/templates", "/campaigns"):
-        answer = await api.get("/api/v1" + path, params={"cursor": cursor})
-        assert answer.status_code in (200, 400), (path, answer.text)
+async def test_a_made_up_cursor_is_refused_or_leads_to_a_page(api: Any, acme: Any):
+    keys: list[Any] = [["a"], [10**30], [None], [{}], [1, 2], [1.5], [True], "x", [-1]]
+    for key in keys:
+        for path in ("/contacts", "/lists", "/templates", "/campaigns"):
+            answer = await api.get("/api/v1" + path, params={"cursor": encode_cursor(key)})
+            assert answer.status_code in (200, 400), (path, key, answer.text)
 
 
 async def test_ids_beyond_every_sequence_are_refused(api: Any, acme: Any):

@@ -63,15 +63,12 @@ async def test_head_is_answered_and_not_counted(client: Any, rt: Runtime, acme: 
     assert len(hits) == 0
 
 
-@pytest.mark.parametrize(
-    "index", ["2", "3", "4", "99999", "-1", "1e3", "٣", "0x0", "000000000000", "https:%2F%2Fevil.test"]
-)
-async def test_no_redirect_but_to_a_link_of_the_message(
-    client: Any, rt: Runtime, acme: Any, hits: HitBuffer, index: str
-):
-    answer = await client.get(f"/c/{acme.token(rt, Purpose.TRACK)}/{index}", follow_redirects=False)
-    assert answer.status_code == 404
-    assert "location" not in answer.headers
+async def test_no_redirect_but_to_a_link_of_the_message(client: Any, rt: Runtime, acme: Any, hits: HitBuffer):
+    token = acme.token(rt, Purpose.TRACK)
+    for index in ("2", "3", "4", "99999", "-1", "1e3", "٣", "0x0", "0" * 12, "https:%2F%2Fevil.test"):
+        answer = await client.get(f"/c/{token}/{index}", follow_redirects=False)
+        assert answer.status_code == 404, index
+        assert "location" not in answer.headers
     assert len(hits) == 0
 
 

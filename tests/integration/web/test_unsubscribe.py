@@ -67,14 +67,13 @@ async def test_one_click_is_answered_in_plain_text(client: Any, rt: Runtime, acm
     assert await kinds(rt) == ["unsubscribe"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a=b&" * 100, b"--x\r\nbroken"])
-async def test_a_body_that_makes_no_sense_unsubscribes_all_the_same(
-    client: Any, rt: Runtime, acme: Any, content: bytes
-):
+async def test_a_body_that_makes_no_sense_unsubscribes_all_the_same(client: Any, rt: Runtime, acme: Any):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    answer = await client.post(f"/u/{acme.token(rt, Purpose.MANAGE)}", content=content, headers=headers)
-    assert answer.status_code == 200
-    assert await state_of(rt, acme) == "unsubscribed"
+    url = f"/u/{acme.token(rt, Purpose.MANAGE)}"
+    for content in (b"", b"\xff\xfe", b"a=b&" * 100, b"--x\r\nbroken"):
+        assert (await client.post(url, content=content, headers=headers)).status_code == 200
+        assert await state_of(rt, acme) == "unsubscribed"
+        await client.post(f"{url}/resubscribe")
 
 
 async def test_a_huge_body_is_refused(client: Any, rt: Runtime, acme: Any):
