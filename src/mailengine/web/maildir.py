@@ -106,14 +106,20 @@ def header(message: object, name: str) -> str:
     """A header for reading; as it is written where it does not parse."""
     assert isinstance(message, EmailMessage)
     try:
-        return str(message.get(name, ""))
+        return _readable(str(message.get(name, "")))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+        rows = message.raw_items()
+        return next((_readable(str(value)) for key, value in rows if key.lower() == name.lower()), "")
+
+
+def _readable(text: str) -> str:
+    """Python's parser keeps raw 8-bit bytes (RFC 6532 headers among them) as surrogates, which no page can show."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def written_headers(message: EmailMessage) -> list[tuple[str, str]]:
     """All headers in their order and as they are written, only unfolded."""
-    return [(name, " ".join(str(value).split())) for name, value in message.raw_items()]
+    return [(name, _readable(" ".join(str(value).split()))) for name, value in message.raw_items()]
 
 
 def body(message: EmailMessage, kind: str) -> str | None:
@@ -122,7 +128,7 @@ def body(message: EmailMessage, kind: str) -> str | None:
     if part is None:
         return None
     try:
-        return str(part.get_content())
+        return _readable(str(part.get_content()))
     except (ValueError, LookupError, KeyError):
         content = part.get_payload(decode=True)
         return content.decode("utf-8", "replace") if isinstance(content, bytes) else None
