@@ -15,6 +15,9 @@ import typer
 
 # C0 but tab and line feed, DEL, C1 (0x9B alone starts a sequence), line separators, and bytes of no encoding.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Numbers that name something: a person copies them into the next command, so they have no separators.
+_LABELS = frozenset({"id", "job", "line", "port", "code"})
+_PIPE_COLUMNS = 1000  # where no terminal is: a row stays one line, for grep
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -65,11 +68,11 @@ def fields(values: Mapping[str, Any]) -> None:
     """Aligned `name  value` lines."""
     width = max((len(name) for name in values), default=0)
     for name, value in values.items():
-        line(f"{name.replace('_', ' '):{width}}  {_plain(value)}")
+        line(f"{name.replace('_', ' '):{width}}  {_named(name, value)}")
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
-    """A table as wide as the terminal; `empty` says what to do when there is nothing yet."""
+    """A table as wide as the terminal, nothing cut off; `empty` says what to do when there is nothing yet."""
     from rich.console import Console  # 40 ms that `--help` need not pay
     from rich.table import Table
     from rich.text import Text
@@ -80,10 +83,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: s
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float) for row in rows)
-        grid.add_column(column.replace("_", " "), justify="right" if numeric else "left")
+        grid.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(_plain(row.get(column))) for column in columns))
-    Console(file=sys.stdout, highlight=False).print(grid)
+        grid.add_row(*(Text(_named(column, row.get(column))) for column in columns))
+    width = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    Console(file=sys.stdout, highlight=False, width=width).print(grid)
 
 
 def _encode(value: Any) -> Any:
@@ -92,6 +96,10 @@ def _encode(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: getattr(value, name) for name in value.__dataclass_fields__}
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _named(name: str, value: Any) -> str:
+    return str(value) if name in _LABELS and isinstance(value, int) else _plain(value)
 
 
 def _plain(value: Any) -> str:
