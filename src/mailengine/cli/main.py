@@ -23,13 +23,17 @@ from mailengine.cli.commands import (
     jobs,
     keys,
     kill_switch,
+    limits,
     lists,
     previews,
+    quiet_hours,
     relays,
+    reputation,
     sending,
     suppression,
     tenants,
     users,
+    warm_up,
 )
 from mailengine.cli.session import Options, exit_code, report
 from mailengine.core.errors import MailengineError
@@ -78,6 +82,10 @@ app.add_typer(users.app, name="user")
 app.add_typer(keys.app, name="api-key")
 app.add_typer(relays.app, name="relay")
 app.add_typer(domains.app, name="domain")
+app.add_typer(limits.app, name="limit")
+app.add_typer(warm_up.app, name="warm-up")
+app.add_typer(quiet_hours.app, name="quiet-hours")
+app.command("reputation")(reputation.reputation)
 app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
 app.add_typer(contacts.app, name="contacts")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="SMTP servers that take your mail.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The relay's name.")]
+Priority = Annotated[int, typer.Option(help="0 comes first; the next one takes over in trouble.")]
+Weight = Annotated[int, typer.Option(help="Share among relays of the same priority.")]
 
 
 @app.command()
@@ -35,6 +37,8 @@ def add(
     password_file: Annotated[
         Path | None, typer.Option(help="File with the password; - reads standard input. Default: ask.")
     ] = None,
+    priority: Priority = 0,
+    weight: Weight = 1,
     as_json: output.Json = False,
 ) -> None:
     """Add a relay; the first one is used where a campaign names none."""
@@ -42,8 +46,9 @@ def add(
 
     password = _password(username, password_file)
     details = relays.check_relay(
-        name=name, host=host, port=port, tls=_tls(tls), username=username, password=password
-    )
+        name=name, host=host, port=port, tls=_tls(tls), username=username, password=password,
+        priority=priority, weight=weight,
+    )  # fmt: skip
 
     async def work(rt: "Runtime", scope: "Scope") -> "Relay":
         async with rt.db.write(scope) as tx:
@@ -65,7 +70,7 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
     emit_page(
         in_tenant(ctx, work),
         _shown,
-        ("name", "host", "port", "tls", "username"),
+        ("name", "host", "port", "tls", "username", "priority", "weight", "enabled"),
         empty="no relay yet; add one with `mailengine relay add NAME --host HOST`",
         as_json=as_json,
     )
@@ -75,6 +80,29 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
 def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Show a relay, without its password."""
     output.emit(_shown(in_tenant(ctx, lambda rt, scope: _get(rt, scope, name))), as_json=as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    name: Name,
+    priority: Annotated[int | None, typer.Option(help="0 comes first.")] = None,
+    weight: Annotated[int | None, typer.Option(help="Share among relays of the same priority.")] = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Send through it or not.")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Change a relay's share of the mail, also while campaigns are being sent."""
+    from mailengine.domain.senders import relays
+
+    changes = relays.RelayChanges(priority, weight, enabled)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Relay":
+        async with rt.db.write(scope) as tx:
+            return await relays.update(tx, scope, name=name, changes=changes, now=rt.clock.now())
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -180,5 +208,8 @@ def _shown(relay: "Relay") -> dict[str, Any]:
         "port": relay.port,
         "tls": relay.tls,
         "username": relay.username or None,
+        "priority": relay.priority,
+        "weight": relay.weight,
+        "enabled": relay.enabled,
         "created_at": relay.created_at,
     }

@@ -7,7 +7,7 @@ weight, and the next priority takes over while all of them are in trouble or hav
 import random
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -111,21 +111,8 @@ class Feeder:
         return False
 
     def _in_turn(self) -> list[RunningCampaign]:
-        """Campaigns in an order that gives each tenant, then each of its campaigns, its turn; those of risky
-        tenants come last."""
-        campaigns = sorted(self._control.active.values(), key=lambda campaign: campaign.campaign_id)
-        if not campaigns:
-            return []
         self._turn += 1
-        tenants = sorted({campaign.tenant_id for campaign in campaigns})
-        first = self._turn % len(tenants)
-        order = {tenant: (i - first) % len(tenants) for i, tenant in enumerate(tenants)}
-        shift = self._turn // len(tenants) % len(campaigns)
-        campaigns = campaigns[shift:] + campaigns[:shift]
-        risky = self._control.risky
-        return sorted(
-            campaigns, key=lambda campaign: (campaign.tenant_id in risky, order[campaign.tenant_id])
-        )
+        return in_turn(self._control.active.values(), turn=self._turn, risky=self._control.risky)
 
     async def _feed(self, campaign: RunningCampaign, pace: Pace) -> bool:
         carriers = await self._carriers_for(campaign)
@@ -260,3 +247,17 @@ class Feeder:
             if len(self._composers) > _COMPOSERS:
                 self._composers.popitem(last=False)
         return composer
+
+
+def in_turn(campaigns: Iterable[RunningCampaign], *, turn: int, risky: Set[int]) -> list[RunningCampaign]:
+    """Campaigns in an order that gives each tenant, then each of its campaigns, its turn; those of risky tenants
+    come after all others."""
+    ordered = sorted(campaigns, key=lambda campaign: campaign.campaign_id)
+    if not ordered:
+        return []
+    tenants = sorted({campaign.tenant_id for campaign in ordered})
+    first = turn % len(tenants)
+    order = {tenant: (i - first) % len(tenants) for i, tenant in enumerate(tenants)}
+    shift = turn // len(tenants) % len(ordered)
+    ordered = ordered[shift:] + ordered[:shift]
+    return sorted(ordered, key=lambda campaign: (campaign.tenant_id in risky, order[campaign.tenant_id]))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 # Suffixes of MX host names, as the providers document them or publish them for their own domains.
-_GROUPS: Mapping[str, tuple[str, ...]] = {
+GROUPS: Mapping[str, tuple[str, ...]] = {
     "google": ("google.com", "googlemail.com"),
     "microsoft": ("outlook.com", "hotmail.com", "mx.microsoft", "office365.us", "outlook.cn"),
     "yahoo": ("yahoodns.net", "yahoo.com", "aol.com"),
@@ -42,7 +42,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "symantec": ("messagelabs.com",),
     "trendmicro": ("trendmicro.com", "trendmicro.eu"),
 }
-_BY_SUFFIX = {suffix: group for group, suffixes in _GROUPS.items() for suffix in suffixes}
+_BY_SUFFIX = {suffix: group for group, suffixes in GROUPS.items() for suffix in suffixes}
 
 # Under a country's two letters these labels are a registry's and not an organisation's: example.co.uk. It stands
 # for the Public Suffix List where a wrong guess costs only a limit that is shared or split.

@@ -18,7 +18,7 @@ from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.delivery import kill_switch
 from mailengine.domain.delivery.limits.forecast import Forecast
-from mailengine.domain.delivery.limits.quiet_hours import quiet_until, zone_of
+from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours, quiet_until, zone_of
 from mailengine.domain.reports.campaigns import Progress, progress_of
 from mailengine.models import (
     Campaign,
@@ -26,7 +26,6 @@ from mailengine.models import (
     CampaignTotals,
     EmailTask,
     Lease,
-    QuietHours,
     TaskStatus,
 )
 
@@ -52,7 +51,8 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
         held.append("it is paused")
     switches = await kill_switch.state(tx, InstanceScope(scope.actor))
     if switches.holds(scope.tenant_id):
-        held.append("the kill switch is on")
+        switch = switches.instance or switches.tenants[scope.tenant_id]
+        held.append("the kill switch is on" + (f" ({switch.reason})" if switch.reason else ""))
     if campaign.state == CampaignState.SENDING and progress.queued:
         held += await _rest(tx, scope, now)
         held += await _retries(tx, scope, campaign_id, now)
@@ -69,7 +69,7 @@ async def throttled(
 
 
 async def _rest(tx: ReadTx, scope: Scope, now: datetime) -> list[str]:
-    row = await tx.get(QuietHours, scope.tenant_id)
+    row = await get_quiet_hours(tx, scope)
     end = None if row is None else quiet_until(row, now)
     if row is None or end is None:
         return []
@@ -87,7 +87,7 @@ async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datet
     tasks = table_of(EmailTask).c
     first = (
         await tx.execute(
-            sa.select(tasks.scheduled_at, tasks.last_reply)
+            sa.select(tasks.scheduled_at, tasks.last_reply, tasks.first_tried_at)
             .where(
                 tasks.tenant_id == scope.tenant_id,
                 tasks.campaign_id == campaign_id,
@@ -100,4 +100,6 @@ async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datet
     if first is None or first.scheduled_at <= now:
         return []
     seconds = int((first.scheduled_at - now).total_seconds())
+    if first.first_tried_at is None:  # no server was asked: a limit of a provider holds it back
+        return [f"{first.last_reply}; the next message goes in {seconds} s"]
     return [f"the server asked to wait ({first.last_reply}); the next try is in {seconds} s"]

@@ -5,7 +5,7 @@ A relay is only described here; `delivery.transport` makes a connection of it.
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -17,13 +17,24 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.models import Campaign, CampaignState, Relay, Tls
+from mailengine.models import (
+    Bucket,
+    Campaign,
+    CampaignState,
+    Limit,
+    LimitScope,
+    Relay,
+    Tls,
+    WarmUp,
+    WarmUpScope,
+)
 
 PASSWORD_PURPOSE = "relay password"  # noqa: S105  # what the sealed value is bound to, not a password
 
+_MOST = 1000  # of priorities and weights
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # A line break in a credential would be a command of its own on the wire (RFC 4954, section 4).
@@ -40,10 +51,37 @@ class RelayDetails:
     tls: Tls
     username: str = ""
     password: str = field(default="", repr=False)
+    priority: int = 0
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RelayChanges:
+    """What is to be changed; None leaves it as it is."""
+
+    priority: int | None = None
+    weight: int | None = None
+    enabled: bool | None = None
+
+
+def check_share(*, priority: int, weight: int) -> None:
+    """Raises InvalidInput."""
+    if not 0 <= priority <= _MOST:
+        raise InvalidInput(f"a priority is 0 (first) to {_MOST} (last)")
+    if not 1 <= weight <= _MOST:
+        raise InvalidInput(f"a weight is 1 to {_MOST}; disable the relay to send nothing through it")
 
 
 def check_relay(
-    *, name: str, host: str, port: int, tls: Tls, username: str = "", password: str = ""
+    *,
+    name: str,
+    host: str,
+    port: int,
+    tls: Tls,
+    username: str = "",
+    password: str = "",
+    priority: int = 0,
+    weight: int = 1,
 ) -> RelayDetails:
     """Check what a person gave; raises InvalidInput with what to give instead."""
     name = name.strip()
@@ -62,7 +100,8 @@ def check_relay(
         raise InvalidInput(
             f"the password would travel to {host} unencrypted; use --tls starttls (587) or --tls tls (465)"
         )
-    return RelayDetails(name, host, port, tls, username, password)
+    check_share(priority=priority, weight=weight)
+    return RelayDetails(name, host, port, tls, username, password, priority, weight)
 
 
 def check_host(text: str) -> str:
@@ -104,6 +143,8 @@ async def add(tx: WriteTx, scope: Scope, *, details: RelayDetails, keyring: Keyr
         tls=details.tls,
         username=details.username,
         password_sealed=sealed,
+        priority=details.priority,
+        weight=details.weight,
         created_at=now,
     )
     tx.add(relay)
@@ -130,18 +171,37 @@ async def get_relay(tx: ReadTx, scope: Scope, *, name: str) -> Relay:
     return relay
 
 
+async def names(tx: ReadTx, scope: Scope) -> dict[str, str]:
+    """Every relay's name by its id, written as limits and warm-ups store it."""
+    return {str(relay.id): relay.name for relay in await tx.scalars(owned(Relay, scope))}
+
+
 async def default_relay(tx: ReadTx, scope: Scope) -> Relay | None:
-    """The relay of campaigns that name none: the one that was added first."""
-    return await tx.scalar(owned(Relay, scope).order_by(col(Relay.id)).limit(1))
+    """The first relay of campaigns that name none: enabled, of the least priority number, the oldest."""
+    order = (col(Relay.enabled).desc(), col(Relay.priority), col(Relay.id))
+    return await tx.scalar(owned(Relay, scope).order_by(*order).limit(1))
+
+
+async def update(tx: WriteTx, scope: Scope, *, name: str, changes: RelayChanges, now: datetime) -> Relay:
+    """Change a relay's share of the mail; workers take it up with their next claim. Raises NotFound."""
+    scope.require(Grant.MANAGE)
+    relay = await get_relay(tx, scope, name=name)
+    changed = {key: value for key, value in asdict(changes).items() if value is not None}
+    if not changed:
+        raise InvalidInput("there is nothing to change; give a priority, a weight, or enable or disable it")
+    for key, value in changed.items():
+        setattr(relay, key, value)
+    check_share(priority=relay.priority, weight=relay.weight)
+    await audit.record(tx, scope, "relay.update", "relay", relay.id, now=now, **changed)
+    return relay
 
 
 async def remove(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> None:
     """Delete a relay; raises Conflict while a campaign that is under way uses it."""
     scope.require(Grant.MANAGE)
     relay = await get_relay(tx, scope, name=name)
-    first = await default_relay(tx, scope)
     uses = col(Campaign.relay_id) == relay.id
-    if first is not None and first.id == relay.id:
+    if not await _another(tx, scope, relay):
         uses = sa.or_(uses, col(Campaign.relay_id).is_(None))
     campaign = await tx.scalar(owned(Campaign, scope).where(under_way(), uses).limit(1))
     if campaign is not None:
@@ -153,8 +213,30 @@ async def remove(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> None
         .where(tenant_of(Campaign) == scope.tenant_id, col(Campaign.relay_id) == relay.id)
         .values(relay_id=None)
     )
+    await _forget_limits(tx, scope, relay)
     await tx.delete(relay)
     await audit.record(tx, scope, "relay.remove", "relay", relay.id, now=now)
+
+
+async def _another(tx: ReadTx, scope: Scope, relay: Relay) -> bool:
+    """Whether campaigns that name no relay have another one to go through."""
+    others = owned(Relay, scope).where(col(Relay.enabled), col(Relay.id) != relay.id)
+    return await tx.scalar(others.limit(1)) is not None
+
+
+async def _forget_limits(tx: WriteTx, scope: Scope, relay: Relay) -> None:
+    """Its id may be given to a later relay, which must not start with this one's limits."""
+    target = str(relay.id)
+    for model, kind in ((Limit, LimitScope.RELAY), (WarmUp, WarmUpScope.RELAY)):
+        table = table_of(model)
+        await tx.execute(
+            sa.delete(table).where(
+                tenant_of(model) == scope.tenant_id, table.c.scope == kind, table.c.target == target
+            )
+        )
+    buckets = table_of(Bucket)
+    of_relay = [buckets.c.name == f"warm-up:relay:{target}", buckets.c.name.startswith(f"relay:{target}:")]
+    await tx.execute(sa.delete(buckets).where(buckets.c.tenant_id == scope.tenant_id, sa.or_(*of_relay)))
 
 
 def under_way() -> sa.ColumnElement[bool]:

@@ -19,6 +19,8 @@ from mailengine.domain.accounts import audit
 from mailengine.domain.delivery.limits import buckets
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.limits.warm_up import list_warm_ups, rate_on
+from mailengine.domain.delivery.provider_groups import GROUPS
+from mailengine.domain.senders.domains import check_domain
 from mailengine.models import Limit, LimitScope, Period, WarmUp, WarmUpScope
 
 
@@ -117,6 +119,12 @@ async def remove_limit(
 
 async def list_limits(tx: ReadTx, scope: Scope) -> Sequence[Limit]:
     return (await tx.scalars(owned(Limit, scope).order_by(col(Limit.id)))).all()
+
+
+def provider_of(text: str) -> str:
+    """A provider group's name, or a domain in A-labels; raises InvalidInput."""
+    name = text.strip().lower()
+    return name if name in GROUPS else check_domain(name)
 
 
 def rate_of(row: Limit) -> Rate:

@@ -39,6 +39,10 @@ async def clear_quiet_hours(tx: WriteTx, scope: Scope, *, now: datetime) -> None
         await audit.record(tx, scope, "quiet-hours.clear", "tenant", scope.tenant_id, now=now)
 
 
+async def get_quiet_hours(tx: ReadTx, scope: Scope) -> QuietHours | None:
+    return await tx.get(QuietHours, scope.tenant_id)
+
+
 async def resting(tx: ReadTx, _scope: AnyScope, *, now: datetime) -> frozenset[int]:
     """The tenants that rest now."""
     rows = await tx.scalars(sa.select(QuietHours))

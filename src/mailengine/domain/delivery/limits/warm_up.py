@@ -46,6 +46,17 @@ def changes_at(scope: WarmUpScope, started_at: datetime, now: datetime) -> datet
     return started_at + timedelta(days=day + 1)
 
 
+def ends_at(scope: WarmUpScope, started_at: datetime) -> datetime:
+    """When full speed begins."""
+    days = _TENANT_STEPS[-1][0] if scope is WarmUpScope.TENANT else len(ADDRESS_DAYS)
+    return started_at + timedelta(days=days)
+
+
+def day_on(started_at: datetime, now: datetime) -> int:
+    """The first day is 1."""
+    return (now - started_at) // timedelta(days=1) + 1
+
+
 async def start(tx: WriteTx, scope: Scope, *, kind: WarmUpScope, target: str, now: datetime) -> WarmUp:
     """Begin a warm-up; raises Conflict when one runs for the target."""
     scope.require(Grant.MANAGE)
