@@ -73,4 +73,5 @@ class DkimKey(SQLModel, table=True):
     algorithm: str = Field(max_length=20)
     private_sealed: str = Field(sa_type=sa.Text)
     public_record: str = Field(sa_type=sa.Text)
+    published_at: datetime | None = moment(nullable=True)  # the DNS showed it: from then on it signs
     created_at: datetime = moment()

@@ -137,3 +137,49 @@ async def test_a_domain_goes_with_its_keys_unless_a_campaign_needs_it(db: Databa
         await domains.remove(tx, scope, domain="example.org", now=NOW)
     async with db.read(scope) as tx:
         assert await domains.signers(tx, scope, domain="example.org", keyring=KEYRING) == []
+
+
+async def test_a_second_key_signs_beside_the_first_once_the_dns_shows_it(
+    db: Database, scope: Scope, other: Scope, dns_zone: DnsZone
+) -> None:
+    first = await add(db, scope, key=await domains.new_key())
+    publish(dns_zone, first)
+    assert await store(db, scope, await check(first.domain, first.keys, lookup(dns_zone)))
+    async with db.write(scope) as tx:
+        both = await domains.add_key(
+            tx, scope, domain="example.org", key=await domains.new_key("ed25519"), keyring=KEYRING, now=NOW
+        )
+    assert [key.selector for key in both.keys] == ["me1", "me2"]
+    assert await _signatures(db, scope) == 1  # nobody could check a second one yet
+    assert await store(db, scope, await check(both.domain, both.keys, lookup(dns_zone)))
+    publish(dns_zone, both)
+    assert await store(db, scope, await check(both.domain, both.keys, lookup(dns_zone)))
+    assert await _signatures(db, scope) == 2
+    async with db.write(scope) as tx:
+        await domains.remove_key(tx, scope, domain="example.org", selector="me1", now=NOW)
+        with pytest.raises(Conflict, match="only key that signs"):
+            await domains.remove_key(tx, scope, domain="example.org", selector="me2", now=NOW)
+        with pytest.raises(NotFound):
+            await domains.remove_key(tx, scope, domain="example.org", selector="me1", now=NOW)
+    async with db.write(other) as tx:
+        with pytest.raises(NotFound):
+            await domains.remove_key(tx, other, domain="example.org", selector="me2", now=NOW)
+        with pytest.raises(NotFound):
+            await domains.add_key(tx, other, domain="example.org", key=PAIR, keyring=KEYRING, now=NOW)
+
+
+async def test_a_published_key_that_vanishes_fails_the_check(
+    db: Database, scope: Scope, dns_zone: DnsZone
+) -> None:
+    added = await add(db, scope)
+    publish(dns_zone, added)
+    await store(db, scope, await check(added.domain, added.keys, lookup(dns_zone)))
+    del dns_zone.records["me1._domainkey.example.org"]
+    async with db.read(scope) as tx:
+        found = await domains.get_domain(tx, scope, domain="example.org")
+    assert not await store(db, scope, await check(found.domain, found.keys, lookup(dns_zone)))
+
+
+async def _signatures(db: Database, scope: Scope) -> int:
+    async with db.read(scope) as tx:
+        return len(await domains.signers(tx, scope, domain="example.org", keyring=KEYRING))

@@ -78,6 +78,50 @@ def show(ctx: typer.Context, name: Name, zone: Zone = False, as_json: output.Jso
     _emit_domain(found.domain, records, zone=zone, as_json=as_json)
 
 
+@app.command("add-key")
+def add_key(
+    ctx: typer.Context,
+    name: Name,
+    algorithm: Annotated[str, typer.Option(help="rsa, or ed25519 to sign beside it.")] = "rsa",
+    zone: Zone = False,
+    as_json: output.Json = False,
+) -> None:
+    """Add a DKIM key; it signs once its record is published and verified."""
+    from mailengine.domain.senders import domains
+
+    async def work(rt: "Runtime", scope: "Scope") -> "tuple[DomainKeys, list[DnsRecord]]":
+        key = await domains.new_key(algorithm)
+        async with rt.db.write(scope) as tx:
+            found = await domains.add_key(
+                tx, scope, domain=name, key=key, keyring=rt.keyring, now=rt.clock.now()
+            )
+            return found, await _records(tx, scope, found)
+
+    found, records = in_tenant(ctx, work)
+    _emit_domain(found.domain, records, zone=zone, as_json=as_json)
+
+
+@app.command("remove-key")
+def remove_key(
+    ctx: typer.Context,
+    name: Name,
+    selector: Annotated[str, typer.Argument(help="The key's selector, such as me1.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Remove a DKIM key; leave its DNS record for a week, for mail that is under way."""
+    from mailengine.domain.senders import domains
+
+    confirm(f"Remove the key {selector} of {name}? It cannot be brought back.", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> None:
+        async with rt.db.write(scope) as tx:
+            await domains.remove_key(tx, scope, domain=name, selector=selector, now=rt.clock.now())
+
+    in_tenant(ctx, work)
+    output.emit({"domain": name, "selector": selector, "removed": True}, as_json=as_json)
+
+
 @app.command()
 def verify(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Ask the DNS for SPF, DKIM and DMARC; exit code 0 when all are in place."""

@@ -122,11 +122,22 @@ def open_resolver(settings: DnsSettings) -> dns.asyncresolver.Resolver:
 
 async def check(domain: SendingDomain, keys: Sequence[DkimKey], lookup: Lookup) -> Checks:
     """Ask for everything that `records` lists. Never in a transaction."""
+    by_key = {key.selector: await _check_key(domain, key, lookup) for key in keys}
     return Checks(
         spf=await _check_spf(domain.domain, lookup),
-        dkim=await _check_dkim(domain, keys, lookup),
+        dkim=_worst([by_key[key.selector] for key in signing(keys)]),
         dmarc=await _check_dmarc(domain.domain, lookup),
+        published=tuple(name for name, verdict in by_key.items() if verdict.status is Status.PASS),
     )
+
+
+def signing(keys: Sequence[DkimKey]) -> list[DkimKey]:
+    """The keys that sign: those that the DNS has shown, and before that the first one alone.
+
+    So a key that was added signs nothing until receivers can check it, and two published ones (RSA and Ed25519,
+    RFC 8463, or the old and the new one) sign side by side.
+    """
+    return [key for key in keys if key.published_at is not None] or list(keys[:1])
 
 
 async def _check_spf(domain: str, lookup: Lookup) -> Verdict:
@@ -136,19 +147,19 @@ async def _check_spf(domain: str, lookup: Lookup) -> Verdict:
         return unknown(str(error))
 
 
-async def _check_dkim(domain: SendingDomain, keys: Sequence[DkimKey], lookup: Lookup) -> Verdict:
-    """The worst verdict of all keys: a message carries a signature of each."""
-    if not keys:
-        return Verdict(Status.FAIL, "this domain has no DKIM key; remove it and add it again")
-    verdicts = []
-    for key in keys:
-        name = dkim_name(domain, key)
-        try:
-            verdicts.append(judge_dkim(name, await lookup.txt(name), key.public_record))
-        except CouldNotAsk as error:
-            verdicts.append(unknown(str(error)))
+async def _check_key(domain: SendingDomain, key: DkimKey, lookup: Lookup) -> Verdict:
+    name = dkim_name(domain, key)
+    try:
+        return judge_dkim(name, await lookup.txt(name), key.public_record)
+    except CouldNotAsk as error:
+        return unknown(str(error))
+
+
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Of all keys that sign: a message carries a signature of each."""
     severity = (Status.FAIL, Status.UNKNOWN, Status.PASS)
-    return min(verdicts, key=lambda verdict: severity.index(verdict.status))
+    none = Verdict(Status.FAIL, "this domain has no DKIM key; remove it and add it again")
+    return min(verdicts, key=lambda verdict: severity.index(verdict.status), default=none)
 
 
 async def _check_dmarc(domain: str, lookup: Lookup) -> Verdict:

@@ -42,6 +42,7 @@ class Checks:
     spf: Verdict
     dkim: Verdict
     dmarc: Verdict
+    published: tuple[str, ...] = ()  # selectors whose record is the key that is stored
 
     @property
     def verified(self) -> bool:

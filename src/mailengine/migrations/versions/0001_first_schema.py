@@ -443,6 +443,7 @@ def upgrade() -> None:
         sa.Column("algorithm", sa.String(length=20), nullable=False),
         sa.Column("private_sealed", sa.Text(), nullable=False),
         sa.Column("public_record", sa.Text(), nullable=False),
+        sa.Column("published_at", UTCDateTime(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
             ["domain_id"], ["sending_domains.id"], name=op.f("fk_dkim_keys_domain_id"), ondelete="CASCADE"
