@@ -13,7 +13,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types bench seed install clean peers gate tests
+.PHONY: help demo test check lint types bench chaos seed install clean peers gate tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ types: $(DONE)/dev ## mypy --strict
 
 bench: $(DONE)/dev ## measure import and send beside their baselines
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(DONE)/dev ## kill everything at random, hundreds of times, and count who got two or none
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 seed: $(DONE)/runtime ## fill the data directory with made-up contacts, templates and campaigns
 	@$(BIN)/mailengine seed $(ARGS)

@@ -1,0 +1,41 @@
+"""A short run of `make chaos`: one round of kills on each database, and a machine that does not come back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.chaos_node import lose_node
+from benchmarks.chaos_peers import ThrowAwayPostgres
+from benchmarks.chaos_round import play
+from benchmarks.chaos_stage import Plan
+from peers import availability
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("chaos")]
+
+
+@pytest.fixture(scope="module")
+def throw_away_postgres() -> Iterator[ThrowAwayPostgres]:
+    availability.require("postgres")
+    server = ThrowAwayPostgres()
+    yield server
+    server.close()
+
+
+def test_nobody_gets_two_or_none_on_sqlite() -> None:
+    played = play(Plan("sqlite", workers=2, recipients=1200, kills=4, seed="short"), None)
+    assert played.verdict.faults == []
+    assert played.kills >= 2
+
+
+def test_nobody_gets_two_or_none_on_postgresql(throw_away_postgres: ThrowAwayPostgres) -> None:
+    plan = Plan("postgresql", workers=2, recipients=1200, kills=4, seed="short")
+    played = play(plan, throw_away_postgres)
+    assert played.verdict.faults == []
+    assert played.kills >= 2
+
+
+@pytest.mark.parametrize("suspended", [False, True], ids=["for good", "until its claims were given up"])
+def test_a_machine_that_is_lost(throw_away_postgres: ThrowAwayPostgres, suspended: bool) -> None:
+    lost = lose_node(throw_away_postgres, workers=1, suspended=suspended)
+    assert lost.verdict.faults == []
+    assert 0 < lost.claims <= lost.workers
