@@ -71,6 +71,14 @@ async def test_each_person_once_and_only_those_who_may_be_mailed(
         assert (await tx.execute(audience.audience(other, ids))).all() == []
 
 
+@pytest.mark.parametrize("typed", ["Åse", "åse", "ÅSE", "åse bj", "Øst"])
+async def test_names_are_found_in_any_case_and_script(db: Database, scope: Scope, typed: str) -> None:
+    new = contacts.check_contact("a@example.org", first_name="Åse", last_name="Bjørn Østby")
+    async with db.write(scope) as tx:
+        await contacts.add(tx, scope, new, now=NOW, hash_key=HASH_KEY)
+        assert (await contacts.search(tx, scope, text=typed, page=PageRequest())).total == 1
+
+
 async def test_a_contact_from_beginning_to_end(db: Database, scope: Scope, other: Scope) -> None:
     new = contacts.check_contact("Ann@Example.org", first_name="Ann", attributes_given={"city": "Bonn"})
     async with db.write(scope) as tx:

@@ -25,11 +25,14 @@ def starts_with(column: Any, prefix: str) -> sa.ColumnElement[bool]:
 
 
 def contains(column: Any, text: str) -> sa.ColumnElement[bool]:
-    """Anywhere in the column, in any case; reads every row of the tenant until the text index (issue 4)."""
-    found: sa.ColumnElement[bool] = sa.func.lower(column).like(
-        f"%{escape_like(text.lower())}%", escape=_LIKE_ESCAPE
-    )
-    return found
+    """Anywhere in the column, in any case; reads every row of the tenant until the text index (issue 4).
+
+    lower() of SQLite, and of PostgreSQL in the C locale, knows ASCII only: other letters are also looked for as
+    they were typed and as names are written (`Åse`).
+    """
+    forms = {text.lower()} if text.isascii() else {text.lower(), text, text.title(), text.upper()}
+    lowered = sa.func.lower(column)
+    return sa.or_(*(lowered.like(f"%{escape_like(form)}%", escape=_LIKE_ESCAPE) for form in sorted(forms)))
 
 
 def domain_of(email_key: Any) -> sa.ColumnElement[str]:
