@@ -40,6 +40,7 @@ from mailengine.domain.delivery.sources import LoadedRelay, load_composer, load_
 _IDLE_CLAIM_SECONDS = 0.25  # a campaign with nothing due is asked again after this time
 _HOPELESS_SECONDS = 10.0  # … one that cannot be sent as it is
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
+_RELAYS_SECONDS = 1.0  # what is known of relays is used so long
 _COMPOSERS = 32  # compiled campaigns kept
 
 log = get_logger("worker")
@@ -92,6 +93,7 @@ class Feeder:
         self._pace: dict[int, Pace] = {}
         self._turn = 0
         self._chance = random.Random()  # noqa: S311  # shares load, hides nothing
+        self._relays: dict[tuple[int, int | None], tuple[float, list[LoadedRelay]]] = {}
         self._carriers: dict[int, tuple[LoadedRelay, Carrier]] = {}
 
     async def feed_one(self) -> bool:
@@ -227,13 +229,22 @@ class Feeder:
     async def _carriers_for(self, campaign: RunningCampaign) -> list[tuple[LoadedRelay, Carrier]]:
         """Each relay that may carry the campaign; a relay that was changed gets a new carrier once it rests."""
         found = []
-        for relay in await load_relays(self._db, campaign, self._keyring, self._settings):
+        for relay in await self._relays_of(campaign):
             known = self._carriers.get(relay.relay_id)
             if known is None or (known[0].way != relay.way and known[1].idle):
                 known = (relay, self._make_carrier(relay))
                 self._carriers[relay.relay_id] = known
             found.append((relay, known[1]))
         return found
+
+    async def _relays_of(self, campaign: RunningCampaign) -> list[LoadedRelay]:
+        """Asked once a second, not for each look at each campaign."""
+        key = (campaign.tenant_id, campaign.relay_id)
+        known = self._relays.get(key)
+        if known is None or boot_seconds() - known[0] > _RELAYS_SECONDS:
+            relays = await load_relays(self._db, campaign, self._keyring, self._settings)
+            known = self._relays[key] = (boot_seconds(), relays)
+        return known[1]
 
     def lanes(self) -> list[Lane]:
         """Every lane of every carrier."""

@@ -20,7 +20,8 @@ from mailengine.domain.delivery.limits import buckets
 PARTIAL_SECONDS = 0.5  # progress of a slow relay is written this often
 FAULT_SECONDS = 1.0  # between tries while the database does not answer
 _LAST_TRIES = 5  # at the end; the journals keep what the database does not take
-_LEASE_SECONDS = LEASE.total_seconds() * 0.8
+_SAFE_SECONDS = LEASE.total_seconds() * 0.8  # of a lease: clocks of machines differ
+_RENEW_SECONDS = LEASE.total_seconds() * 0.4
 
 log = get_logger("worker")
 
@@ -41,7 +42,7 @@ class Hand:
     def add(self, batch: Batch) -> None:
         """From here on the batch's outcomes are written."""
         batch.claimed_at = batch.written_at = boot_seconds()
-        batch.deadline = batch.claimed_at + _LEASE_SECONDS
+        batch.deadline = batch.claimed_at + _SAFE_SECONDS
         self._batches[batch.claim_token] = batch
 
     def on_outcome(self, batch: Batch) -> None:
@@ -69,7 +70,8 @@ class Hand:
         now = boot_seconds()
         for batch in list(self._batches.values()):
             partial = everything or now - batch.written_at >= PARTIAL_SECONDS
-            if batch.open == 0 or (batch.outcomes and partial):
+            old = batch.deadline - now < _RENEW_SECONDS
+            if batch.open == 0 or old or (batch.outcomes and partial):
                 try:
                     await self._write_batch(batch)
                 except Unavailable as error:
@@ -92,11 +94,13 @@ class Hand:
                 )
                 untried = sum(not result.tried for result in outcomes)
                 await buckets.give_back(tx, batch.scope, batch.rates, count=untried, now=now)
-            if not whole:
+            renewed = not whole and batch.deadline - boot_seconds() < _RENEW_SECONDS
+            if renewed:
                 await renew(tx, batch.scope, claim_token=batch.claim_token, now=now)
         del batch.outcomes[: len(outcomes)]
         batch.written_at = boot_seconds()
-        batch.deadline = batch.written_at + _LEASE_SECONDS
+        if renewed:
+            batch.deadline = batch.written_at + _SAFE_SECONDS
         if whole:
             del self._batches[batch.claim_token]
             batch.journal.remove()
