@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-
 from benchmarks.chaos_node import lose_node
 from benchmarks.chaos_peers import ThrowAwayPostgres
 from benchmarks.chaos_round import play
 from benchmarks.chaos_stage import Plan
+
 from peers import availability
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("chaos")]

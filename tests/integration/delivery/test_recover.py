@@ -1,6 +1,7 @@
 """After a death: each claimed task gets the state that the evidence allows, and nothing in doubt goes out again."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,8 +24,9 @@ async def world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
-async def _claimed(world: World, owner: Owner) -> tuple[CampaignId, list[int]]:
-    """A launched campaign of five, all claimed under the token `t`."""
+@asynccontextmanager
+async def claiming(world: World, owner: Owner) -> AsyncIterator[tuple[CampaignId, list[int]]]:
+    """A launched campaign of five, all claimed under the token `t`; the claim commits with the block's end."""
     await world.people(5)
     await world.relay(2525)
     campaign = await world.draft()
@@ -39,8 +41,13 @@ async def _claimed(world: World, owner: Owner) -> tuple[CampaignId, list[int]]:
             limit=5,
             now=world.clock.now(),
         )
-    assert len(tasks) == 5
-    return campaign, [task.id for task in tasks]
+        assert len(tasks) == 5
+        yield campaign, [task.id for task in tasks]
+
+
+async def _claimed(world: World, owner: Owner) -> tuple[CampaignId, list[int]]:
+    async with claiming(world, owner) as claimed:
+        return claimed
 
 
 async def _recover(world: World) -> dict[str, str]:
@@ -103,6 +110,18 @@ async def test_another_machine_is_given_its_lease(world: World) -> None:
     assert set((await _recover(world)).values()) == {"claimed"}
     world.clock.advance(LEASE + timedelta(seconds=1))
     assert set((await _recover(world)).values()) == {"doubt"}
+
+
+async def test_a_claim_that_commits_after_its_owner_died(postgres_dsn: str, tmp_path: Path) -> None:
+    """The server may still be busy with the COMMIT of a worker that is dead: its journal is needed until then."""
+    async with a_world(postgres_dsn, tmp_path / "data") as world:
+        world.wire_folder.mkdir(parents=True)
+        journal = WireJournal(world.wire_folder, "t")
+        async with claiming(world, world.owner):
+            journal.abandon()
+            assert set((await _recover(world)).values()) == {"queued"}  # as it was: nobody sees the claim yet
+        assert set((await _recover(world)).values()) == {"queued"}
+        assert list(world.wire_folder.iterdir()) == []
 
 
 async def test_recovering_twice_changes_nothing(world: World) -> None:

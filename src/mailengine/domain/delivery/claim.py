@@ -76,6 +76,7 @@ async def claim(
         .limit(limit)
     )
     if tx.postgres:
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_of(claim_token))))
         due = due.with_for_update(skip_locked=True)
     # As a CTE: PostgreSQL may run a plain subquery again for each row and so take more than the limit.
     chosen = due.cte("due")
@@ -86,6 +87,19 @@ async def claim(
         .returning(tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at)
     )
     return sorted((ClaimedTask(*row) for row in rows), key=lambda task: task.id)
+
+
+async def is_under_way(tx: ReadTx, claim_token: str) -> bool:
+    """Whether the claim's transaction may still commit, though its owner is dead: PostgreSQL goes on with a COMMIT
+    whose sender was killed. A transaction of SQLite dies with its process."""
+    if not tx.postgres:
+        return False
+    free = await tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_lock_of(claim_token))))
+    return not free
+
+
+def _lock_of(claim_token: str) -> sa.ColumnElement[int]:
+    return sa.func.hashtextextended(claim_token, 0)
 
 
 async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -> None:

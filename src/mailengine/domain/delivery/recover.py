@@ -18,7 +18,7 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.delivery import journal, outcome
-from mailengine.domain.delivery.claim import ClaimedTask
+from mailengine.domain.delivery.claim import ClaimedTask, is_under_way
 from mailengine.domain.delivery.journal import WireRecord, WireState
 from mailengine.domain.delivery.outcome import Outcome
 from mailengine.models import EmailTask
@@ -57,6 +57,8 @@ async def recover(db: Database, instance: InstanceScope, *, owner: Owner, folder
     for left in journal.abandoned(folder):
         # Read under the journal's lock: nobody else settles this claim, and it is not older than the file.
         async with db.read(instance) as tx:
+            if await is_under_way(tx, left.claim_token):
+                continue  # without its journal the whole claim would be in doubt
             claims = await _open_claims(tx, now, claim_token=left.claim_token)
         for claim in claims:
             settled += await _settle(db, claim, _by_journal(claim, left.records(), owner), now)
