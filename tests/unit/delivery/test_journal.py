@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,25 @@ def test_a_claim_that_was_never_named_has_no_records(tmp_path: Path) -> None:
 def test_an_unnamed_draft_of_a_dead_process_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / "token.new").touch()
     assert list(abandoned(tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_draft_that_recovery_took_for_dead_is_made_again(tmp_path: Path) -> None:
+    """Between a draft's making and its lock there is a moment in which it looks abandoned."""
+    done = threading.Event()
+
+    def look_all_the_time() -> None:
+        while not done.is_set():
+            assert list(abandoned(tmp_path)) == []
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look_all_the_time)
+        try:
+            for number in range(300):
+                WireJournal(tmp_path, f"t{number}").remove()
+        finally:
+            done.set()
+        looking.result()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -61,10 +61,7 @@ class WireJournal:
     def __init__(self, folder: Path, claim_token: str) -> None:
         """Make the file and lock it; it gets its name only when the lock is held."""
         self.path = folder / f"{claim_token}{_SUFFIX}"
-        draft = folder / f"{claim_token}.new"
-        self._fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        draft.rename(self.path)
+        self._fd = _locked_file(folder / f"{claim_token}.new", self.path)
         self._map: mmap.mmap | None = None
         self._first_slot = 0
 
@@ -164,6 +161,22 @@ def abandoned(folder: Path) -> Iterator[AbandonedJournal]:
 
 def exists(folder: Path, claim_token: str) -> bool:
     return (folder / f"{claim_token}{_SUFFIX}").exists()
+
+
+def _locked_file(draft: Path, path: Path) -> int:
+    """The descriptor of a new file that had its lock before its name."""
+    while True:
+        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            draft.rename(path)
+        except FileNotFoundError:  # recovery found it before its lock was held, and took us for dead
+            os.close(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        else:
+            return fd
 
 
 def _unlink_if_dead(draft: Path) -> None:
