@@ -106,3 +106,9 @@ def test_each_option_is_reached_exactly(options: list[str]) -> None:
     compiled = compile_template(to_jinja("{" + "|".join(options) + "}"), target="text")
     rendered = [compiled.render({"spin": lambda _k, _n, i=i: i}) for i in range(len(options))]
     assert rendered == options
+
+
+@pytest.mark.parametrize("tag", ["{{ x|default('}') }}", "{{ x|default('{') }}", '{{ x|default("a|b}") }}'])
+def test_a_brace_in_a_string_of_a_tag_is_no_spintax(tag: str) -> None:
+    assert to_jinja(tag) == tag
+    assert to_jinja(f"{{{tag}|b}}") == f"{{% if spin(0, 2) == 0 %}}{tag}{{% else %}}b{{% endif %}}"

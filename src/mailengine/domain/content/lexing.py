@@ -113,11 +113,12 @@ def _tag_at(source: str, start: int, closers: _Closers) -> Tag | None:
 
 
 def _is_one_expression(inner: str) -> bool:
-    """No brace and no unclosed quote: what Jinja ends at this closer too (its lexer reads strings first)."""
-    if "{" in inner or "}" in inner:
+    """No brace but in a string, and no unclosed quote: what Jinja ends at this closer too (its lexer reads
+    strings first)."""
+    if _OPENER.search(inner):
         return False
     bare = _STRING.sub("", inner) if '"' in inner or "'" in inner else inner
-    return '"' not in bare and "'" not in bare
+    return not any(mark in bare for mark in "{}\"'")
 
 
 def protect(source: str) -> Protected:
