@@ -60,7 +60,7 @@ class Database:
     async def write(self, scope: AnyScope) -> AsyncIterator[WriteTx]:
         with translated_errors():
             async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
-                await _enter(tx, scope)
+                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True))
                 yield tx
 
     async def close(self) -> None:
@@ -68,10 +68,15 @@ class Database:
             await engine.dispose()
 
 
-async def _enter(tx: AsyncSession, scope: AnyScope) -> None:
+# PostgreSQL notices after two hours that a client's machine is gone. Until then the rows that its transaction
+# changed stay locked, a campaign's totals among them: every other machine would stand still.
+_IDLE_LIMIT = ("idle_in_transaction_session_timeout", "30s")
+
+
+async def _enter(tx: AsyncSession, scope: AnyScope, *settings: sa.ColumnElement[str]) -> None:
     await tx.connection(execution_options={"scope": scope})
     if tx.get_bind().dialect.name == "postgresql":
-        await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True)))
+        await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True), *settings))
 
 
 @contextmanager
@@ -127,7 +132,7 @@ def explain(error: DBAPIError) -> str | None:
 
 def _explain_postgres(state: str, words: str) -> str | None:
     first_line = words.splitlines()[0] if words else ""
-    if state.startswith(("08", "57P")):
+    if state.startswith(("08", "57P")) or state == "25P03":  # the last: idle for too long
         return f"PostgreSQL does not answer: {first_line}"
     if state.startswith("28") or state == "3D000":
         return f"PostgreSQL refuses the connection: {first_line}"
