@@ -104,7 +104,7 @@ def _named(name: str, value: Any) -> str:
 
 def _plain(value: Any) -> str:
     match value:
-        case None:
+        case None | []:
             return "-"
         case bool():
             return "yes" if value else "no"
@@ -115,6 +115,6 @@ def _plain(value: Any) -> str:
         case list() | tuple():
             return ", ".join(_plain(item) for item in value)
         case dict():
-            return ", ".join(f"{key}={_plain(item)}" for key, item in value.items())
+            return ", ".join(f"{key}={_plain(item)}" for key, item in value.items()) or "-"
         case _:
             return one_line(str(value))

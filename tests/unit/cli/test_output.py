@@ -20,3 +20,8 @@ def test_a_table_in_a_pipe_keeps_each_row_in_one_line(capsys: pytest.CaptureFixt
     assert header.split() == ["id", "email"]
     assert first.split() == ["1500", LONG]
     assert second.split() == ["7", "ann@example.org"]
+
+
+def test_nothing_is_said_and_not_left_blank(capsys: pytest.CaptureFixture[str]) -> None:
+    output.fields({"removed": [], "finished": None, "left_out": {}})
+    assert capsys.readouterr().out == "removed   -\nfinished  -\nleft out  -\n"

@@ -159,8 +159,8 @@ def report_shown(found: "CampaignReport", failures: "Sequence[CauseFigures]") ->
 
 
 def _said(facts: dict[str, Any]) -> dict[str, Any]:
-    """What a send says to a person, who read the forecast before it."""
-    return {name: value for name, value in facts.items() if name != "throttled"}
+    """What a send says to a person, who read warnings and forecast before it."""
+    return {name: value for name, value in facts.items() if name not in ("warnings", "throttled")}
 
 
 def _share(count: "Count", sent: int) -> dict[str, Any]:
