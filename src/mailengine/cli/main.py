@@ -29,6 +29,7 @@ from mailengine.cli.commands import (
     quiet_hours,
     relays,
     reputation,
+    seed,
     sending,
     suppression,
     tenants,
@@ -99,6 +100,7 @@ app.add_typer(debug.app, name="debug")
 app.command("doctor")(doctor.doctor)
 app.command("daemon")(daemon.daemon)
 app.command("demo")(demo.demo)
+app.command("seed")(seed.seed)
 
 
 def _wrong_usage(error: typer.TyperException) -> int:

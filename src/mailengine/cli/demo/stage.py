@@ -84,21 +84,25 @@ async def import_contacts(rt: Runtime, scope: Scope, path: Path) -> ImportReport
     return await import_file(around, scope, ImportRequest(path, LIST))
 
 
-async def add_template(rt: Runtime, scope: Scope) -> None:
+async def add_template(
+    rt: Runtime, scope: Scope, *, file: str = "newsletter.html", name: str = TEMPLATE
+) -> None:
     async with rt.db.read(scope) as read:
         known = BUILT_IN_TAGS | set(await attribute_labels(read, scope))
-    source = example("newsletter.html").read_text(encoding="utf-8")
+    source = example(file).read_text(encoding="utf-8")
     prepared = await templates.prepare(source, known=known)
     async with rt.db.write(scope) as tx:
-        await templates.add(tx, scope, name=TEMPLATE, prepared=prepared, now=rt.clock.now())
+        await templates.add(tx, scope, name=name, prepared=prepared, now=rt.clock.now())
 
 
-async def draft(rt: Runtime, scope: Scope) -> CampaignId:
+async def draft(
+    rt: Runtime, scope: Scope, *, name: str = CAMPAIGN, template: str = TEMPLATE, subject: str = SUBJECT
+) -> CampaignId:
     fields = Fields(
-        name=CAMPAIGN,
-        template=TEMPLATE,
+        name=name,
+        template=template,
         lists=[LIST],
-        subject=SUBJECT,
+        subject=subject,
         sender=f"{ORGANISATION} <letters@{DOMAIN}>",
     )
     async with rt.db.write(scope) as tx:

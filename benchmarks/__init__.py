@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: how fast the program is, beside the fastest known way to do the same."""

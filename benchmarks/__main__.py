@@ -1,0 +1,34 @@
+"""`python -m benchmarks [--quick] [--only import|send]`: prints a table and writes benchmarks/results/*.json."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # real servers to send to: `peers`
+
+from benchmarks import bench_import, bench_send, report
+
+SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
+    "import": bench_import.run,
+    "send": bench_send.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller numbers: minutes become seconds")
+    parser.add_argument("--only", choices=sorted(SUBJECTS), help="one subject")
+    options = parser.parse_args()
+    around = report.machine()
+    print(f"{around['cores']} cores, {around['processor']}, load {around['load']}", file=sys.stderr)
+    rows: list[report.Row] = []
+    for name in [options.only] if options.only else SUBJECTS:
+        print(f"{name} …", file=sys.stderr)
+        rows += SUBJECTS[name](options.quick)
+    report.show(rows)
+    print(f"written to {report.write(rows, around)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
