@@ -30,6 +30,7 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_
 _WORDS = re.compile(r" *[^ ]+")
 # RFC 2047 5 (3): the only characters that may stand for themselves in a Q word inside a phrase.
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_Q_SHORT = bytes(_Q_SAFE) + b" "  # one character each in a Q word, all others three
 _Q = [chr(b) if b in _Q_SAFE else "_" if b == 0x20 else f"={b:02X}" for b in range(256)]
 
 
@@ -148,8 +149,11 @@ def _folded_words(prefix: str, text: str) -> str:
 def _encoded_words(text: str, used: int) -> str:
     """Encoded words on as many lines as needed, B or Q by which is shorter; `used` = columns taken."""
     data = text.encode("utf-8")
-    q_size = sum(len(_Q[byte]) for byte in data)
-    chunks = _q_chunks(text, used) if q_size <= (len(data) + 2) // 3 * 4 else _b_chunks(data, used)
+    q_size = len(data) + 2 * len(data.translate(None, _Q_SHORT))
+    b_is_shorter = q_size > (len(data) + 2) // 3 * 4
+    if not b_is_shorter and q_size <= _room(used):  # a name, the usual case: one word
+        return f"=?utf-8?q?{''.join([_Q[byte] for byte in data])}?="
+    chunks = _b_chunks(data, used) if b_is_shorter else _q_chunks(text, used)
     return "\r\n ".join(chunks)
 
 
