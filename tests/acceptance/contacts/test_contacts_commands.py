@@ -87,3 +87,12 @@ def test_what_is_refused_is_one_clear_line(program: Program, file: str, tmp_path
         ran = program.run(*arguments)
         assert (ran.code, message in ran.complaint) == (code, True), ran.complaint
     assert program.ok("lists", "list", "--json").json["total"] == 0
+
+
+def test_a_person_who_asks_by_telephone_is_taken_off_and_on_again(program: Program) -> None:
+    program.ok("contacts", "add", "ann@example.org")
+    assert program.ok("contacts", "unsubscribe", "ann@example.org", "--json").json["state"] == "unsubscribed"
+    assert program.ok("contacts", "unsubscribe", "ann@example.org", "--json").json["state"] == "unsubscribed"
+    back = program.ok("contacts", "resubscribe", "ann@example.org", "--yes", "--json").json
+    assert (back["state"], back["consent_source"]) == ("subscribed", "resubscribed: cli")
+    assert program.run("contacts", "unsubscribe", "nobody@example.org").code == 1

@@ -106,3 +106,19 @@ def test_a_domain_is_verified_once_its_zone_lines_are_served(program: Program, d
     assert program.run("domain", "add", "not a domain").code == 2
     assert program.ok("domain", "remove", "bücher.example", "--yes", "--json").json["removed"] is True
     assert program.run("domain", "show", "bücher.example").code == 1
+
+
+def test_direct_delivery_is_a_relay_without_a_server(program: Program) -> None:
+    direct = ("relay", "add-direct")
+    added = program.ok(
+        *direct, "out", "--helo", "mail.example.org", "--source-address", "192.0.2.1", "--json"
+    ).json
+    assert (added["kind"], added["helo"], added["host"]) == ("direct", "mail.example.org", None)
+    for arguments, words in (
+        (("relay", "test", "out"), "no server of its own"),
+        ((*direct, "b", "--helo", "mail.example.org", "--source-address", "x"), "no IP address"),
+        ((*direct, "b", "--helo", "a b"), "not a host name"),
+    ):
+        ran = program.run(*arguments)
+        assert ran.code == 2
+        assert words in ran.complaint

@@ -145,6 +145,47 @@ def delete(
 
 
 @app.command()
+def unsubscribe(ctx: typer.Context, address: Address, as_json: output.Json = False) -> None:
+    """Take note that a person wants no more mail; campaigns under way skip them too."""
+    from mailengine.core.ids import ContactId
+    from mailengine.domain.contacts import contacts, states
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Contact":
+        async with rt.db.write(scope) as tx:
+            contact = await contacts.get_contact(tx, scope, address=address)
+            await states.unsubscribe(
+                tx, scope, contact_id=ContactId(contact.id or 0), now=rt.clock.now(), reason="cli"
+            )
+            return contact
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+
+
+@app.command()
+def resubscribe(
+    ctx: typer.Context,
+    address: Address,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Subscribe a person again who asked for it themselves; the consent is written down as such."""
+    from mailengine.core.ids import ContactId
+    from mailengine.domain.contacts import contacts, states
+
+    confirm(f"Did {address} ask to get mail again?", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Contact":
+        async with rt.db.write(scope) as tx:
+            contact = await contacts.get_contact(tx, scope, address=address)
+            await states.resubscribe(
+                tx, scope, contact_id=ContactId(contact.id or 0), now=rt.clock.now(), reason="cli"
+            )
+            return contact
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+
+
+@app.command()
 def restore(ctx: typer.Context, address: Address, as_json: output.Json = False) -> None:
     """Bring a deleted contact back as it was."""
     from mailengine.domain.contacts import contacts

@@ -57,6 +57,30 @@ def add(
     output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
 
+@app.command("add-direct")
+def add_direct(
+    ctx: typer.Context,
+    name: Name,
+    helo: Annotated[str, typer.Option(help="Name to greet with; must resolve to this machine and back.")],
+    source_address: Annotated[str, typer.Option(help="IP address to send from. Default: the system's.")] = "",
+    priority: Priority = 0,
+    weight: Weight = 1,
+    as_json: output.Json = False,
+) -> None:
+    """Deliver to the recipients' own servers; needs port 25 open and an address with a good name."""
+    from mailengine.domain.senders import relays
+
+    details = relays.check_direct(
+        name=name, helo=helo, source_address=source_address, priority=priority, weight=weight
+    )
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Relay":
+        async with rt.db.write(scope) as tx:
+            return await relays.add(tx, scope, details=details, keyring=rt.keyring, now=rt.clock.now())
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+
+
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: output.Json = False) -> None:
     """List the relays."""
@@ -70,7 +94,7 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
     emit_page(
         in_tenant(ctx, work),
         _shown,
-        ("name", "host", "port", "tls", "username", "priority", "weight", "enabled"),
+        ("name", "kind", "host", "port", "tls", "username", "priority", "weight", "enabled"),
         empty="no relay yet; add one with `mailengine relay add NAME --host HOST`",
         as_json=as_json,
     )
@@ -204,10 +228,13 @@ def _steps(report: "ProbeReport") -> None:
 def _shown(relay: "Relay") -> dict[str, Any]:
     return {
         "name": relay.name,
-        "host": relay.host,
+        "kind": relay.kind,
+        "host": relay.host or None,
         "port": relay.port,
         "tls": relay.tls,
         "username": relay.username or None,
+        "helo": relay.helo or None,
+        "source_address": relay.source_address or None,
         "priority": relay.priority,
         "weight": relay.weight,
         "enabled": relay.enabled,

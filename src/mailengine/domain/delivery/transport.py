@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from mailengine.core.config import Settings
+from mailengine.core.errors import InvalidInput
 from mailengine.core.secrets import Keyring
 from mailengine.domain.delivery.smtp import Endpoint, TlsMode
 from mailengine.domain.senders.relays import PASSWORD_PURPOSE
@@ -31,6 +32,8 @@ def way_of(relay: Relay, keyring: Keyring, settings: Settings) -> Way:
 
 def endpoint_of(relay: Relay, keyring: Keyring, settings: Settings) -> Endpoint:
     """How to reach the relay, password opened; raises Unavailable when the secret that sealed it is gone."""
+    if relay.kind == RelayKind.DIRECT:
+        raise InvalidInput(f"{relay.name} delivers directly and has no server of its own; name an SMTP relay")
     password = (
         keyring.unseal(relay.password_sealed, PASSWORD_PURPOSE).decode() if relay.password_sealed else None
     )

@@ -27,6 +27,7 @@ from mailengine.models import (
     Limit,
     LimitScope,
     Relay,
+    RelayKind,
     Tls,
     WarmUp,
     WarmUpScope,
@@ -53,6 +54,9 @@ class RelayDetails:
     password: str = field(default="", repr=False)
     priority: int = 0
     weight: int = 1
+    kind: RelayKind = RelayKind.SMTP
+    helo: str = ""
+    source_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,7 @@ def check_relay(
     weight: int = 1,
 ) -> RelayDetails:
     """Check what a person gave; raises InvalidInput with what to give instead."""
-    name = name.strip()
-    if not name or len(name) > 100 or _CONTROL.search(name):
-        raise InvalidInput("the relay's name must have 1 to 100 printable characters")
+    name = _checked_name(name)
     if not 1 <= port <= 65535:
         raise InvalidInput(f"port {port} does not exist; 587 (starttls) and 465 (tls) are usual")
     if _CONTROL.search(username + password):
@@ -102,6 +104,36 @@ def check_relay(
         )
     check_share(priority=priority, weight=weight)
     return RelayDetails(name, host, port, tls, username, password, priority, weight)
+
+
+def check_direct(
+    *, name: str, helo: str, source_address: str = "", priority: int = 0, weight: int = 1
+) -> RelayDetails:
+    """Check a direct way to the recipients' own servers; raises InvalidInput."""
+    if source_address:
+        try:
+            source_address = str(ipaddress.ip_address(source_address.strip()))
+        except ValueError as error:
+            raise InvalidInput(f"{source_address!r} is no IP address to send from") from error
+    check_share(priority=priority, weight=weight)
+    return RelayDetails(
+        _checked_name(name),
+        host="",
+        port=25,  # RFC 5321, section 4.5.4.2: where mail hosts listen
+        tls=Tls.STARTTLS,  # where they offer it or MTA-STS demands it
+        priority=priority,
+        weight=weight,
+        kind=RelayKind.DIRECT,
+        helo=check_host(helo),
+        source_address=source_address,
+    )
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > 100 or _CONTROL.search(name):
+        raise InvalidInput("the relay's name must have 1 to 100 printable characters")
+    return name
 
 
 def check_host(text: str) -> str:
@@ -138,6 +170,9 @@ async def add(tx: WriteTx, scope: Scope, *, details: RelayDetails, keyring: Keyr
     relay = Relay(
         tenant_id=scope.tenant_id,
         name=details.name,
+        kind=details.kind,
+        helo=details.helo,
+        source_address=details.source_address,
         host=details.host,
         port=details.port,
         tls=details.tls,

@@ -42,7 +42,7 @@ class ErrorsFile:
         rows = [(row.line, row.reason, *row.fields) for row in rejected]
         if not rows:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds addresses
         # Bytes that are no text are shown as \\xNN: the file itself must be readable everywhere.
         with self.path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.writer(file)
