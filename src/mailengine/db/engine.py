@@ -18,6 +18,7 @@ from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import InvalidInput, Unavailable
 
 READERS = 4
+DURABLE = "durable"  # the execution option of a write transaction that must survive a power cut
 
 
 def normalise_url(url: str) -> str:
@@ -71,9 +72,19 @@ def sqlite_engine(
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
+        if write:
+            _synchronise(connection, bool(connection.get_execution_options().get(DURABLE)))
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
+
+
+def _synchronise(connection: Connection, durable: bool) -> None:
+    """NORMAL loses the last commits with the power, not with the process; FULL waits for the disk."""
+    level = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous", "NORMAL") != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def postgres_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:

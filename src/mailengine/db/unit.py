@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import AnyScope
-from mailengine.db.engine import engines
+from mailengine.db.engine import DURABLE, engines
 from mailengine.db.tenancy import SETTING, setting_for
 
 
@@ -57,10 +57,11 @@ class Database:
                 yield tx
 
     @asynccontextmanager
-    async def write(self, scope: AnyScope) -> AsyncIterator[WriteTx]:
+    async def write(self, scope: AnyScope, *, durable: bool = False) -> AsyncIterator[WriteTx]:
+        """`durable`: what it commits survives a power cut also on SQLite, for a few milliseconds more."""
         with translated_errors():
             async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
-                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True))
+                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True), durable=durable)
                 yield tx
 
     async def close(self) -> None:
@@ -73,8 +74,10 @@ class Database:
 _IDLE_LIMIT = ("idle_in_transaction_session_timeout", "30s")
 
 
-async def _enter(tx: AsyncSession, scope: AnyScope, *settings: sa.ColumnElement[str]) -> None:
-    await tx.connection(execution_options={"scope": scope})
+async def _enter(
+    tx: AsyncSession, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False
+) -> None:
+    await tx.connection(execution_options={"scope": scope, DURABLE: durable})
     if tx.get_bind().dialect.name == "postgresql":
         await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True), *settings))
 

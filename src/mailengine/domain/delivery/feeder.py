@@ -183,7 +183,8 @@ class Feeder:
     ) -> _Claim:
         """Tokens and tasks in one transaction, as many of the ones as of the others."""
         scope, now = Scope(campaign.tenant_id, "role:worker"), self._clock.now()
-        async with self._db.write(scope) as tx:
+        # A claim that a power cut undoes would be sent again by whoever finds it in the queue.
+        async with self._db.write(scope, durable=True) as tx:
             rules = await rules_of(tx, scope, now=now)
             rates = rules.for_batch(relay_id=relay_id, sending_domain=sending_domain)
             granted = await buckets.take(tx, scope, rates, wanted=wanted, now=now)
