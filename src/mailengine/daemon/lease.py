@@ -44,12 +44,14 @@ class Leadership:
         return self._until is not None
 
     async def release(self) -> None:
-        """Let another process have it now."""
-        if self._until is not None:
-            async with self._db.write(InstanceScope("role:scheduler")) as tx:
-                await give_back(tx, name=self._name, holder=self._node)
-            self._until = None
-        os.close(self._file)
+        """Let another process have it now; this object is of no use any more, also when the database is gone."""
+        try:
+            if self._until is not None:
+                self._until = None
+                async with self._db.write(InstanceScope("role:scheduler")) as tx:
+                    await give_back(tx, name=self._name, holder=self._node)
+        finally:
+            os.close(self._file)  # else our own next try would find the lock taken, for ever
 
     def _lock(self) -> bool:
         if not self._locked:
