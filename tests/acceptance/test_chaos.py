@@ -38,4 +38,4 @@ def test_nobody_gets_two_or_none_on_postgresql(throw_away_postgres: ThrowAwayPos
 def test_a_machine_that_is_lost(throw_away_postgres: ThrowAwayPostgres, suspended: bool) -> None:
     lost = lose_node(throw_away_postgres, workers=1, suspended=suspended)
     assert lost.verdict.faults == []
-    assert 0 < lost.claims <= lost.workers
+    assert lost.claims > 0
