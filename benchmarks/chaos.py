@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,19 +70,19 @@ class Campaigns:
 
 def main() -> int:
     options = _arguments()
-    databases = ("sqlite", "postgresql") if options.database == "both" else (options.database,)
-    worker_counts = (options.workers,) if options.workers else (1, 4)
-    campaigns = []
-    lost_nodes: list[LostNode] = []
+    chosen = ("sqlite", "postgresql") if options.database == "both" else (options.database,)
+    report = Report(options)
     with _run_directory():
-        for database in databases:
+        for database in chosen:
             with _server(database) as postgres:
-                for workers in worker_counts:
-                    campaigns.append(_play(options, database, workers, postgres))
-                if postgres is not None:
-                    lost_nodes = [lose_node(postgres, workers=2, suspended=way) for way in (False, True)]
-    _report(options, campaigns, lost_nodes)
-    return int(any(each.verdict.faults for each in (*_rounds(campaigns), *lost_nodes)))
+                for workers in (options.workers,) if options.workers else (1, 4):
+                    _play(options, Campaigns(database, workers), postgres, report)
+                for suspended in (False, True) if postgres is not None else ():
+                    assert postgres is not None
+                    report.lost_nodes.append(lose_node(postgres, workers=2, suspended=suspended))
+                    report.write()
+    report.show()
+    return int(report.broken)
 
 
 def _arguments() -> argparse.Namespace:
@@ -120,15 +120,16 @@ def _server(database: str) -> Iterator[ThrowAwayPostgres | None]:
 
 
 def _play(
-    options: argparse.Namespace, database: str, workers: int, postgres: ThrowAwayPostgres | None
-) -> Campaigns:
-    campaigns = Campaigns(database, workers)
+    options: argparse.Namespace, campaigns: Campaigns, postgres: ThrowAwayPostgres | None, report: "Report"
+) -> None:
+    report.campaigns.append(campaigns)
+    database, workers = campaigns.database, campaigns.workers
     for number in range(options.first, options.first + options.rounds):
         seed = f"{options.seed}:{database}:{workers}:{number}"
         played = play(Plan(database, workers, options.recipients, options.kills, seed), postgres)
         campaigns.rounds.append(played)
         _narrate(number, played)
-    return campaigns
+        report.write()
 
 
 def _narrate(number: int, played: Round) -> None:
@@ -142,30 +143,41 @@ def _narrate(number: int, played: Round) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _rounds(campaigns: Sequence[Campaigns]) -> list[Round]:
-    return [each for found in campaigns for each in found.rounds]
+class Report:
+    """All figures so far; written after each round, so that a run that is broken off was not for nothing."""
 
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.campaigns: list[Campaigns] = []
+        self.lost_nodes: list[LostNode] = []
+        self._options = options
+        which = f"{options.database}-{options.workers or 'all'}"
+        self._path = RESULTS / f"chaos-{which}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
 
-def _report(
-    options: argparse.Namespace, campaigns: Sequence[Campaigns], lost_nodes: Sequence[LostNode]
-) -> None:
-    result = {
-        "seed": options.seed,
-        "campaigns": [each.figures for each in campaigns],
-        "lost_nodes": [each.as_json for each in lost_nodes],
-        "rounds": [each.as_json for each in _rounds(campaigns)],
-    }
-    RESULTS.mkdir(exist_ok=True)
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    which = f"{options.database}-{options.workers or 'all'}"
-    (RESULTS / f"chaos-{which}-{stamp}.json").write_text(json.dumps(result, indent=1, default=str))
-    if options.json:
-        print(json.dumps({**result, "rounds": len(result["rounds"])}, indent=1, default=str))
-        return
-    for found in result["campaigns"]:
-        print("\n".join(f"{name:18} {value}" for name, value in found.items()), end="\n\n")
-    for node in result["lost_nodes"]:
-        print("\n".join(f"{name:18} {value}" for name, value in node.items()), end="\n\n")
+    @property
+    def broken(self) -> bool:
+        rounds = [each.verdict for found in self.campaigns for each in found.rounds]
+        return any(verdict.faults for verdict in (*rounds, *(each.verdict for each in self.lost_nodes)))
+
+    @property
+    def figures(self) -> dict[str, list[dict[str, Any]]]:
+        return {
+            "campaigns": [each.figures for each in self.campaigns],
+            "lost_nodes": [each.as_json for each in self.lost_nodes],
+        }
+
+    def write(self) -> None:
+        rounds = [each.as_json for found in self.campaigns for each in found.rounds]
+        RESULTS.mkdir(exist_ok=True)
+        result = {"seed": self._options.seed, **self.figures, "rounds": rounds}
+        self._path.write_text(json.dumps(result, indent=1, default=str))
+
+    def show(self) -> None:
+        if self._options.json:
+            print(json.dumps(self.figures, indent=1, default=str))
+            return
+        for part in self.figures.values():
+            for found in part:
+                print("\n".join(f"{name:18} {value}" for name, value in found.items()), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from mailengine.domain.integrity import Violation, violations
 from mailengine.models import Campaign, DeadLetter, EmailTask
 from support.world import INSTANCE
 
+T = TypeVar("T")
 _EXAMPLES = 5
 # Recovery may say these of one message; of a whole claim (journal missing, other boot) nothing here allows it.
 _ONE_MESSAGE = "the worker died"
@@ -84,13 +85,29 @@ def end_leases(url: str, node: str) -> int:
         async with db.write(INSTANCE) as tx:
             ended = await tx.execute(
                 sa.update(tasks)
-                .where(tasks.c.status == "claimed", tasks.c.locked_by.startswith(f"{node}:"))
+                .where(*_claimed_by(node))
                 .values(lease_until=sa.literal(SystemClock().now(), tasks.c.lease_until.type))
                 .returning(tasks.c.id)
             )
             return len(ended.all())
 
     return asyncio.run(_in_database(url, end))
+
+
+def held_by(url: str, node: str) -> int:
+    """How many tasks that machine has claimed."""
+
+    async def count(db: Database) -> int:
+        async with db.read(INSTANCE) as tx:
+            query = sa.select(sa.func.count()).select_from(table_of(EmailTask)).where(*_claimed_by(node))
+            return int((await tx.execute(query)).scalar_one())
+
+    return asyncio.run(_in_database(url, count))
+
+
+def _claimed_by(node: str) -> tuple[sa.ColumnElement[bool], ...]:
+    tasks = table_of(EmailTask).c
+    return (tasks.status == "claimed", tasks.locked_by.startswith(f"{node}:"))
 
 
 def compare(
@@ -112,7 +129,9 @@ def compare(
         "accepted, neither sent nor in doubt",
         (tasks.get(who, who) for who in received if who not in tasks or tasks[who].status not in _REACHED),
     )
-    verdict.fault("failed or skipped without a reason", filter(_unexplained, tasks.values()))
+    verdict.fault(
+        "failed or skipped without a reason", (task for task in tasks.values() if _unexplained(task))
+    )
     verdict.fault("has no outcome", (task for task in tasks.values() if task.status in ("queued", "claimed")))
     verdict.fault(
         "in doubt with its whole claim", (task for task in doubts if _whole_claim(task, other_machine))
@@ -147,7 +166,7 @@ def left_in(wire_folder: Path) -> list[str]:
     return sorted(path.name for path in wire_folder.iterdir()) if wire_folder.exists() else []
 
 
-async def _in_database(url: str, work: Any) -> Any:
+async def _in_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
     db = Database(url, DatabaseSettings())
     try:
         return await work(db)

@@ -105,7 +105,7 @@ def drain(stage: Stage) -> bool:
     code = stage.daemon.end()
     if code not in (0, -15):  # a signal before its handlers are set ends it at once, with nothing begun
         stage.counts[f"drain ended with {code}"] += 1
-    stage.new_daemon()
+    stage.replace_daemon()
     return True
 
 

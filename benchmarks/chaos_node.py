@@ -4,13 +4,14 @@ The claims of the lost one are settled by the other when their leases are over. 
 database is told that they have passed.
 """
 
+import signal
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import chaos_ledger
-from benchmarks.chaos_ledger import Verdict
+from benchmarks.chaos_ledger import Ledger, Verdict
 from benchmarks.chaos_peers import ThrowAwayPostgres
 from benchmarks.chaos_stage import CONNECTIONS, ROLES
 from mailengine.domain.delivery.recover import DOUBT_OTHER_MACHINE
@@ -19,13 +20,14 @@ from peers.sink import CountingSink
 from support.daemon import Daemon, House
 
 RECIPIENTS = 4000
+_PER_SECOND = 300  # the SMTP server's pace
 _LATEST_SECONDS = 180
 _CLAIMS_HELD = 2  # by a worker and campaign: the one that ends, and the next
 
 
 @dataclass(frozen=True, slots=True)
 class LostNode:
-    """`held`: what the lost machine had claimed; `claims`: how many claims of it went into doubt."""
+    """`held`: tasks that the lost machine had claimed; `claims`: how many claims of it went into doubt."""
 
     workers: int
     suspended: bool
@@ -38,16 +40,22 @@ class LostNode:
         return asdict(self)
 
 
-def lose_node(postgres: ThrowAwayPostgres, *, workers: int, suspended: bool) -> LostNode:
+def lose_node(
+    postgres: ThrowAwayPostgres, *, workers: int, suspended: bool, recipients: int = RECIPIENTS
+) -> LostNode:
     """Lose one of two machines in mid-campaign: for good, or (`suspended`) until its claims were given up."""
     with postgres.database() as url, tempfile.TemporaryDirectory(prefix="mailengine-chaos-") as name:
         stays, goes = (_machine(url, Path(name) / each, workers) for each in ("stays", "goes"))
-        sink = CountingSink(Path(name) / "accepted.log", delay_ms=1000 * CONNECTIONS * workers / 300)
-        stays.campaign(RECIPIENTS, sink.port)
+        delay_ms = 1000 * CONNECTIONS * workers / _PER_SECOND
+        sink = CountingSink(Path(name) / "accepted.log", delay_ms=delay_ms)
+        stays.campaign(recipients, sink.port)
         try:
-            return _lose(url, stays, goes, sink, workers=workers, suspended=suspended)
+            held = _lose(url, stays, goes, suspended=suspended)
         finally:
             sink.stop()
+        ledger, received = chaos_ledger.read(url), sink.received()
+    verdict = chaos_ledger.compare(ledger, received, recipients, other_machine=True)
+    return _judged(LostNode(workers, suspended, held, len(_given_up(ledger)), verdict))
 
 
 def _machine(url: str, folder: Path, workers: int) -> House:
@@ -60,42 +68,51 @@ def _machine(url: str, folder: Path, workers: int) -> House:
     )
 
 
-def _lose(
-    url: str, stays: House, goes: House, sink: CountingSink, *, workers: int, suspended: bool
-) -> LostNode:
-    with stays.daemon(*ROLES) as staying, goes.daemon(*ROLES) as going:
-        wait_until(lambda: len(going.workers()) == workers, "the second machine sends", 60)
-        sink.wait_for(sink.accepted() + 600)
-        _take_away(going, suspended=suspended)
-        node = (goes.folder / "node.id").read_text().strip()
-        held = chaos_ledger.end_leases(url, node)
-        wait_until(lambda: _settled(url), "its claims are settled", _LATEST_SECONDS)
-        for process in going.workers() if suspended else ():
-            process.resume()  # it still believes in its claims: nothing that it writes may count
-        stays.wait_for_state("sent", _LATEST_SECONDS)
-        assert staying.end() == 0
+def _lose(url: str, stays: House, goes: House, *, suspended: bool) -> int:
+    """Returns how many tasks the lost machine had claimed."""
+    with goes.daemon(*ROLES) as going:
+        node = goes.folder / "node.id"
+        wait_until(node.exists, "the machine that will be lost has started", 60)
+        name = node.read_text().strip()
+        wait_until(lambda: chaos_ledger.held_by(url, name) > 0, "it has claimed", 60)
+        with stays.daemon(*ROLES) as staying:
+            wait_until(staying.workers, "the other machine sends", 60)
+            _take_away(going, suspended=suspended)
+            held = chaos_ledger.end_leases(url, name)
+            wait_until(lambda: _given_up(chaos_ledger.read(url)), "its claims are settled", _LATEST_SECONDS)
+            if suspended:
+                _bring_back(going)
+            stays.wait_for_state("sent", _LATEST_SECONDS)
+            assert staying.end() == 0
         if suspended:
-            going.process.send_signal(18)
             assert going.end() == 0
-    ledger = chaos_ledger.read(url)
-    verdict = chaos_ledger.compare(ledger, sink.received(), RECIPIENTS, other_machine=True)
-    given_up = [task for task in ledger.tasks.values() if task.last_reply == DOUBT_OTHER_MACHINE]
-    claims = len({task.claim_token for task in given_up})
-    most = _CLAIMS_HELD * workers
-    verdict.fault(f"more than {most} claims of a machine are in doubt", range(max(0, claims - most)))
-    verdict.fault("more is in doubt than it held", range(max(0, len(given_up) - held)))
-    return LostNode(workers, suspended, held, claims, verdict)
+    return held
 
 
 def _take_away(machine: Daemon, *, suspended: bool) -> None:
-    if not suspended:
+    if suspended:
+        machine.process.send_signal(signal.SIGSTOP)
+        for worker in machine.workers():
+            worker.suspend()
+    else:
         machine.kill()
-        return
-    machine.process.send_signal(19)
+
+
+def _bring_back(machine: Daemon) -> None:
+    """It still believes in its claims: what it sends of them is in doubt, what it writes must not count."""
     for worker in machine.workers():
-        worker.suspend()
+        worker.resume()
+    machine.process.send_signal(signal.SIGCONT)
 
 
-def _settled(url: str) -> bool:
-    tasks = chaos_ledger.read(url).tasks.values()
-    return any(task.last_reply == DOUBT_OTHER_MACHINE for task in tasks)
+def _given_up(ledger: Ledger) -> set[str | None]:
+    """The claims in doubt because their machine did not come back."""
+    tasks = ledger.tasks.values()
+    return {task.claim_token for task in tasks if task.last_reply == DOUBT_OTHER_MACHINE}
+
+
+def _judged(lost: LostNode) -> LostNode:
+    most, doubts = _CLAIMS_HELD * lost.workers, lost.verdict.statuses.get("doubt", 0)
+    lost.verdict.fault(f"more than {most} claims of a machine in doubt", range(max(0, lost.claims - most)))
+    lost.verdict.fault("more in doubt than it held", range(max(0, doubts - lost.held)))
+    return lost

@@ -80,7 +80,7 @@ def _disturb(stage: Stage) -> None:
             stage.wait_for_progress(chance.randrange(1, 120), _PATIENCE_SECONDS)
         stage.sleep(chance.random() * chance.choice((0.02, 0.02, 1)))
         stage.ensure_daemon()
-        deadly = chance.random() < 0.65
+        deadly = chance.random() < stage.plan.deadly
         name = _draw(stage, deadly=deadly)
         table = KILLS if deadly else DISTURBANCES
         if table[name][0](stage):

@@ -34,6 +34,7 @@ class Plan:
     recipients: int
     kills: int
     seed: str
+    deadly: float = 0.65  # share of the mischief that kills
     per_second: int = 300  # the SMTP server's pace, so that there is something to disturb
 
 
@@ -78,7 +79,13 @@ class Stage:
         """As a service manager would: one that gave up is started again."""
         if self.daemon.process.poll() is not None:
             self.counts["daemon ended by itself"] += 1
-            self.new_daemon()
+            self.replace_daemon()
+
+    def replace_daemon(self) -> None:
+        """A new one after one that has ended; workers of that may still be busy with their last replies."""
+        if self.daemon.process.stdin is not None:
+            self.daemon.process.stdin.close()
+        self.new_daemon()
 
     def workers(self) -> list[psutil.Process]:
         """The current daemon's living worker processes."""

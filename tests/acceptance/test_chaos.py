@@ -10,7 +10,12 @@ from benchmarks.chaos_stage import Plan
 
 from peers import availability
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.timeout(300)
+on_its_postgres = pytest.mark.xdist_group("chaos-postgres")
+
+
+def plan(database: str) -> Plan:
+    return Plan(database, workers=2, recipients=1000, kills=3, seed="short", deadly=0.9, per_second=200)
 
 
 @pytest.fixture(scope="module")
@@ -22,20 +27,21 @@ def throw_away_postgres() -> Iterator[ThrowAwayPostgres]:
 
 
 def test_nobody_gets_two_or_none_on_sqlite() -> None:
-    played = play(Plan("sqlite", workers=2, recipients=1200, kills=4, seed="short"), None)
+    played = play(plan("sqlite"), None)
     assert played.verdict.faults == []
-    assert played.kills >= 2
+    assert played.kills > 0
 
 
+@on_its_postgres
 def test_nobody_gets_two_or_none_on_postgresql(throw_away_postgres: ThrowAwayPostgres) -> None:
-    plan = Plan("postgresql", workers=2, recipients=1200, kills=4, seed="short")
-    played = play(plan, throw_away_postgres)
+    played = play(plan("postgresql"), throw_away_postgres)
     assert played.verdict.faults == []
-    assert played.kills >= 2
+    assert played.kills > 0
 
 
+@on_its_postgres
 @pytest.mark.parametrize("suspended", [False, True], ids=["for good", "until its claims were given up"])
 def test_a_machine_that_is_lost(throw_away_postgres: ThrowAwayPostgres, suspended: bool) -> None:
-    lost = lose_node(throw_away_postgres, workers=1, suspended=suspended)
+    lost = lose_node(throw_away_postgres, workers=1, suspended=suspended, recipients=1500)
     assert lost.verdict.faults == []
     assert lost.claims > 0
