@@ -37,7 +37,8 @@ def _last_key(cursor: str, key: Any) -> object:
     """The key in a cursor; raises InvalidInput for one of another type, which a made-up cursor may hold and
     which one database or the other would fail on."""
     (last,) = decode_cursor(cursor, length=1)
-    fits = type(last) is key.type.python_type
+    kind = key.type.impl if isinstance(key.type, sa.types.TypeDecorator) else key.type  # SQLModel's strings
+    fits = type(last) is kind.python_type
     if isinstance(last, int):
         fits = fits and abs(last) < 2**63
     if isinstance(last, str):
