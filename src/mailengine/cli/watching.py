@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.25
 _JSON_LOOKS = 4  # one object a second
 _WINDOW_SECONDS = 10  # the rate is that of the last ten seconds
-_SILENCE_SECONDS = 5  # without progress, before the relay is suspected
+_SILENCE_SECONDS = 15  # without progress, before the relay is suspected
 _SHOWN = (
     "name", "state", "total", "queued", "sent", "failed", "skipped", "doubt", "launched_at", "finished_at"
 )  # fmt: skip
