@@ -50,15 +50,16 @@ async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool =
     """Run until SIGTERM or SIGINT, and `with_stdin` until standard input closes; raises MailengineError when
     the daemon cannot start."""
     logs.configure(settings.log)
+    require_installation(settings)
     listener: socket.socket | None = None
     if roles & _HTTP:
         listener, settings = bind(settings)
-    require_installation(settings)
-    await upgrade(settings.database_url, settings.database)
-    async with open_runtime(settings) as rt:
-        serving = announced(settings, rt.clock.now()) if listener else nullcontext()
-        with serving:
-            await _run(rt, roles, listener, with_stdin=with_stdin)
+    with listener or nullcontext():
+        await upgrade(settings.database_url, settings.database)
+        async with open_runtime(settings) as rt:
+            serving = announced(settings, rt.clock.now()) if listener else nullcontext()
+            with serving:
+                await _run(rt, roles, listener, with_stdin=with_stdin)
     log.info("stopped")
 
 
