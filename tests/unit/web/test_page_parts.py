@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
+from structlog.testing import capture_logs
 
 from mailengine.core.ids import CampaignId
 from mailengine.domain.reports.campaigns import Progress
@@ -58,11 +58,10 @@ def test_a_paused_campaign_starts_anew() -> None:
     assert speeds.of(sent(100), at(60)).rate is None
 
 
-def test_without_assets_pages_are_plain_and_the_log_says_why(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = manifest.load(tmp_path)
+def test_without_assets_pages_are_plain_and_the_log_says_why(tmp_path: Path) -> None:
+    with capture_logs() as logged:
+        found = manifest.load(tmp_path)
     assert not found.built
-    assert "web assets are not built" in capsys.readouterr().out
+    assert "web assets are not built" in logged[0]["event"]
     page = environment(found).get_template("public/gone.html").render(theme="")
     assert "This link does not work" in page
