@@ -18,11 +18,12 @@ class Grant(StrEnum):
     EDIT = "edit"  # contacts, templates, campaign drafts
     SEND = "send"  # launch, pause, resume, cancel, kill switch
     MANAGE = "manage"  # relays, domains, settings, users, keys
+    OWN = "own"  # appoint and dismiss owners
 
 
 ROLE_GRANTS: dict[str, frozenset[Grant]] = {
     "owner": frozenset(Grant),
-    "admin": frozenset(Grant),
+    "admin": frozenset(Grant) - {Grant.OWN},
     "editor": frozenset({Grant.READ, Grant.EDIT, Grant.SEND}),
     "viewer": frozenset({Grant.READ}),
 }
@@ -36,6 +37,7 @@ class Scope:
     actor: str
     grants: frozenset[Grant] = field(default=frozenset(Grant))
     request_id: str = ""
+    address: str = ""  # the network address that the actor acts from; the audit log keeps it
 
     def require(self, grant: Grant) -> None:
         """Raise Forbidden unless the actor holds `grant`."""
@@ -49,6 +51,7 @@ class InstanceScope:
 
     actor: str
     request_id: str = ""
+    address: str = ""
 
 
 AnyScope = Scope | InstanceScope

@@ -3,7 +3,22 @@
 Table classes do not validate: values are checked at the edge and constrained in the database.
 """
 
-from mailengine.models.accounts import ApiKey, AuditEntry, Membership, Role, Tenant, User, WebSession
+from mailengine.models.accounts import (
+    AccountToken,
+    ApiKey,
+    AuditEntry,
+    AuthLimit,
+    Identity,
+    Installation,
+    Invitation,
+    Membership,
+    RecoveryCode,
+    Role,
+    Tenant,
+    TokenKind,
+    User,
+    WebSession,
+)
 from mailengine.models.base import metadata
 from mailengine.models.campaigns import Campaign, CampaignState, CampaignTotals
 from mailengine.models.contacts import (
@@ -35,9 +50,11 @@ from mailengine.models.tracking import EmailEvent, EventKind
 
 __all__ = [
     "OPEN_TASKS",
+    "AccountToken",
     "ApiKey",
     "Attribute",
     "AuditEntry",
+    "AuthLimit",
     "Block",
     "Bucket",
     "Campaign",
@@ -51,6 +68,9 @@ __all__ = [
     "EmailEvent",
     "EmailTask",
     "EventKind",
+    "Identity",
+    "Installation",
+    "Invitation",
     "Job",
     "JobKind",
     "JobState",
@@ -63,6 +83,7 @@ __all__ = [
     "Membership",
     "Period",
     "QuietHours",
+    "RecoveryCode",
     "Relay",
     "RelayKind",
     "Reputation",
@@ -77,6 +98,7 @@ __all__ = [
     "TemplateVersion",
     "Tenant",
     "Tls",
+    "TokenKind",
     "User",
     "WarmUp",
     "WarmUpScope",

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
+from mailengine.db.types import BigPK, UTCDateTime
 from mailengine.models.base import json_object, moment, one_of, pk, ref
 
 
@@ -26,9 +27,13 @@ class Tenant(SQLModel, table=True):
     country: str = Field(max_length=2)
     postal_address: str = Field(max_length=500)
     created_at: datetime = moment()
+    onboarded_at: datetime | None = moment(nullable=True)  # None: the first steps are not finished
 
 
 class User(SQLModel, table=True):
+    """Invariant: the person controls `email`, or the operator vouches for it; an address that nobody has confirmed
+    is in no row here, but in a token that waits."""
+
     __tablename__ = "users"
 
     id: int | None = pk()
@@ -36,6 +41,9 @@ class User(SQLModel, table=True):
     email_key: str = Field(max_length=320, unique=True)
     password_hash: str = Field(max_length=200)
     created_at: datetime = moment()
+    totp_sealed: str = Field(default="", sa_type=sa.Text, sa_column_kwargs={"server_default": ""})
+    totp_since: datetime | None = moment(nullable=True)  # None: a secret that waits for its first code
+    totp_last_step: int = Field(default=0, sa_type=sa.BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class Membership(SQLModel, table=True):
@@ -58,6 +66,95 @@ class WebSession(SQLModel, table=True):
     csrf_token: str = Field(max_length=64)
     created_at: datetime = moment()
     expires_at: datetime = moment()
+    proved_at: datetime | None = moment(nullable=True)  # when the person last showed a password or a code
+    seen_at: datetime | None = moment(nullable=True)
+    address: str = Field(default="", max_length=45, sa_column_kwargs={"server_default": ""})
+    agent: str = Field(default="", max_length=200, sa_column_kwargs={"server_default": ""})
+
+
+class TokenKind(StrEnum):
+    SETUP = "setup"  # the first visit to an installation without users
+    SIGN_UP = "sign-up"  # an account that waits for its address to be confirmed
+    RESET_PASSWORD = "reset-password"  # noqa: S105  # a kind, not a password
+    CHANGE_EMAIL = "change-email"
+    SECOND_FACTOR = "second-factor"  # a right password that waits for its code
+    OIDC = "oidc"  # a browser that is away at the identity provider
+
+
+class AccountToken(SQLModel, table=True):
+    """A secret that was handed out, to be redeemed once; the row goes with it and holds only its hash."""
+
+    __tablename__ = "account_tokens"
+    __table_args__ = (one_of("kind", TokenKind),)
+
+    id: int | None = pk()
+    kind: str = Field(max_length=20)
+    token_hash: str = Field(max_length=64, unique=True)
+    user_id: int | None = ref("users.id", nullable=True, index=True, cascade=True)
+    data: dict[str, Any] = json_object()
+    created_at: datetime = moment()
+    expires_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """Stands in for the second factor, once."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (sa.UniqueConstraint("user_id", "code_hash"),)
+
+    id: int | None = pk()
+    user_id: int = ref("users.id", cascade=True)
+    code_hash: str = Field(max_length=64)
+
+
+class Identity(SQLModel, table=True):
+    """A user as an OpenID provider knows them (OpenID Connect Core, section 2: `iss` and `sub` together)."""
+
+    __tablename__ = "identities"
+    __table_args__ = (sa.UniqueConstraint("issuer", "subject"),)
+
+    id: int | None = pk()
+    user_id: int = ref("users.id", index=True, cascade=True)
+    issuer: str = Field(max_length=500)
+    subject: str = Field(max_length=255)
+    created_at: datetime = moment()
+
+
+class Invitation(SQLModel, table=True):
+    """An offer to join the tenant, for whoever reads mail at `email`."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (one_of("role", Role), sa.UniqueConstraint("tenant_id", "email_key"))
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    email: str = Field(max_length=320)
+    email_key: str = Field(max_length=320)
+    role: str = Field(max_length=20)
+    token_hash: str = Field(max_length=64, unique=True)
+    invited_by: str = Field(max_length=100)
+    created_at: datetime = moment()
+    expires_at: datetime = moment()
+
+
+class AuthLimit(SQLModel, table=True):
+    """A token bucket of guesses, shared by every web process; `key` is a hash of what is limited."""
+
+    __tablename__ = "auth_limits"
+
+    key: str = Field(max_length=64, primary_key=True)
+    tokens: float
+    filled_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
+class Installation(SQLModel, table=True):
+    """What the installation was told in its first steps: one row, with id 1."""
+
+    __tablename__ = "installation"
+    __table_args__ = (sa.CheckConstraint("id = 1", name="single"),)
+
+    id: int = Field(default=1, primary_key=True, sa_type=BigPK)
+    base_url: str = Field(default="", max_length=500)
 
 
 class ApiKey(SQLModel, table=True):
@@ -93,6 +190,7 @@ class AuditEntry(SQLModel, table=True):
     tenant_id: int = ref("tenants.id")
     at: datetime = moment()
     actor: str = Field(max_length=100)
+    address: str = Field(default="", max_length=45, sa_column_kwargs={"server_default": ""})
     action: str = Field(max_length=100)
     resource: str = Field(max_length=50)
     resource_id: int | None = Field(default=None, sa_type=sa.BigInteger)

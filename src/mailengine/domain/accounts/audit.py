@@ -1,4 +1,5 @@
-"""Who did what to which record, and when: metadata only, never an address, a row or a body (P1-06).
+"""Who did what to which record, when and from where: metadata only, never an e-mail address, a row or a body
+(P1-06).
 
 The entry is written in the transaction of the act, so that neither exists without the other.
 """
@@ -35,6 +36,7 @@ async def record(
             tenant_id=scope.tenant_id,
             at=now,
             actor=scope.actor,
+            address=scope.address,
             action=action,
             resource=resource,
             resource_id=resource_id,
