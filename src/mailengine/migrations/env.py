@@ -8,6 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
 from mailengine.db.types import BigPK, JSONType, UTCDateTime
+from mailengine.migrations.comparing import type_differs
 from mailengine.models import metadata
 
 

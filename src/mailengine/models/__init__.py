@@ -21,6 +21,7 @@ from mailengine.models.accounts import (
 )
 from mailengine.models.base import metadata
 from mailengine.models.campaigns import Campaign, CampaignState, CampaignTotals
+from mailengine.models.chores import ChoreRun
 from mailengine.models.contacts import (
     Attribute,
     Contact,
@@ -60,6 +61,7 @@ __all__ = [
     "Campaign",
     "CampaignState",
     "CampaignTotals",
+    "ChoreRun",
     "Contact",
     "ContactList",
     "ContactState",

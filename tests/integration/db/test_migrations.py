@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.db.unit import Database
+from mailengine.migrations.comparing import type_differs
 from mailengine.migrations.run import check_current, current_revision, upgrade
 from mailengine.models import metadata
 
@@ -30,12 +31,6 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         return
     with request.getfixturevalue("postgres").database(migrated=False) as dsn:
         yield dsn
-
-
-def type_differs(context: Any, _inspected: Any, _column: Any, stored: Any, modelled: Any) -> bool | None:
-    """SQLite has one kind of integer (its documentation, "Datatypes", 3.1); all else is compared as usual."""
-    both_integers = isinstance(stored, sa.Integer) and isinstance(modelled, sa.Integer)
-    return False if context.dialect.name == "sqlite" and both_integers else None
 
 
 def difference(connection: sa.Connection) -> list[Any]:

@@ -1,5 +1,5 @@
-"""The life of campaigns around the sending: recipients become tasks, ends are noticed, cancelled queues emptied,
-and whoever sends to bad addresses is suspended."""
+"""The life of campaigns around the sending: recipients become tasks, ends are noticed, cancelled queues emptied.
+Beside it, under the same lease, run the chores (`daemon/chores.py`) and the jobs (`daemon/job_runs.py`)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,15 +9,15 @@ from mailengine.core.errors import Unavailable
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.daemon.chores import Chores
+from mailengine.daemon.job_runs import JobRuns
 from mailengine.daemon.lease import Leadership
 from mailengine.daemon.restart import wait
 from mailengine.domain.campaigns import expand, finish
-from mailengine.domain.delivery import reputation
 from mailengine.runtime import Runtime, node_id
 
 _POLL_SECONDS = 0.2
 _SET_ASIDE_SECONDS = 10.0
-_REPUTATION_SECONDS = 60.0
 _ACTOR = "role:scheduler"
 _INSTANCE = InstanceScope(_ACTOR)
 
@@ -31,11 +31,13 @@ async def run(rt: Runtime, stop: asyncio.Event) -> None:
     lease = Leadership(
         rt.db, rt.clock, name="scheduler", node=node_id(rt.settings), folder=rt.settings.data_dir
     )
-    scheduler = Scheduler(rt)
     try:
-        while not stop.is_set():
-            busy = await lease.held() and await scheduler.turn()
-            await wait(stop, 0 if busy else _POLL_SECONDS)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Scheduler(rt).run(stop, lease.held))
+            group.create_task(Chores(rt).run(stop, lease.held))
+            group.create_task(JobRuns(rt).run(stop, lease.held))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed  # the role starts again whichever part failed
     finally:
         await lease.release()
 
@@ -47,29 +49,16 @@ class Scheduler:
         self._rt = rt
         self._begun: set[CampaignId] = set()
         self._aside: dict[CampaignId, float] = {}  # a campaign that fails must not stop the others
-        self._next_judgement = 0.0
+
+    async def run(self, stop: asyncio.Event, held: Callable[[], Awaitable[bool]]) -> None:
+        while not stop.is_set():
+            busy = await held() and await self.turn()
+            await wait(stop, 0 if busy else _POLL_SECONDS)
 
     async def turn(self) -> bool:
         """True when there was something to do."""
-        await self._judge()
         done = [await self._guarded(campaign_id, work) for campaign_id, work in await self._due()]
         return any(done)
-
-    async def _judge(self) -> None:
-        """The reputation of every tenant, once a minute."""
-        now = asyncio.get_running_loop().time()
-        if now < self._next_judgement:
-            return
-        self._next_judgement = now + _REPUTATION_SECONDS
-        try:
-            suspended = await reputation.evaluate(self._rt.db, _INSTANCE, now=self._rt.clock.now())
-        except Unavailable:
-            raise
-        except Exception as error:
-            log.error("reputation not judged", words=f"{type(error).__name__}: {error}")
-            return
-        for ruling in suspended:
-            log.warning("tenant suspended", tenant=ruling.tenant_id, words=ruling.fault)
 
     async def _due(self) -> list[tuple[CampaignId, Piece]]:
         async with self._rt.db.read(_INSTANCE) as tx:

@@ -1,0 +1,127 @@
+"""What the scheduler does from time to time, as one table: add a line to `CHORES` and it is done.
+
+A chore is an async generator: each `yield` gives the figures of one small transaction, and between two of them
+the scheduler may have lost its lease or been told to stop; the chore then begins anew where it is due next.
+So each must find what is left by itself, and doing it twice must do no harm. Time is the injected clock's.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mailengine.core.errors import Unavailable
+from mailengine.core.log import get_logger
+from mailengine.core.scope import InstanceScope
+from mailengine.daemon.restart import wait
+from mailengine.db.tenancy import table_of
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.delivery import reputation
+from mailengine.models import ChoreRun
+from mailengine.runtime import Runtime
+
+Figures = Mapping[str, int]
+Go = Callable[[], Awaitable[bool]]
+
+_LOOK_SECONDS = 5.0
+_AFTER_FAILURE = timedelta(minutes=10)
+_INSTANCE = InstanceScope("role:scheduler")
+
+log = get_logger("scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """`work` is given the moment at which the run began."""
+
+    name: str
+    period: timedelta
+    work: Callable[[Runtime, datetime], AsyncGenerator[Figures]]
+
+
+async def judge_reputation(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
+    """Whoever sends to bad addresses is suspended (P5-07)."""
+    suspended = await reputation.evaluate(rt.db, _INSTANCE, now=now)
+    for ruling in suspended:
+        log.warning("tenant suspended", tenant=ruling.tenant_id, words=ruling.fault)
+    yield {"suspended": len(suspended)}
+
+
+CHORES = (Chore("reputation", timedelta(minutes=1), judge_reputation),)
+
+
+class Chores:
+    """Does what is due, one after the other; a chore that fails is tried again later and stops no other."""
+
+    def __init__(self, rt: Runtime, chores: Sequence[Chore] = CHORES) -> None:
+        self._rt = rt
+        self._chores = chores
+        self._aside: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event, held: Go) -> None:
+        """Look for what is due until `stop`, while the lease is held."""
+
+        async def go() -> bool:
+            return not stop.is_set() and await held()
+
+        while not stop.is_set():
+            if await go():
+                await self.turn(go)
+            await wait(stop, _LOOK_SECONDS)
+
+    async def turn(self, go: Go) -> None:
+        """All that is due now; `go` is asked between two transactions."""
+        async with self._rt.db.read(_INSTANCE) as tx:
+            done = await last_runs(tx, _INSTANCE)
+        for chore in self._chores:
+            now = self._rt.clock.now()
+            aside = self._aside.get(chore.name)
+            if is_due(chore, done.get(chore.name), now) and (aside is None or aside <= now) and await go():
+                await self._guarded(chore, now, go)
+
+    async def _guarded(self, chore: Chore, now: datetime, go: Go) -> None:
+        try:
+            await self._do(chore, now, go)
+        except Unavailable:
+            raise  # it concerns every chore
+        except Exception as error:
+            log.error("chore failed", chore=chore.name, words=f"{type(error).__name__}: {error}")
+            self._aside[chore.name] = now + min(chore.period, _AFTER_FAILURE)
+
+    async def _do(self, chore: Chore, now: datetime, go: Go) -> None:
+        total: Counter[str] = Counter()
+        async with aclosing(chore.work(self._rt, now)) as pieces:
+            async for figures in pieces:
+                total.update(figures)
+                if not await go():
+                    return
+        async with self._rt.db.write(_INSTANCE) as tx:
+            await record_run(tx, _INSTANCE, name=chore.name, now=now, figures=total)
+        tell = log.info if any(total.values()) else log.debug
+        tell("chore done", chore=chore.name, **total)
+
+
+def is_due(chore: Chore, done_at: datetime | None, now: datetime) -> bool:
+    """A run in the future is a clock that was put back: it must not keep the chore from being done."""
+    return done_at is None or not timedelta(0) <= now - done_at < chore.period
+
+
+async def last_runs(tx: ReadTx, _instance: InstanceScope) -> dict[str, datetime]:
+    """When each chore was last done to its end."""
+    rows = await tx.scalars(sa.select(ChoreRun))
+    return {row.name: row.done_at for row in rows}
+
+
+async def record_run(
+    tx: WriteTx, _instance: InstanceScope, *, name: str, now: datetime, figures: Figures
+) -> None:
+    table = table_of(ChoreRun)
+    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
+    values = {"done_at": now, "figures": dict(figures)}
+    statement = insert.values(name=name, **values)
+    await tx.execute(statement.on_conflict_do_update(index_elements=[table.c.name], set_=values))

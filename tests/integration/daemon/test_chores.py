@@ -1,0 +1,89 @@
+"""The scheduler's table of chores: each at its time, none stops another, a restart repeats nothing."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from mailengine.core.clock import ManualClock
+from mailengine.daemon.chores import CHORES, Chore, Chores
+from mailengine.models import ChoreRun
+from mailengine.runtime import Runtime
+from support.house import INSTANCE
+
+pytestmark = pytest.mark.anyio
+
+
+async def go() -> bool:
+    return True
+
+
+class Counted:
+    """A chore of three pieces that counts its runs and can be made to fail."""
+
+    def __init__(self, name: str, period: timedelta) -> None:
+        self.pieces = 0
+        self.fails = False
+        self.chore = Chore(name, period, self.work)
+
+    async def work(self, _rt: Runtime, _now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+        for _ in range(3):
+            if self.fails:
+                raise ValueError("broken")
+            self.pieces += 1
+            yield {"done": 2}
+
+
+async def test_each_runs_at_its_own_time_across_restarts(rt: Runtime, clock: ManualClock) -> None:
+    hourly, daily = Counted("hourly", timedelta(hours=1)), Counted("daily", timedelta(days=1))
+    table = (hourly.chore, daily.chore)
+    for _ in range(48):
+        await Chores(rt, table).turn(go)  # a new process each half hour
+        clock.advance(timedelta(minutes=30))
+    assert (hourly.pieces, daily.pieces) == (24 * 3, 3)
+    async with rt.db.read(INSTANCE) as tx:
+        kept = {row.name: row.figures for row in await tx.scalars(sa.select(ChoreRun))}
+    assert kept == {"hourly": {"done": 6}, "daily": {"done": 6}}
+
+
+async def test_one_that_fails_is_tried_again_and_stops_no_other(rt: Runtime, clock: ManualClock) -> None:
+    bad, good = Counted("bad", timedelta(hours=1)), Counted("good", timedelta(hours=1))
+    chores = Chores(rt, (bad.chore, good.chore))
+    bad.fails = True
+    await chores.turn(go)
+    bad.fails = False
+    await chores.turn(go)
+    assert (bad.pieces, good.pieces) == (0, 3)
+    clock.advance(timedelta(minutes=10))
+    await chores.turn(go)
+    assert (bad.pieces, good.pieces) == (3, 3)
+
+
+async def test_who_loses_the_lease_stops_between_two_pieces(rt: Runtime) -> None:
+    answers = iter([True, True, False])
+    cut, after = Counted("cut", timedelta(hours=1)), Counted("after", timedelta(hours=1))
+
+    async def held() -> bool:
+        return next(answers, False)
+
+    await Chores(rt, (cut.chore, after.chore)).turn(held)
+    assert (cut.pieces, after.pieces) == (2, 0)
+    await Chores(rt, (cut.chore, after.chore)).turn(go)
+    assert (cut.pieces, after.pieces) == (5, 3)
+
+
+async def test_a_clock_that_was_put_back_does_not_stop_it(rt: Runtime, clock: ManualClock) -> None:
+    chore = Counted("hourly", timedelta(hours=1))
+    await Chores(rt, (chore.chore,)).turn(go)
+    clock.advance(timedelta(days=-365))
+    await Chores(rt, (chore.chore,)).turn(go)
+    assert chore.pieces == 6
+
+
+async def test_the_table_itself_runs_on_an_empty_installation(rt: Runtime) -> None:
+    await Chores(rt).turn(go)
+    async with rt.db.read(INSTANCE) as tx:
+        names = set(await tx.scalars(sa.select(sa.column("name")).select_from(sa.table("chore_runs"))))
+    assert names == {chore.name for chore in CHORES}
+    assert len(names) == len(CHORES)
