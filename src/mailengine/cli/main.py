@@ -32,6 +32,7 @@ from mailengine.cli.commands import (
     seed,
     sending,
     suppression,
+    tags,
     tenants,
     users,
     warm_up,
@@ -91,6 +92,7 @@ app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
+app.add_typer(tags.app, name="tags")
 app.add_typer(suppression.app, name="suppression")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")

@@ -47,6 +47,7 @@ from mailengine.models.limits import (
     WarmUpScope,
 )
 from mailengine.models.senders import DkimKey, Relay, RelayKind, SendingDomain, Tls
+from mailengine.models.tags import ContactTag, Tag
 from mailengine.models.tracking import EmailEvent, EventKind
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "Contact",
     "ContactList",
     "ContactState",
+    "ContactTag",
     "DeadLetter",
     "DkimKey",
     "EmailEvent",
@@ -95,6 +97,7 @@ __all__ = [
     "Standing",
     "Suppression",
     "SuppressionKind",
+    "Tag",
     "TaskStatus",
     "Template",
     "TemplateVersion",

@@ -34,6 +34,9 @@ OF_ANOTHER_TENANT = [
      "--from", "a@example.org"),
     ("debug", "render", "--template", "Newsletter", "--contact", "ann@example.net"),
     ("debug", "compose", "--campaign", "Spring", "--contact", "ann@example.net"),
+    ("tags", "add", "vip", "ann@example.net"),
+    ("tags", "remove", "vip", "ann@example.net"),
+    ("tags", "delete", "vip", "--yes"),
     ("delivery", "doubts", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "requeue", "--campaign", "Spring"),
@@ -50,7 +53,7 @@ def test_another_tenant_finds_nothing(installation: Installation, arguments: tup
     assert ran.complaint.startswith("mailengine: there is no ")
 
 
-@pytest.mark.parametrize("noun", ["template", "campaign", "relay", "contacts", "lists"])
+@pytest.mark.parametrize("noun", ["template", "campaign", "relay", "contacts", "lists", "tags"])
 def test_lists_of_another_tenant_are_empty(installation: Installation, noun: str) -> None:
     ran = installation.ok(noun, "list", "--json", MAILENGINE_TENANT="other")
     assert ran.json == {"items": [], "total": 0, "next": None}

@@ -1,0 +1,130 @@
+"""Tags over the API."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from mailengine.core.scope import Scope
+from mailengine.domain.contacts import tags
+from mailengine.models import Tag
+from mailengine.web.api.shapes import (
+    MAX_ID,
+    NO_NUL,
+    READ,
+    WRITE,
+    Cursor,
+    Given,
+    Id,
+    Limit,
+    PageOf,
+    page_request,
+)
+from mailengine.web.site import Site
+
+TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=tags.MAX_NAME, pattern=NO_NUL)]
+ContactIds = Annotated[
+    list[Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]], msgspec.Meta(min_length=1, max_length=10_000)
+]
+
+
+class TagShape(msgspec.Struct):
+    """`contacts` counts those that carry it and were not deleted."""
+
+    id: int
+    name: str
+    contacts: int
+    created_at: datetime
+
+
+class NewTag(Given):
+    name: TagName
+
+
+class Tagged(Given):
+    """Contacts by id; those of another tenant, and deleted ones, are left out."""
+
+    contact_ids: ContactIds
+
+
+class Changed(msgspec.Struct):
+    """On how many contacts something changed."""
+
+    changed: int
+
+
+class Tags(Controller):
+    """Short labels on contacts; they are alike when they differ only in case."""
+
+    path = "/tags"
+    tags = ("tags",)
+
+    @get(**READ, summary="List the tags")
+    async def list_tags(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> PageOf[TagShape]:
+        """By name."""
+        async with site.rt.db.read(caller) as tx:
+            page = await tags.list_tags(tx, caller, page=page_request(limit, cursor))
+            ids = [row.id for row in page.items if row.id is not None]
+            counts = await tags.counts(tx, caller, tag_ids=ids)
+        return PageOf([shape(row, counts.get(row.id or 0, 0)) for row in page.items], page.total, page.next)
+
+    @post(**WRITE, summary="Add a tag")
+    async def create_tag(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewTag]
+    ) -> TagShape:
+        async with site.rt.db.write(caller) as tx:
+            return shape(await tags.create_tag(tx, caller, name=data.name, now=site.rt.clock.now()), 0)
+
+    @delete("/{tag_id:int}", **WRITE, summary="Delete a tag")
+    async def delete_tag(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], tag_id: Id
+    ) -> None:
+        """It is taken off everybody."""
+        async with site.rt.db.write(caller) as tx:
+            await tags.delete_tag(tx, caller, tag_id=tag_id, now=site.rt.clock.now())
+
+    @post("/{tag_id:int}/contacts", status_code=200, **WRITE, summary="Put a tag on contacts")
+    async def tag_contacts(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        tag_id: Id,
+        data: JSONBody[Tagged],
+    ) -> Changed:
+        async with site.rt.db.write(caller) as tx:
+            tag = await tags.get_by_id(tx, caller, tag_id=tag_id)
+            return Changed(
+                await tags.tag_contacts(
+                    tx, caller, tag=tag.name, contact_ids=data.contact_ids, now=site.rt.clock.now()
+                )
+            )
+
+    @post("/{tag_id:int}/contacts/remove", status_code=200, **WRITE, summary="Take a tag off contacts")
+    async def untag_contacts(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        tag_id: Id,
+        data: JSONBody[Tagged],
+    ) -> Changed:
+        async with site.rt.db.write(caller) as tx:
+            tag = await tags.get_by_id(tx, caller, tag_id=tag_id)
+            return Changed(
+                await tags.untag_contacts(
+                    tx, caller, tag=tag.name, contact_ids=data.contact_ids, now=site.rt.clock.now()
+                )
+            )
+
+
+def shape(row: Tag, contacts: int) -> TagShape:
+    assert row.id is not None
+    return TagShape(row.id, row.name, contacts, row.created_at)
