@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from mailengine.core.scope import InstanceScope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
-from mailengine.models import Campaign, CampaignState, EmailTask
+from mailengine.models import Campaign, CampaignState, EmailTask, Message
 
 SHORT_QUEUE = 1000  # less than a second's work for one process
 
@@ -38,7 +38,16 @@ async def need(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> Need:
     # some in a moment.
     held = sa.exists().where(tasks.status == sa.literal_column("'claimed'"))
     growing = sending.where(campaigns.expanded_at.is_(None)).exists()
-    is_long, is_some = (await tx.execute(sa.select(long, sa.or_(some, held, growing)))).one()
+    is_long, is_some = (
+        await tx.execute(sa.select(long, sa.or_(some, held, growing, _messages_wait(now))))
+    ).one()
     if is_long:
         return Need.ALL
     return Need.ONE if is_some else Need.NOBODY
+
+
+def _messages_wait(now: datetime) -> sa.ColumnElement[bool]:
+    """Whether transactional mail is due or in a worker's hands."""
+    messages = table_of(Message).c
+    due = sa.exists().where(messages.status == sa.literal_column("'queued'"), messages.scheduled_at <= now)
+    return sa.or_(due, sa.exists().where(messages.claim_token.is_not(None)))

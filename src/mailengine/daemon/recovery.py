@@ -1,10 +1,13 @@
 """Settling what dead workers left, before new ones start and whenever one dies."""
 
+from datetime import timedelta
+
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.delivery import journal
 from mailengine.domain.delivery.recover import Owner, recover
+from mailengine.domain.delivery.transactional import recover as transactional
 from mailengine.runtime import Runtime, node_id
 
 _INSTANCE = InstanceScope("role:recovery")
@@ -21,7 +24,16 @@ async def settle_dead(rt: Runtime) -> None:
     """Never raises for a database that does not answer: the next call settles as well."""
     folder = rt.settings.data_dir / "wire"
     try:
-        settled = await recover(rt.db, _INSTANCE, owner=owner_of(rt), folder=folder, now=rt.clock.now())
+        owner, now = owner_of(rt), rt.clock.now()
+        settled = await recover(rt.db, _INSTANCE, owner=owner, folder=folder, now=now)
+        settled += await transactional.recover(
+            rt.db,
+            _INSTANCE,
+            owner=owner,
+            wire_folder=folder,
+            now=now,
+            retry_for=timedelta(hours=rt.settings.worker.retry_hours),
+        )
     except Unavailable as error:
         log.error("cannot settle what dead workers left", words=str(error))
         return

@@ -115,6 +115,11 @@ class MultipartFrame:
         return f"\r\n--{self.boundary}--\r\n".encode("ascii")
 
 
+def plain_content_type() -> bytes:
+    """The header fields of a message whose body is one plain text."""
+    return f"MIME-Version: 1.0\r\n{_part_head('plain')}".removesuffix("\r\n").encode("ascii")
+
+
 def _part_head(subtype: str) -> str:
     return (
         f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"

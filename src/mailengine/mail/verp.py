@@ -10,22 +10,23 @@ from base64 import b32decode, b32encode
 from binascii import Error as DecodeError
 
 PREFIX = "b-"
+MESSAGE_PREFIX = "m-"  # of transactional messages, whose ids and key are their own
 _MAC_OCTETS = 10
 _PAYLOAD_OCTETS = 10
 _TOKEN_CHARACTERS = (_PAYLOAD_OCTETS + _MAC_OCTETS) * 8 // 5
 
 
-def encode_return_path(task_id: int, attempt: int, domain: str, key: bytes) -> str:
+def encode_return_path(task_id: int, attempt: int, domain: str, key: bytes, *, prefix: str = PREFIX) -> str:
     """The envelope sender of one attempt; 34 characters before the "@" (RFC 5321 4.5.3.1.1: 64)."""
     payload = task_id.to_bytes(8, "big") + (attempt & 0xFFFF).to_bytes(2, "big")
     token = b32encode(payload + _mac(payload, key)).decode("ascii").lower()
-    return f"{PREFIX}{token}@{domain}"
+    return f"{prefix}{token}@{domain}"
 
 
-def decode(address: str, key: bytes) -> int | None:
+def decode(address: str, key: bytes, *, prefix: str = PREFIX) -> int | None:
     """The task id, or None for an address that `key` did not make. The domain may have changed since."""
     local = address.strip().removeprefix("<").partition("@")[0].lower()
-    token = local.removeprefix(PREFIX)
+    token = local.removeprefix(prefix)
     if token == local or len(token) != _TOKEN_CHARACTERS or not token.isascii():
         return None
     try:

@@ -33,7 +33,17 @@ from mailengine.models.contacts import (
     SuppressionKind,
 )
 from mailengine.models.content import Block, Snapshot, Template, TemplateVersion
-from mailengine.models.delivery import OPEN_TASKS, DeadLetter, EmailTask, KillSwitch, Lease, TaskStatus
+from mailengine.models.delivery import (
+    OPEN_TASKS,
+    DeadLetter,
+    DefaultSender,
+    EmailTask,
+    KillSwitch,
+    Lease,
+    Message,
+    MessageStatus,
+    TaskStatus,
+)
 from mailengine.models.jobs import Job, JobKind, JobState
 from mailengine.models.limits import (
     Bucket,
@@ -68,6 +78,7 @@ __all__ = [
     "ContactState",
     "ContactTag",
     "DeadLetter",
+    "DefaultSender",
     "DkimKey",
     "EmailEvent",
     "EmailTask",
@@ -85,6 +96,8 @@ __all__ = [
     "ListMember",
     "MemberState",
     "Membership",
+    "Message",
+    "MessageStatus",
     "Period",
     "QuietHours",
     "RecoveryCode",

@@ -99,6 +99,76 @@ class DeadLetter(SQLModel, table=True):
     at: datetime = moment()
 
 
+class MessageStatus(StrEnum):
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    SENT = "sent"  # accepted by the server
+    FAILED = "failed"  # given up; `last_reply` says why
+    SKIPPED = "skipped"  # the address must not be mailed
+
+
+class Message(SQLModel, table=True):
+    """One transactional message to one person: a password reset, a confirmation, a notice; no campaign's.
+
+    Subject and bodies may hold secrets: the bodies are emptied once the message has an outcome that ends it.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "idempotency_key"),
+        # Asked many times a second, and nearly always empty.
+        sa.Index(
+            "ix_messages_due",
+            "tenant_id",
+            "scheduled_at",
+            sqlite_where=sa.text("status = 'queued'"),
+            postgresql_where=sa.text("status = 'queued'"),
+        ),
+        sa.Index(
+            "ix_messages_claim_token",
+            "claim_token",
+            sqlite_where=sa.text("claim_token IS NOT NULL"),
+            postgresql_where=sa.text("claim_token IS NOT NULL"),
+        ),
+        sa.Index(None, "tenant_id", "status"),
+        one_of("status", MessageStatus),
+        {"sqlite_autoincrement": True},  # its id is in its Message-ID
+    )
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    kind: str = Field(max_length=30)
+    idempotency_key: str | None = Field(default=None, max_length=200)
+    email: str = Field(max_length=320)
+    to_name: str = Field(default="", max_length=200)
+    from_name: str = Field(default="", max_length=200)
+    from_email: str = Field(max_length=320)
+    subject: str = Field(max_length=500)
+    text: str = Field(sa_type=sa.Text)
+    html: str = Field(default="", sa_type=sa.Text)
+    status: str = Field(default=MessageStatus.QUEUED, max_length=10)
+    created_at: datetime = moment()
+    scheduled_at: datetime = moment()
+    attempts: int = Field(default=0)
+    locked_by: str | None = Field(default=None, max_length=100)
+    claim_token: str | None = Field(default=None, max_length=32)
+    lease_until: datetime | None = moment(nullable=True)
+    cause: str = Field(default="", max_length=30)  # of a failure
+    last_reply: str = Field(default="", max_length=1000)
+    first_tried_at: datetime | None = moment(nullable=True)
+    finished_at: datetime | None = moment(nullable=True)
+
+
+class DefaultSender(SQLModel, table=True):
+    """Who a tenant's transactional mail is from where nobody says otherwise."""
+
+    __tablename__ = "default_senders"
+
+    tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
+    name: str = Field(default="", max_length=200)
+    email: str = Field(max_length=320)
+
+
 class KillSwitch(SQLModel, table=True):
     """A row holds sending at once: of the whole installation (key 0) or of the tenant with this id."""
 

@@ -1,13 +1,16 @@
 """One claim while it is worked on: its journal, what is still in hand, and the outcomes not yet written."""
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mailengine.core.scope import Scope
+from mailengine.db.unit import WriteTx
 from mailengine.domain.content.values import Person
 from mailengine.domain.delivery import outcome
-from mailengine.domain.delivery.claim import ClaimedTask, RunningCampaign
-from mailengine.domain.delivery.compose import Composer
+from mailengine.domain.delivery.claim import ClaimedTask, RunningCampaign, renew
+from mailengine.domain.delivery.compose import Composed, Composer
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.outcome import Outcome
@@ -31,27 +34,28 @@ class Pace:
 
 
 @dataclass(slots=True)
-class Job:
+class Job(ABC):
     """One message to send: the `ref` of its envelope."""
 
     batch: "Batch"
     slot: int
     task: ClaimedTask
-    person: Person
+
+    @abstractmethod
+    def compose(self, now: datetime) -> Composed:
+        """The message as it goes out; raises InvalidInput when this recipient cannot be written to."""
 
 
-@dataclass(slots=True)
-class Batch:
+@dataclass(slots=True, kw_only=True)
+class Batch(ABC):
     """Every task ends in exactly one outcome; `open` counts those that have none yet.
 
     Times are `hand.boot_seconds()`; after `deadline` the lease may be over and nothing more is sent.
     """
 
-    campaign: RunningCampaign
+    scope: Scope
     claim_token: str
     journal: WireJournal
-    composer: Composer
-    pace: Pace
     rates: Mapping[str, Rate]  # the buckets that each message took from
     open: int
     on_outcome: Callable[["Batch"], None]
@@ -60,9 +64,16 @@ class Batch:
     written_at: float = 0.0
     deadline: float = 0.0
 
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.campaign.tenant_id, "role:worker")
+    @abstractmethod
+    async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:
+        """Write outcomes, under the claim token only."""
+
+    @abstractmethod
+    async def renew(self, tx: WriteTx, *, now: datetime) -> None:
+        """Push the lease of what is still claimed."""
+
+    def finished(self, took_seconds: float) -> None:  # noqa: B027  # most have nothing to learn
+        """Everything is written, so long after the claim."""
 
     def settle(self, result: Outcome) -> None:
         self.outcomes.append(result)
@@ -72,3 +83,39 @@ class Batch:
     def release(self, job: Job) -> None:
         """Give a task back that was not on the wire."""
         self.settle(outcome.released(job.task))
+
+
+@dataclass(slots=True, kw_only=True)
+class CampaignBatch(Batch):
+    """A claim of one campaign's tasks."""
+
+    campaign: RunningCampaign
+    composer: Composer
+    pace: Pace
+
+    async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:
+        await outcome.record(
+            tx,
+            self.scope,
+            campaign_id=self.campaign.campaign_id,
+            claim_token=self.claim_token,
+            outcomes=outcomes,
+            now=now,
+        )
+
+    async def renew(self, tx: WriteTx, *, now: datetime) -> None:
+        await renew(tx, self.scope, claim_token=self.claim_token, now=now)
+
+    def finished(self, took_seconds: float) -> None:
+        self.pace.learn(took_seconds)
+
+
+@dataclass(slots=True)
+class CampaignJob(Job):
+    """A campaign's message to one person."""
+
+    batch: CampaignBatch
+    person: Person
+
+    def compose(self, now: datetime) -> Composed:
+        return self.batch.composer.compose(self.task.id, self.task.attempts, self.person, now)

@@ -1,13 +1,11 @@
 """Claims for the carriers that run low: whose turn it is, through which relay, and how many the limits allow.
 
-A campaign goes through its own relay, else through the tenant's: those of the least priority number share by
-weight, and the next priority takes over while all of them are in trouble or have used up their limits.
+A campaign goes through its own relay, else through the tenant's.
 """
 
-import random
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -21,26 +19,25 @@ from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
 from mailengine.domain.delivery import outcome
-from mailengine.domain.delivery.batch import Batch, Job, Pace
+from mailengine.domain.delivery.batch import CampaignBatch, CampaignJob, Job, Pace
 from mailengine.domain.delivery.carriers import Carrier
 from mailengine.domain.delivery.claim import ClaimedTask, RunningCampaign, claim
 from mailengine.domain.delivery.compose import Composer
 from mailengine.domain.delivery.control import Control
+from mailengine.domain.delivery.fleet import Fleet
 from mailengine.domain.delivery.gate import Send, Skip, look_again
 from mailengine.domain.delivery.hand import Hand, boot_seconds
 from mailengine.domain.delivery.journal import WireJournal
-from mailengine.domain.delivery.lane import Lane
 from mailengine.domain.delivery.limits import buckets
 from mailengine.domain.delivery.limits.limits import Rules, rules_of
 from mailengine.domain.delivery.limits.providers import Providers
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.recover import Owner
-from mailengine.domain.delivery.sources import LoadedRelay, load_composer, load_relays
+from mailengine.domain.delivery.sources import load_composer
 
 _IDLE_CLAIM_SECONDS = 0.25  # a campaign with nothing due is asked again after this time
 _HOPELESS_SECONDS = 10.0  # … one that cannot be sent as it is
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
-_RELAYS_SECONDS = 1.0  # what is known of relays is used so long
 _COMPOSERS = 32  # compiled campaigns kept
 
 log = get_logger("worker")
@@ -76,7 +73,7 @@ class Feeder:
         wire_folder: Path,
         control: Control,
         hand: Hand,
-        make_carrier: Callable[[LoadedRelay], Carrier],
+        fleet: Fleet,
         providers: Providers,
     ) -> None:
         self._db = db
@@ -87,14 +84,11 @@ class Feeder:
         self._wire_folder = wire_folder
         self._control = control
         self._hand = hand
-        self._make_carrier = make_carrier
+        self._fleet = fleet
         self._providers = providers
         self._composers: OrderedDict[int, Composer] = OrderedDict()
         self._pace: dict[int, Pace] = {}
         self._turn = 0
-        self._chance = random.Random()  # noqa: S311  # shares load, hides nothing
-        self._relays: dict[tuple[int, int | None], tuple[float, list[LoadedRelay]]] = {}
-        self._carriers: dict[int, tuple[LoadedRelay, Carrier]] = {}
 
     async def feed_one(self) -> bool:
         """Claim for the next campaign whose carrier runs low; False when there is none."""
@@ -117,13 +111,13 @@ class Feeder:
         return in_turn(self._control.active.values(), turn=self._turn, risky=self._control.risky)
 
     async def _feed(self, campaign: RunningCampaign, pace: Pace) -> bool:
-        carriers = await self._carriers_for(campaign)
+        carriers = await self._fleet.carriers(campaign.tenant_id, campaign.relay_id)
         if not carriers:
             log.error("tenant has no relay", tenant=campaign.tenant_id, campaign=campaign.campaign_id)
             pace.next_claim = boot_seconds() + _HOPELESS_SECONDS
             return False
         composer = await self._composer(campaign)
-        for relay_id, carrier in self._by_preference(carriers):
+        for relay_id, carrier in self._fleet.by_preference(carriers):
             if carrier.waiting >= pace.size:
                 return False  # the preferred one has enough to do; a lower one is no better
             match await self._claim(campaign, relay_id, carrier, composer, pace):
@@ -135,14 +129,6 @@ class Feeder:
                 case _Result.LIMITED:
                     continue
         return False
-
-    def _by_preference(self, carriers: list[tuple[LoadedRelay, Carrier]]) -> list[tuple[int, Carrier]]:
-        """Healthy carriers: by priority, and within one by chance in proportion to the weights."""
-        healthy = [(relay, carrier) for relay, carrier in carriers if not carrier.paused]
-        # Efraimidis and Spirakis 2006: sorting by u^(1/w) draws without replacement in proportion to w.
-        drawn = {relay.relay_id: self._chance.random() ** (1 / relay.weight) for relay, _ in healthy}
-        healthy.sort(key=lambda pair: (pair[0].priority, -drawn[pair[0].relay_id]))
-        return [(relay.relay_id, carrier) for relay, carrier in healthy]
 
     async def _claim(
         self, campaign: RunningCampaign, relay_id: int, carrier: Carrier, composer: Composer, pace: Pace
@@ -163,7 +149,8 @@ class Feeder:
             pace.next_claim = boot_seconds() + min(max(wait, 0.0), _LIMITED_SECONDS)
             return _Result.LIMITED
         wire.fill([task.id for task in claimed.tasks])
-        batch = Batch(
+        batch = CampaignBatch(
+            scope=Scope(campaign.tenant_id, "role:worker"),
             campaign=campaign,
             claim_token=token,
             journal=wire,
@@ -202,7 +189,7 @@ class Feeder:
             await buckets.give_back(tx, scope, rates, count=granted.count - len(tasks), now=now)
         return _Claim(tasks, rules, rates, None)
 
-    async def _jobs(self, batch: Batch, claimed: _Claim) -> list[Job]:
+    async def _jobs(self, batch: CampaignBatch, claimed: _Claim) -> list[Job]:
         """Those of the claim that may be sent now; the others are settled."""
         try:
             async with self._db.read(batch.scope) as tx:
@@ -216,40 +203,16 @@ class Feeder:
             for task in claimed.tasks:
                 batch.settle(outcome.released(task))
             raise
-        jobs = []
+        jobs: list[Job] = []
         for slot, task in enumerate(claimed.tasks):
             match decisions[task.id]:
                 case Skip(reason):
                     batch.settle(outcome.skipped(task, reason))
                 case Send(person) if task.id not in held:
-                    jobs.append(Job(batch, slot, task, person))
+                    jobs.append(CampaignJob(batch, slot, task, person))
                 case _:
                     batch.settle(outcome.held(task, held[task.id].due, held[task.id].reason))
         return jobs
-
-    async def _carriers_for(self, campaign: RunningCampaign) -> list[tuple[LoadedRelay, Carrier]]:
-        """Each relay that may carry the campaign; a relay that was changed gets a new carrier once it rests."""
-        found = []
-        for relay in await self._relays_of(campaign):
-            known = self._carriers.get(relay.relay_id)
-            if known is None or (known[0].way != relay.way and known[1].idle):
-                known = (relay, self._make_carrier(relay))
-                self._carriers[relay.relay_id] = known
-            found.append((relay, known[1]))
-        return found
-
-    async def _relays_of(self, campaign: RunningCampaign) -> list[LoadedRelay]:
-        """Asked once a second, not for each look at each campaign."""
-        key = (campaign.tenant_id, campaign.relay_id)
-        known = self._relays.get(key)
-        if known is None or boot_seconds() - known[0] > _RELAYS_SECONDS:
-            relays = await load_relays(self._db, campaign, self._keyring, self._settings)
-            known = self._relays[key] = (boot_seconds(), relays)
-        return known[1]
-
-    def lanes(self) -> list[Lane]:
-        """Every lane of every carrier."""
-        return [lane for _, carrier in self._carriers.values() for lane in carrier.lanes()]
 
     async def _composer(self, campaign: RunningCampaign) -> Composer:
         composer = self._composers.get(campaign.snapshot_id)

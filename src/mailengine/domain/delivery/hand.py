@@ -12,9 +12,8 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.db.unit import Database
-from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.batch import Batch
-from mailengine.domain.delivery.claim import LEASE, renew
+from mailengine.domain.delivery.claim import LEASE
 from mailengine.domain.delivery.limits import buckets
 
 PARTIAL_SECONDS = 0.5  # progress of a slow relay is written this often
@@ -84,19 +83,12 @@ class Hand:
         now = self._clock.now()
         async with self._db.write(batch.scope) as tx:
             if outcomes:
-                await outcome.record(
-                    tx,
-                    batch.scope,
-                    campaign_id=batch.campaign.campaign_id,
-                    claim_token=batch.claim_token,
-                    outcomes=outcomes,
-                    now=now,
-                )
+                await batch.record(tx, outcomes, now=now)
                 untried = sum(not result.tried for result in outcomes)
                 await buckets.give_back(tx, batch.scope, batch.rates, count=untried, now=now)
             renewed = not whole and batch.deadline - boot_seconds() < _RENEW_SECONDS
             if renewed:
-                await renew(tx, batch.scope, claim_token=batch.claim_token, now=now)
+                await batch.renew(tx, now=now)
         del batch.outcomes[: len(outcomes)]
         batch.written_at = boot_seconds()
         if renewed:
@@ -104,7 +96,7 @@ class Hand:
         if whole:
             del self._batches[batch.claim_token]
             batch.journal.remove()
-            batch.pace.learn(batch.written_at - batch.claimed_at)
+            batch.finished(batch.written_at - batch.claimed_at)
 
 
 def boot_seconds() -> float:

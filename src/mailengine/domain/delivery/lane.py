@@ -280,7 +280,7 @@ class LaneSource:
     def _compose(self, job: Job, now: datetime) -> Envelope | None:
         """The message, or None after the task was settled because this recipient cannot be written to."""
         try:
-            composed = job.batch.composer.compose(job.task.id, job.task.attempts, job.person, now)
+            composed = job.compose(now)
         except InvalidInput as error:
             job.batch.settle(outcome.failed(job.task, cannot_compose(error)))
             return None

@@ -5,18 +5,19 @@ in doubt as a whole batch, because its journal cannot be trusted or read. Nothin
 silently.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import table_of
-from mailengine.db.unit import Database, ReadTx
+from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.delivery import journal, outcome
 from mailengine.domain.delivery.claim import ClaimedTask, is_under_way
 from mailengine.domain.delivery.journal import WireRecord, WireState
@@ -40,31 +41,59 @@ class Owner:
         return f"{self.node}:{self.boot}"
 
 
+class Record(Protocol):
+    """Writes the outcomes of one claim, under its token."""
+
+    def __call__(
+        self, tx: WriteTx, scope: Scope, *, outcomes: list[Outcome], now: datetime
+    ) -> Awaitable[int]: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _OpenClaim:
+class OpenClaim:
+    """What a ledger says is claimed, with the way to settle it."""
+
     claim_token: str
     tenant_id: TenantId
-    campaign_id: int
     owner: str
     lease_over: bool
     tasks: tuple[ClaimedTask, ...]
+    record: Record
 
 
-async def recover(db: Database, instance: InstanceScope, *, owner: Owner, folder: Path, now: datetime) -> int:
+class Ledger(Protocol):
+    """The open claims of a table: all, or the one of a token."""
+
+    def __call__(
+        self, tx: ReadTx, now: datetime, *, claim_token: str | None = None
+    ) -> Awaitable[list[OpenClaim]]: ...
+
+
+async def recover(
+    db: Database,
+    instance: InstanceScope,
+    *,
+    owner: Owner,
+    folder: Path,
+    now: datetime,
+    open_claims: Ledger | None = None,
+) -> int:
     """Settle every claim whose owner is dead; returns the number of tasks settled. Safe to run at any time,
-    by any number of processes: living owners hold their journals' locks."""
+    by any number of processes: living owners hold their journals' locks. Campaigns' claims, unless a ledger
+    is given."""
+    open_claims = open_claims or claims_of_campaigns
     settled = 0
     for left in journal.abandoned(folder):
         # Read under the journal's lock: nobody else settles this claim, and it is not older than the file.
         async with db.read(instance) as tx:
             if await is_under_way(tx, left.claim_token):
                 continue  # without its journal the whole claim would be in doubt
-            claims = await _open_claims(tx, now, claim_token=left.claim_token)
+            claims = await open_claims(tx, now, claim_token=left.claim_token)
         for claim in claims:
             settled += await _settle(db, claim, _by_journal(claim, left.records(), owner), now)
         left.remove()
     async with db.read(instance) as tx:
-        claims = await _open_claims(tx, now)
+        claims = await open_claims(tx, now)
     for claim in claims:
         reason = _lost(claim, owner, folder)
         if reason is not None:
@@ -73,7 +102,7 @@ async def recover(db: Database, instance: InstanceScope, *, owner: Owner, folder
     return settled
 
 
-def _lost(claim: _OpenClaim, owner: Owner, folder: Path) -> str | None:
+def _lost(claim: OpenClaim, owner: Owner, folder: Path) -> str | None:
     """Why a claim without an abandoned journal is lost, None while its owner may live."""
     if claim.owner == str(owner):
         return None if journal.exists(folder, claim.claim_token) else DOUBT_NO_JOURNAL
@@ -82,7 +111,7 @@ def _lost(claim: _OpenClaim, owner: Owner, folder: Path) -> str | None:
     return DOUBT_OTHER_MACHINE if claim.lease_over else None
 
 
-def _by_journal(claim: _OpenClaim, records: Iterable[WireRecord], owner: Owner) -> list[Outcome]:
+def _by_journal(claim: OpenClaim, records: Iterable[WireRecord], owner: Owner) -> list[Outcome]:
     known = {record.task_id: record for record in records}
     same_boot = claim.owner == str(owner)
     return [_one(task, known.get(task.id), same_boot) for task in claim.tasks]
@@ -99,20 +128,15 @@ def _one(task: ClaimedTask, record: WireRecord | None, same_boot: bool) -> Outco
     return outcome.released(task)
 
 
-async def _settle(db: Database, claim: _OpenClaim, outcomes: list[Outcome], now: datetime) -> int:
+async def _settle(db: Database, claim: OpenClaim, outcomes: list[Outcome], now: datetime) -> int:
     scope = Scope(claim.tenant_id, "role:recovery")
     async with db.write(scope) as tx:
-        return await outcome.record(
-            tx,
-            scope,
-            campaign_id=claim.campaign_id,
-            claim_token=claim.claim_token,
-            outcomes=outcomes,
-            now=now,
-        )
+        return await claim.record(tx, scope, outcomes=outcomes, now=now)
 
 
-async def _open_claims(tx: ReadTx, now: datetime, *, claim_token: str | None = None) -> list[_OpenClaim]:
+async def claims_of_campaigns(
+    tx: ReadTx, now: datetime, *, claim_token: str | None = None
+) -> list[OpenClaim]:
     tasks = table_of(EmailTask).c
     only = tasks.claim_token == claim_token if claim_token else sa.true()
     rows = await tx.execute(
@@ -133,16 +157,16 @@ async def _open_claims(tx: ReadTx, now: datetime, *, claim_token: str | None = N
     for row in rows:
         claims.setdefault(str(row.claim_token), []).append(row)
     return [
-        _OpenClaim(
+        OpenClaim(
             claim_token=token,
             tenant_id=found[0].tenant_id,
-            campaign_id=found[0].campaign_id,
             owner=found[0].locked_by,
             lease_over=found[0].lease_until < now,
             tasks=tuple(
                 ClaimedTask(row.id, row.contact_id, row.email, row.attempts, row.first_tried_at)
                 for row in found
             ),
+            record=partial(outcome.record, campaign_id=found[0].campaign_id, claim_token=token),
         )
         for token, found in claims.items()
     ]

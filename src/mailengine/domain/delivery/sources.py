@@ -29,13 +29,12 @@ class LoadedRelay:
 
 
 async def load_relays(
-    db: Database, campaign: RunningCampaign, keyring: Keyring, settings: Settings
+    db: Database, scope: Scope, *, relay_id: int | None, keyring: Keyring, settings: Settings
 ) -> list[LoadedRelay]:
-    """The campaign's own relay, else all of the tenant's that are enabled."""
-    scope = Scope(campaign.tenant_id, "role:worker")
+    """The relay that was named, else all of the tenant's; only enabled ones."""
     query = owned(Relay, scope).where(col(Relay.enabled))
-    if campaign.relay_id is not None:
-        query = query.where(col(Relay.id) == campaign.relay_id)
+    if relay_id is not None:
+        query = query.where(col(Relay.id) == relay_id)
     async with db.read(scope) as tx:
         relays = (await tx.scalars(query)).all()
     return [

@@ -17,11 +17,13 @@ from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
-from mailengine.domain.delivery.batch import Job
+from mailengine.domain.delivery.batch import CampaignBatch, Job
 from mailengine.domain.delivery.carriers import Carrier, DirectCarrier, RelayCarrier
 from mailengine.domain.delivery.control import POLL_SECONDS, Control
 from mailengine.domain.delivery.feeder import Feeder
+from mailengine.domain.delivery.fleet import Fleet
 from mailengine.domain.delivery.hand import FAULT_SECONDS, Hand, boot_seconds
+from mailengine.domain.delivery.lane import Hooks
 from mailengine.domain.delivery.limits.providers import Providers
 from mailengine.domain.delivery.mta_sts import MtaSts
 from mailengine.domain.delivery.mx import MxResolver
@@ -29,6 +31,7 @@ from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.routes import DirectRoute
 from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.sources import LoadedRelay
+from mailengine.domain.delivery.transactional.express import CONNECTIONS, Express
 from mailengine.domain.delivery.transport import DirectWay
 
 log = get_logger("worker")
@@ -56,6 +59,12 @@ class Worker:
         self._hand = Hand(db, clock)
         self._resolver = MxResolver(settings.dns, clock, allow_private=settings.worker.private_mail_hosts)
         self._sts = MtaSts(settings.dns, self._resolver, clock)
+        self._fleet = Fleet(
+            db,
+            settings,
+            keyring,
+            lambda relay: self._make_carrier(relay, self, connections=settings.worker.connections),
+        )
         self._feeder = Feeder(
             db,
             settings,
@@ -65,8 +74,18 @@ class Worker:
             wire_folder=wire_folder,
             control=self._control,
             hand=self._hand,
-            make_carrier=self._make_carrier,
+            fleet=self._fleet,
             providers=Providers(self._resolver),
+        )
+        self._express = Express(
+            db,
+            settings,
+            keyring,
+            clock,
+            owner=owner,
+            wire_folder=wire_folder,
+            make_carrier=partial(self._make_carrier, connections=CONNECTIONS),
+            on_fault=self.on_fault,
         )
         self._hungry = asyncio.Event()
         self._fault: BaseException | None = None
@@ -75,20 +94,22 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         self._wire_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        watch, feed, write = (
-            asyncio.create_task(loop()) for loop in (self._watch, self._feed, self._hand.write)
+        watch, feed, write, express = (
+            asyncio.create_task(loop())
+            for loop in (self._watch, self._feed, self._hand.write, self._express.run)
         )
         ends = [asyncio.create_task(event.wait()) for event in (stop, self._faulty)]
-        await asyncio.wait((*ends, watch, feed, write), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((*ends, watch, feed, write, express), return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
         # Not cancelled: a claim or a record that is under way must be seen through.
         self._ending = True
         self._hungry.set()
+        self._express.end()
         results = list(await asyncio.gather(watch, feed, return_exceptions=True))
         await self._drain()
         self._hand.drained()
-        results += await asyncio.gather(write, return_exceptions=True)
+        results += await asyncio.gather(write, express, return_exceptions=True)
         await self._sts.close()
         await self._resolver.close()
         faults = [result for result in results if isinstance(result, Exception)]
@@ -105,7 +126,7 @@ class Worker:
                 self._control.active = {}
                 log.error("database does not answer, sending is held", words=str(error))
                 await asyncio.sleep(FAULT_SECONDS)
-            for lane in self._feeder.lanes():
+            for lane in self._fleet.lanes():
                 lane.purge()
             await asyncio.sleep(POLL_SECONDS)
 
@@ -125,6 +146,7 @@ class Worker:
 
     def may_send(self, job: Job) -> bool:
         batch = job.batch
+        assert isinstance(batch, CampaignBatch)
         return batch.campaign.campaign_id in self._control.active and boot_seconds() < batch.deadline
 
     def on_hungry(self) -> None:
@@ -134,12 +156,14 @@ class Worker:
         self._fault = fault
         self._faulty.set()
 
-    def _make_carrier(self, relay: LoadedRelay) -> Carrier:
+    def _make_carrier(self, relay: LoadedRelay, hooks: Hooks, *, connections: int) -> Carrier:
+        limited = self._settings.worker.model_copy(update={"connections": connections})
+        settings = self._settings.model_copy(update={"worker": limited})
         match relay.way:
             case Endpoint() as endpoint:
-                return RelayCarrier(endpoint, self._settings, self._clock, self)
+                return RelayCarrier(endpoint, settings, self._clock, hooks)
             case direct:
-                return DirectCarrier(self._settings, self._clock, self, route=partial(self._direct, direct))
+                return DirectCarrier(settings, self._clock, hooks, route=partial(self._direct, direct))
 
     def _direct(self, way: DirectWay, domain: str) -> DirectRoute:
         return DirectRoute(
@@ -154,7 +178,7 @@ class Worker:
 
     async def _drain(self) -> None:
         """No new messages; what is on the wire gets its reply, within the limit."""
-        lanes = self._feeder.lanes()
+        lanes = self._fleet.lanes()
         for lane in lanes:
             lane.stop()
         try:

@@ -94,6 +94,18 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "messages",
+        "a transactional message carries a claim exactly while it is claimed, an end once it has an outcome, "
+        "and no body once it was sent or skipped",
+        """
+        SELECT id FROM messages
+        WHERE (status = 'claimed') <> (claim_token IS NOT NULL)
+            OR (status = 'claimed') <> (lease_until IS NOT NULL)
+            OR (status IN ('queued', 'claimed')) <> (finished_at IS NULL)
+            OR (status IN ('sent', 'skipped') AND (text <> '' OR html <> ''))
+        """,
+    ),
+    Invariant(
         "tenants",
         "a task belongs to the tenant of its campaign and of its contact",
         """

@@ -1,0 +1,271 @@
+"""The lane of transactional mail in a worker process: own claims, own connections, own records.
+
+It shares nothing with campaigns but the event loop and the limits, so that no campaign, however long, is ever in
+front of a message. Tenants take turns.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from mailengine.core.clock import Clock
+from mailengine.core.config import Settings
+from mailengine.core.errors import MailengineError, Unavailable
+from mailengine.core.ids import TenantId
+from mailengine.core.log import get_logger
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.core.secrets import Keyring
+from mailengine.db.unit import Database, ReadTx
+from mailengine.domain.delivery import kill_switch, outcome
+from mailengine.domain.delivery.batch import Job
+from mailengine.domain.delivery.carriers import Carrier
+from mailengine.domain.delivery.control import POLL_SECONDS
+from mailengine.domain.delivery.fleet import Fleet
+from mailengine.domain.delivery.hand import FAULT_SECONDS, Hand, boot_seconds
+from mailengine.domain.delivery.journal import WireJournal
+from mailengine.domain.delivery.kill_switch import KillState
+from mailengine.domain.delivery.lane import Hooks
+from mailengine.domain.delivery.limits import buckets
+from mailengine.domain.delivery.limits.limits import rules_of
+from mailengine.domain.delivery.limits.rates import Rate
+from mailengine.domain.delivery.recover import Owner
+from mailengine.domain.delivery.sources import LoadedRelay
+from mailengine.domain.delivery.transactional.batch import MessageBatch, MessageJob
+from mailengine.domain.delivery.transactional.claim import ClaimedMessage, blocked, claim, due_tenants
+from mailengine.domain.delivery.transactional.recover import journals
+from mailengine.domain.senders.domains import signers
+from mailengine.mail.address import parse_address
+from mailengine.mail.dkim import Signer
+
+CONNECTIONS = 2  # per relay and process, beside those of campaigns
+VERP_PURPOSE = "message return path"  # of Keyring.derive
+_BATCH = 20  # messages a claim: bodies are in memory meanwhile
+_HOPELESS_SECONDS = 10.0  # a tenant that cannot send as it is is tried again after this time
+_LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
+
+log = get_logger("transactional")
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a claim transaction brought."""
+
+    messages: list[ClaimedMessage]
+    rates: dict[str, Rate]
+    limited_until: datetime | None
+
+
+class Express:
+    """One per worker. `run` returns after `end` was called and everything in hand is settled."""
+
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        keyring: Keyring,
+        clock: Clock,
+        *,
+        owner: Owner,
+        wire_folder: Path,
+        make_carrier: Callable[[LoadedRelay, Hooks], Carrier],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._db = db
+        self._settings = settings
+        self._keyring = keyring
+        self._clock = clock
+        self._owner = owner
+        self._folder = journals(wire_folder)
+        self._hand = Hand(db, clock)
+        self._fleet = Fleet(db, settings, keyring, lambda relay: make_carrier(relay, self))
+        self._on_fault = on_fault
+        self._instance = InstanceScope("role:worker")
+        self._chance = random.Random()  # noqa: S311  # jitter, not secrets
+        self._switches: KillState | None = None  # None: nobody can say that sending is wanted
+        self._next_look: dict[TenantId, float] = {}
+        self._turns = 0
+        self._hungry = asyncio.Event()
+        self._ending = False
+
+    async def run(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write = asyncio.create_task(self._hand.write())
+        try:
+            await self._feed()
+        finally:
+            await self._drain()
+            self._hand.drained()
+            await write
+
+    def end(self) -> None:
+        """Claim no more."""
+        self._ending = True
+        self._hungry.set()
+
+    def wake(self) -> None:
+        """A message may be due: look now."""
+        self._hungry.set()
+
+    def may_send(self, job: Job) -> bool:
+        switches = self._switches
+        batch = job.batch
+        return (
+            switches is not None
+            and not switches.holds(batch.scope.tenant_id)
+            and boot_seconds() < batch.deadline
+        )
+
+    def on_hungry(self) -> None:
+        self._hungry.set()
+
+    def on_fault(self, fault: BaseException) -> None:
+        self._on_fault(fault)
+
+    async def _feed(self) -> None:
+        while not self._ending:
+            self._hungry.clear()
+            try:
+                more = await self._turn()
+            except Unavailable as error:
+                self._switches = None
+                log.error("database does not answer, messages are held", words=str(error))
+                await asyncio.sleep(FAULT_SECONDS)
+                continue
+            if not more:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._hungry.wait()
+
+    async def _turn(self) -> bool:
+        """Look once at everything; True when something was claimed."""
+        async with self._db.read(self._instance) as tx:
+            self._switches = await kill_switch.state(tx, self._instance)
+            tenants = await due_tenants(tx, self._instance, now=self._clock.now())
+        for lane in self._fleet.lanes():
+            lane.purge()
+        claimed = False
+        for tenant_id in self._in_turn(tenants):
+            if self._ending or self._switches.holds(tenant_id):
+                continue
+            try:
+                claimed |= await self._feed_tenant(Scope(tenant_id, "role:worker"))
+            except Unavailable:
+                raise
+            except MailengineError as error:
+                log.error("tenant's messages cannot be sent", tenant=tenant_id, words=str(error))
+                self._look_later(tenant_id, _HOPELESS_SECONDS)
+        return claimed
+
+    def _in_turn(self, tenants: list[TenantId]) -> list[TenantId]:
+        """Each turn begins with the next tenant."""
+        self._turns += 1
+        first = self._turns % len(tenants) if tenants else 0
+        now = boot_seconds()
+        return [
+            tenant for tenant in tenants[first:] + tenants[:first] if self._next_look.get(tenant, 0.0) <= now
+        ]
+
+    def _look_later(self, tenant_id: TenantId, seconds: float) -> None:
+        self._next_look[tenant_id] = boot_seconds() + seconds
+
+    async def _feed_tenant(self, scope: Scope) -> bool:
+        carriers = await self._fleet.carriers(scope.tenant_id)
+        if not carriers:
+            log.error("tenant has no relay for its messages", tenant=scope.tenant_id)
+            self._look_later(scope.tenant_id, _HOPELESS_SECONDS)
+            return False
+        for relay_id, carrier in self._fleet.by_preference(carriers):
+            if carrier.waiting >= _BATCH:
+                return False  # the preferred one has enough to do
+            taken = await self._claim(scope, relay_id, carrier)
+            if taken.messages or taken.limited_until is None:
+                return bool(taken.messages)
+            wait = (taken.limited_until - self._clock.now()).total_seconds()
+            self._look_later(scope.tenant_id, min(max(wait, 0.0), _LIMITED_SECONDS))
+        return False
+
+    async def _claim(self, scope: Scope, relay_id: int, carrier: Carrier) -> _Claim:
+        """One batch from the queue to the carrier."""
+        token = secrets.token_hex(12)
+        wire = WireJournal(self._folder, token)
+        try:
+            taken = await self._take(scope, relay_id, token)
+        except BaseException:
+            wire.abandon()
+            raise
+        if not taken.messages:
+            wire.remove()
+            return taken
+        wire.fill([message.id for message in taken.messages])
+        batch = MessageBatch(
+            scope=scope,
+            claim_token=token,
+            journal=wire,
+            rates=taken.rates,
+            open=len(taken.messages),
+            on_outcome=self._hand.on_outcome,
+            clock=self._clock,
+            retry_for=timedelta(hours=self._settings.worker.retry_hours),
+            chance=self._chance,
+        )
+        self._hand.add(batch)
+        carrier.push(await self._jobs(batch, taken.messages), low_mark=0)
+        return taken
+
+    async def _take(self, scope: Scope, relay_id: int, token: str) -> _Claim:
+        """Tokens and messages in one transaction, as many of the ones as of the others."""
+        now = self._clock.now()
+        async with self._db.write(scope, durable=True) as tx:
+            rates = (await rules_of(tx, scope, now=now)).for_batch(relay_id=relay_id, sending_domain="")
+            granted = await buckets.take(tx, scope, rates, wanted=_BATCH, now=now)
+            if granted.count == 0:
+                return _Claim([], rates, granted.ready_at)
+            messages = await claim(
+                tx, scope, claim_token=token, owner=str(self._owner), limit=granted.count, now=now
+            )
+            await buckets.give_back(tx, scope, rates, count=granted.count - len(messages), now=now)
+        return _Claim(messages, rates, None)
+
+    async def _jobs(self, batch: MessageBatch, claimed: list[ClaimedMessage]) -> list[Job]:
+        """Those of the claim that may be sent; the others are settled."""
+        verp_key = self._keyring.derive(VERP_PURPOSE)
+        try:
+            async with self._db.read(batch.scope) as tx:
+                reasons = await blocked(tx, batch.scope, claimed)
+                keys = await self._signers(tx, batch.scope, claimed)
+        except MailengineError:
+            for message in claimed:
+                batch.settle(outcome.released(message))
+            raise
+        jobs: list[Job] = []
+        for slot, message in enumerate(claimed):
+            if message.id in reasons:
+                batch.settle(outcome.skipped(message, reasons[message.id]))
+            else:
+                jobs.append(MessageJob(batch, slot, message, keys[message.from_email], verp_key))
+        return jobs
+
+    async def _signers(
+        self, tx: ReadTx, scope: Scope, claimed: list[ClaimedMessage]
+    ) -> dict[str, list[Signer]]:
+        return {
+            email: await signers(tx, scope, domain=parse_address(email).domain, keyring=self._keyring)
+            for email in {message.from_email for message in claimed}
+        }
+
+    async def _drain(self) -> None:
+        """No new messages; what is on the wire gets its reply, within the limit."""
+        lanes = self._fleet.lanes()
+        for lane in lanes:
+            lane.stop()
+        try:
+            async with asyncio.timeout(self._settings.worker.drain_seconds):
+                await asyncio.gather(*(lane.finished() for lane in lanes))
+        except TimeoutError:
+            for lane in lanes:
+                await lane.abort()
