@@ -27,12 +27,6 @@ def render_item(kind: str, obj: Any, _context: AutogenContext) -> str | Literal[
     return False
 
 
-def type_differs(on: Any, _inspected: Any, _column: Any, stored: Any, modelled: Any) -> bool | None:
-    """SQLite has one kind of integer (its documentation, "Datatypes", 3.1); all else is compared as usual."""
-    both_integers = isinstance(stored, sa.Integer) and isinstance(modelled, sa.Integer)
-    return False if on.dialect.name == "sqlite" and both_integers else None
-
-
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
