@@ -24,6 +24,7 @@ from mailengine.models.campaigns import Campaign, CampaignState, CampaignTotals
 from mailengine.models.chores import ChoreRun
 from mailengine.models.contacts import (
     Attribute,
+    AttributeKind,
     Contact,
     ContactList,
     ContactState,
@@ -65,6 +66,7 @@ __all__ = [
     "AccountToken",
     "ApiKey",
     "Attribute",
+    "AttributeKind",
     "AuditEntry",
     "AuthLimit",
     "Block",

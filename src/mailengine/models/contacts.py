@@ -26,6 +26,16 @@ class MemberState(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+class AttributeKind(StrEnum):
+    """What `contacts.attributes` holds under a name: see domain/contacts/attribute_values.py."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    DATE = "date"
+    BOOLEAN = "boolean"
+    LIST = "list"
+
+
 class SuppressionKind(StrEnum):
     ADDRESS = "address"  # value: the address's key
     DOMAIN = "domain"  # value: the domain as A-labels
@@ -63,10 +73,12 @@ class Attribute(SQLModel, table=True):
     """A custom field that some contact of the tenant has; its name is a merge tag."""
 
     __tablename__ = "attributes"
+    __table_args__ = (one_of("kind", AttributeKind),)
 
     tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
     name: str = Field(max_length=63, primary_key=True)
     label: str = Field(max_length=200)
+    kind: str = Field(default=AttributeKind.TEXT, max_length=20)
 
 
 class ContactList(SQLModel, table=True):

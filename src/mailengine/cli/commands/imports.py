@@ -155,6 +155,7 @@ def show_report(report: "ImportReport", listed: list[dict[str, Any]] | None = No
         "encoding": report.encoding,
         "delimiter": report.delimiter,
         "columns": ", ".join(f"{header} → {target}" for header, target in report.mapping.items()),
+        "typed": {name: kind for name, kind in report.kinds.items() if kind != "text"},
         **counts.as_dict(),
     }
     if report.job is not None:

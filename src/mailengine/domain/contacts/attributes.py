@@ -1,4 +1,4 @@
-"""Custom fields: how a column's header becomes the name of a merge tag, and which names a tenant has."""
+"""Custom fields: how a column's header becomes the name of a merge tag, which a tenant has, and of what kind."""
 
 import re
 import unicodedata
@@ -12,10 +12,11 @@ from mailengine.core.scope import Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.models import Attribute
+from mailengine.domain.contacts import attribute_values
+from mailengine.domain.contacts.attribute_values import Value
+from mailengine.models import Attribute, AttributeKind
 
 MAX_ATTRIBUTES = 100  # per tenant: a file of a thousand columns must not become a thousand merge tags
-MAX_VALUE = 4000  # characters of one value: it may stand in every message
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 FIELDS = ("email", "first_name", "last_name", "full_name", "organisation", "postal_address")
@@ -57,6 +58,24 @@ async def attribute_labels(tx: ReadTx, scope: Scope) -> dict[str, str]:
     return {row.name: row.label for row in rows}
 
 
+async def attribute_kinds(tx: ReadTx, scope: Scope) -> dict[str, AttributeKind]:
+    """Name and kind of every custom field of the tenant."""
+    rows = await tx.scalars(owned(Attribute, scope))
+    return {row.name: AttributeKind(row.kind) for row in rows}
+
+
+async def reconcile(
+    tx: ReadTx, scope: Scope, guessed: Mapping[str, AttributeKind], said: Mapping[str, AttributeKind]
+) -> dict[str, AttributeKind]:
+    """The kind of each name: as it is known, else as it was said, else as it was guessed. Raises InvalidInput
+    when what was said is not what is known."""
+    known = await attribute_kinds(tx, scope)
+    for name, kind in said.items():
+        if known.get(name, kind) is not kind:
+            raise InvalidInput(f"{name} is known as {known[name].value} and cannot be {kind.value} too")
+    return {**guessed, **said, **{name: known[name] for name in guessed if name in known}}
+
+
 async def check_room(tx: ReadTx, scope: Scope, names: Mapping[str, str]) -> None:
     """Raises InvalidInput when the tenant would get more than MAX_ATTRIBUTES custom fields."""
     known = set(
@@ -72,12 +91,42 @@ async def check_room(tx: ReadTx, scope: Scope, names: Mapping[str, str]) -> None
         )
 
 
-async def register(tx: WriteTx, scope: Scope, names: Mapping[str, str]) -> None:
-    """Make the names (name → label) known; those that are keep their label."""
+async def register(
+    tx: WriteTx, scope: Scope, names: Mapping[str, str], *, kinds: Mapping[str, AttributeKind] | None = None
+) -> None:
+    """Make the names (name → label) known, of their kinds or text; those that are keep label and kind."""
     await check_room(tx, scope, names)
+    kinds = kinds or {}
     if names:
         rows = [
-            {"tenant_id": scope.tenant_id, "name": name, "label": label[:200]}
+            {
+                "tenant_id": scope.tenant_id,
+                "name": name,
+                "label": label[:200],
+                "kind": kinds.get(name, AttributeKind.TEXT),
+            }
             for name, label in names.items()
         ]
         await tx.execute(insert_new(tx, Attribute), rows)
+
+
+async def settle(tx: WriteTx, scope: Scope, given: Mapping[str, object]) -> dict[str, Value]:
+    """The values as they are stored, each of its attribute's kind; new names become known. What is blank is
+    left out. Raises InvalidInput for a name or a value that cannot be."""
+    present = {name: value for name, value in given.items() if not _blank(value)}
+    new = {check_attribute(name): attribute_values.kind_of(value) for name, value in present.items()}
+    await register(tx, scope, {name: name for name in new}, kinds=new)
+    kinds = await attribute_kinds(tx, scope)
+    return {name: checked_value(name, kinds[name], value) for name, value in present.items()}
+
+
+def checked_value(name: str, kind: AttributeKind, given: object) -> Value:
+    """Raises InvalidInput for what the attribute cannot hold."""
+    try:
+        return attribute_values.accept(kind, given)
+    except ValueError as error:
+        raise InvalidInput(f"{name}: {error}") from error
+
+
+def _blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip()) or value in ([], ())

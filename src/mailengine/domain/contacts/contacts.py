@@ -1,5 +1,6 @@
 """Single contacts: add, find, list, delete and bring back. Files of them come in through `imports`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +35,7 @@ class NewContact:
     address: Address
     first_name: str = ""
     last_name: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, object] = field(default_factory=dict)  # typed when they are stored
     consent_source: str = ""
     consent_ip: str = ""
 
@@ -44,19 +45,17 @@ def check_contact(
     *,
     first_name: str = "",
     last_name: str = "",
-    attributes_given: dict[str, str] | None = None,
+    attributes_given: Mapping[str, object] | None = None,
     consent_source: str = "",
     consent_ip: str = "",
 ) -> NewContact:
     """Raises InvalidInput with what is wrong; needs no database."""
-    values = {attributes.check_attribute(name): text for name, text in (attributes_given or {}).items()}
+    values = {attributes.check_attribute(name): value for name, value in (attributes_given or {}).items()}
     first, last = " ".join(first_name.split()), " ".join(last_name.split())
     if max(len(first), len(last)) > MAX_PERSON_NAME:
         raise InvalidInput(f"a name can have {MAX_PERSON_NAME} characters at most")
-    if any(len(text) > attributes.MAX_VALUE for text in values.values()):
-        raise InvalidInput(f"an attribute can have {attributes.MAX_VALUE} characters at most")
-    if any("\x00" in text for text in (first, last, *values.values())):
-        raise InvalidInput("names and attributes cannot hold a NUL character")
+    if "\x00" in first + last:
+        raise InvalidInput("names cannot hold a NUL character")
     return NewContact(parse_address(email), first, last, values, consent_source[:200], consent_ip[:45])
 
 
@@ -79,7 +78,6 @@ async def add(
         raise Refused(
             f"{new.address.email} is suppressed; `mailengine suppression remove` lifts it, with their consent"
         )
-    await attributes.register(tx, scope, {name: name for name in new.attributes})
     contact = Contact(
         tenant_id=scope.tenant_id,
         email=new.address.email,
@@ -87,7 +85,7 @@ async def add(
         first_name=new.first_name,
         last_name=new.last_name,
         state=state,
-        attributes=dict(new.attributes),
+        attributes=await attributes.settle(tx, scope, new.attributes),
         consent_source=new.consent_source,
         consent_at=now if new.consent_source else None,
         consent_ip=new.consent_ip,

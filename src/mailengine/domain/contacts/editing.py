@@ -19,11 +19,11 @@ from mailengine.models import Contact
 
 @dataclass(frozen=True, slots=True)
 class ContactChanges:
-    """None leaves a value as it is; an attribute that is None is removed."""
+    """None leaves a value as it is; an attribute that is None or blank is removed."""
 
     first_name: str | None = None
     last_name: str | None = None
-    attributes: Mapping[str, str | None] | None = None
+    attributes: Mapping[str, object] | None = None
 
 
 async def get_by_id(tx: ReadTx, scope: Scope, *, contact_id: int, deleted: bool = False) -> Contact:
@@ -45,12 +45,11 @@ async def update(
         contact.email,
         first_name=contact.first_name if changes.first_name is None else changes.first_name,
         last_name=contact.last_name if changes.last_name is None else changes.last_name,
-        attributes_given={name: text for name, text in given.items() if text is not None},
+        attributes_given=given,
     )
-    await attributes.register(tx, scope, {name: name for name in checked.attributes})
     contact.first_name, contact.last_name = checked.first_name, checked.last_name
-    kept = {name: text for name, text in contact.attributes.items() if name not in given}
-    contact.attributes = {**kept, **checked.attributes}
+    kept = {name: value for name, value in contact.attributes.items() if name not in given}
+    contact.attributes = {**kept, **await attributes.settle(tx, scope, checked.attributes)}
     contact.updated_at = now
     await audit.record(tx, scope, "contact.update", "contact", contact.id, now=now)
     return contact

@@ -61,11 +61,19 @@ def refuse_missing(value: object) -> None:
 
 
 def text_of(value: object) -> str:
-    """The text that a value prints as: nothing for None."""
+    """The text that a value prints as: nothing for None, `true` and `false`, a list's items with commas."""
     if isinstance(value, str):
         return value
     refuse_missing(value)
-    return "" if value is None else str(value)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list() | tuple():
+            return ", ".join(map(text_of, value))
+        case _:
+            return str(value)
 
 
 def _bounded(text: str) -> str:

@@ -36,6 +36,10 @@ from mailengine.web.site import Site
 
 AttributeName = Annotated[str, msgspec.Meta(min_length=1, max_length=63, pattern=NO_NUL)]
 AttributeText = Annotated[str, msgspec.Meta(max_length=4000, pattern=NO_NUL)]
+AttributeNumber = Annotated[float, msgspec.Meta(gt=-1e15, lt=1e15)]
+AttributeValue = (
+    AttributeText | AttributeNumber | bool | Annotated[list[AttributeText], msgspec.Meta(max_length=200)]
+)
 PersonName = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
 ListName = Annotated[str | None, QueryParameter(name="list", min_length=1, max_length=200, pattern=NO_NUL)]
 
@@ -62,7 +66,7 @@ class NewContact(Given):
     email: Email
     first_name: PersonName = ""
     last_name: PersonName = ""
-    attributes: dict[AttributeName, AttributeText] = msgspec.field(default_factory=dict)
+    attributes: dict[AttributeName, AttributeValue] = msgspec.field(default_factory=dict)
     list: Name | None = None
     consent_source: Line = ""
 
@@ -72,7 +76,7 @@ class ContactChange(Given):
 
     first_name: PersonName | None = None
     last_name: PersonName | None = None
-    attributes: dict[AttributeName, AttributeText | None] | None = None
+    attributes: dict[AttributeName, AttributeValue | None] | None = None
 
 
 def shape(row: Contact) -> ContactShape:

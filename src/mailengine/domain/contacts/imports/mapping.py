@@ -1,4 +1,5 @@
-"""Which column is what: guessed from the headers and the first rows, or said with `--map "Header=field"`."""
+"""Which column is what: guessed from the headers and the first rows, or said with `--map "Header=field"`
+(`"Header=attribute:kind"`)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from mailengine.core.errors import InvalidInput
 from mailengine.domain.contacts.attributes import MAX_ATTRIBUTES, attribute_name, check_attribute
 from mailengine.domain.contacts.imports.dialect import Dialect, looks_like_address
 from mailengine.domain.contacts.imports.headers import FIELDS, Field, field_of, normalise_header
+from mailengine.models import AttributeKind
 
 MAX_COLUMNS = 500  # more is a file with the wrong delimiter or a matrix, not an address book
 _SHOWN = 12
@@ -20,6 +22,7 @@ class ColumnMap:
     headers: tuple[str, ...]
     targets: tuple[str, ...]
     least_fields: int  # a row with fewer was cut off; columns at the end that nobody named may be missing
+    said_kinds: Mapping[str, AttributeKind]  # attributes whose kind a person said
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -48,7 +51,7 @@ def headers_of(dialect: Dialect) -> tuple[str, ...]:
 def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
     """Raises InvalidInput when no column holds addresses, or `given` names what is not there."""
     headers = headers_of(dialect)
-    said = _said(headers, given)
+    said, kinds = _said(headers, given)
     targets = [said.get(number) or field_of(header) for number, header in enumerate(headers)]
     _keep_first(targets, said)
     _settle_names(targets, said)
@@ -61,7 +64,8 @@ def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
         )
     _name_attributes(headers, targets)
     named = [number for number, cell in enumerate(dialect.first, 1) if cell.strip()]
-    found = ColumnMap(headers, tuple(str(target) for target in targets if target is not None), max(named))
+    named_targets = tuple(str(target) for target in targets if target is not None)
+    found = ColumnMap(headers, named_targets, max(named), kinds)
     if len(found.attributes) > MAX_ATTRIBUTES:
         raise InvalidInput(
             f"the file has {len(found.attributes)} columns that would become attributes, and "
@@ -70,16 +74,21 @@ def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
     return found
 
 
-def _said(headers: Sequence[str], given: Mapping[str, str]) -> dict[int, str]:
-    """Column number → what a person said it is."""
+def _said(
+    headers: Sequence[str], given: Mapping[str, str]
+) -> tuple[dict[int, str], dict[str, AttributeKind]]:
+    """Column number → what a person said it is, and the kinds of attributes: `score:number`."""
     said: dict[int, str] = {}
-    for header, target in given.items():
-        column = _column(headers, header)
-        said[column] = _check_target(target)
+    kinds: dict[str, AttributeKind] = {}
+    for header, text in given.items():
+        target, kind = _check_target(text)
+        said[_column(headers, header)] = target
+        if kind is not None:
+            kinds[target] = kind
     doubled = [name for name, count in Counter(said.values()).items() if count > 1 and name != Field.IGNORE]
     if doubled:
         raise InvalidInput(f"--map gives {doubled[0]} to two columns")
-    return said
+    return said, kinds
 
 
 def _column(headers: Sequence[str], wanted: str) -> int:
@@ -93,9 +102,14 @@ def _column(headers: Sequence[str], wanted: str) -> int:
     return alike[0]
 
 
-def _check_target(target: str) -> str:
-    target = target.strip() or Field.IGNORE
-    return target if target in FIELDS else check_attribute(target)
+def _check_target(text: str) -> tuple[str, AttributeKind | None]:
+    target, _, kind = (part.strip() for part in text.partition(":"))
+    target = target or Field.IGNORE
+    if target in FIELDS:
+        return target, None
+    if kind and kind not in set(AttributeKind):
+        raise InvalidInput(f"--map: {kind!r} is no kind of attribute; use {', '.join(AttributeKind)}")
+    return check_attribute(target), AttributeKind(kind) if kind else None
 
 
 def _keep_first(targets: list[str | None], said: Mapping[int, str]) -> None:

@@ -15,7 +15,14 @@ from mailengine.domain.contacts.imports.report import (
     step_as_dict,
 )
 from mailengine.domain.contacts.imports.rows import Rejected
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, batches, read_source, rules_of
+from mailengine.domain.contacts.imports.run import (
+    ImportRequest,
+    Surroundings,
+    batches,
+    read_source,
+    rules_of,
+    with_kinds,
+)
 from mailengine.domain.contacts.imports.source import Batch
 from mailengine.domain.contacts.imports.store import Compared, compare
 
@@ -28,6 +35,7 @@ async def rehearse(
     """The report that the import would give; `each_row` gets every row as it would be stored."""
     source = await asyncio.to_thread(read_source, request)
     async with around.db.read(scope) as tx:
+        source = await with_kinds(tx, scope, source)
         await attributes.check_room(tx, scope, source.columns.attributes)
         target = await lists.find_list(tx, scope, name=request.list_name)
     rules = rules_of(request, source, around, list_id=target.id if target else None)
@@ -55,6 +63,7 @@ async def rehearse(
         encoding=source.facts.decoding.label,
         delimiter=source.dialect.label,
         mapping=source.columns.shown(),
+        kinds=source.kinds,
         list_name=request.list_name,
     )
 

@@ -1,14 +1,14 @@
 """What an import says of itself while it runs and when it is done."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mailengine.domain.contacts.imports.plan import Outcome, Step
 from mailengine.domain.contacts.imports.rows import Rejected
-from mailengine.models import ContactState
+from mailengine.models import AttributeKind, ContactState
 
 ERRORS_SHOWN = 20
 
@@ -71,6 +71,7 @@ class ImportReport:
     encoding: str
     delimiter: str
     mapping: dict[str, str]
+    kinds: Mapping[str, AttributeKind]
     list_name: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class ImportReport:
             "encoding": self.encoding,
             "delimiter": self.delimiter,
             "mapping": self.mapping,
+            "kinds": dict(self.kinds),
         }
 
 

@@ -1,14 +1,17 @@
 """From a record of the file to a contact as it would be stored, or to the reason why not."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from mailengine.domain.contacts.attributes import MAX_VALUE
+from mailengine.domain.contacts.attribute_values import Value, parse
 from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
 from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import ColumnMap
 from mailengine.mail.address import AddressError, parse_address
+from mailengine.models import AttributeKind
 
 # NUL (no database stores it), what a decoder could not decode (see Decoding.errors), half a surrogate pair.
 _UNDECODED = re.compile("[\x00\ud800-\udfff\ufffd]")
@@ -22,7 +25,7 @@ class Row(NamedTuple):
     key: str
     first_name: str
     last_name: str
-    attributes: dict[str, str]
+    attributes: dict[str, Value]
     consent: tuple[str, datetime | None, str] | None  # source, date, address; None: the file does not say
 
 
@@ -33,9 +36,10 @@ class Rejected(NamedTuple):
 
 
 class RowReader:
-    """Turns records into rows by a map of columns. `check_text`: not all of the file decodes."""
+    """Turns records into rows by a map of columns. `kinds` has each attribute's; `check_text`: not all of the
+    file decodes."""
 
-    def __init__(self, columns: ColumnMap, *, check_text: bool) -> None:
+    def __init__(self, columns: ColumnMap, kinds: Mapping[str, AttributeKind], *, check_text: bool) -> None:
         targets = columns.targets
         places = {target: number for number, target in enumerate(targets) if target in FIELDS}
         self._width = len(targets)
@@ -50,7 +54,9 @@ class RowReader:
             places.get(field) for field in (Field.CONSENT_SOURCE, Field.CONSENT_AT, Field.CONSENT_IP)
         ]
         self._has_consent = any(place is not None for place in self._consent)
-        self._attributes = [(name, number) for number, name in enumerate(targets) if name not in FIELDS]
+        self._attributes = [
+            (name, kinds[name], number) for number, name in enumerate(targets) if name not in FIELDS
+        ]
 
     def read(self, line: int, fields: list[str]) -> Row | Rejected:
         cells = fields
@@ -80,11 +86,16 @@ class RowReader:
             raise ValueError(f"a name is longer than {MAX_PERSON_NAME} characters")
         return first, last
 
-    def _values(self, cells: list[str]) -> dict[str, str]:
-        values = {name: value for name, number in self._attributes if (value := cells[number].strip())}
-        for name, value in values.items():
-            if len(value) > MAX_VALUE:
-                raise ValueError(f"{name} is longer than {MAX_VALUE} characters")
+    def _values(self, cells: list[str]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        for name, kind, number in self._attributes:
+            if text := cells[number].strip():
+                try:
+                    value = _parse(kind, text)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+                if value != []:
+                    values[name] = value
         return values
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
@@ -118,6 +129,9 @@ def consent_date(text: str) -> datetime | None:
     except ValueError:
         raise ValueError(f"{text[:40]!r} is not a date of consent; write it as 2025-12-24") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+_parse = lru_cache(1 << 14)(parse)  # the same cities, plans and days come in every second row
 
 
 def _one_line(text: str) -> str:

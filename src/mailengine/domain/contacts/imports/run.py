@@ -18,7 +18,7 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, MailengineError, Unavailable
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.unit import Database
+from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
 from mailengine.domain.contacts.imports.errors_file import ErrorsFile
@@ -71,7 +71,7 @@ async def import_file(around: Surroundings, scope: Scope, request: ImportRequest
     scope.require(Grant.EDIT)
     lists.check_name(request.list_name)
     source = await asyncio.to_thread(read_source, request)
-    job = await _begin(around, scope, request, source)
+    job, source = await _begin(around, scope, request, source)
     return await _run(around, scope, _Run.of(job, source, request))
 
 
@@ -84,11 +84,19 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
         raise InvalidInput(f"job {job_id} is no import")
     request = ImportRequest.from_dict(job.result["request"])
     source = await asyncio.to_thread(read_source, request)
+    async with around.db.read(scope) as tx:
+        source = await with_kinds(tx, scope, source)
     if _fingerprint(source) != job.result["file"]:
         raise Conflict(f"{request.path} is not the file that job {job_id} read; import it anew")
     async with around.db.write(scope) as write:
         job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
     return await _run(around, scope, _Run.of(job, source, request))
+
+
+async def with_kinds(tx: ReadTx, scope: Scope, source: Source) -> Source:
+    """The source with its attributes as the tenant knows them; raises InvalidInput for a contradiction."""
+    kinds = await attributes.reconcile(tx, scope, source.kinds, source.columns.said_kinds)
+    return replace(source, kinds=kinds)
 
 
 def read_source(request: ImportRequest) -> Source:
@@ -130,11 +138,14 @@ class _Run:
         }
 
 
-async def _begin(around: Surroundings, scope: Scope, request: ImportRequest, source: Source) -> Job:
+async def _begin(
+    around: Surroundings, scope: Scope, request: ImportRequest, source: Source
+) -> tuple[Job, Source]:
     """The list, the attributes and the running job, or nothing of them."""
     now = around.clock.now()
     async with around.db.write(scope) as tx:
-        await attributes.register(tx, scope, source.columns.attributes)
+        source = await with_kinds(tx, scope, source)
+        await attributes.register(tx, scope, source.columns.attributes, kinds=source.kinds)
         target = await lists.get_or_create(tx, scope, name=request.list_name, now=now)
         job = await jobs.create(
             tx,
@@ -153,7 +164,7 @@ async def _begin(around: Surroundings, scope: Scope, request: ImportRequest, sou
             },
         )
         assert job.id is not None
-        return await jobs.start(tx, scope, job_id=JobId(job.id), now=now)
+        return await jobs.start(tx, scope, job_id=JobId(job.id), now=now), source
 
 
 async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
@@ -271,6 +282,7 @@ def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
         encoding=run.source.facts.decoding.label,
         delimiter=run.source.dialect.label,
         mapping=run.source.columns.shown(),
+        kinds=run.source.kinds,
         list_name=run.request.list_name,
     )
 

@@ -9,12 +9,14 @@ from typing import BinaryIO
 
 from mailengine.core.errors import Conflict, InvalidInput
 from mailengine.domain.contacts.imports.dialect import Dialect, check_delimiter, detect
+from mailengine.domain.contacts.imports.kinds import infer_kinds
 from mailengine.domain.contacts.imports.mapping import ColumnMap, map_columns
 from mailengine.domain.contacts.imports.plan import Columns
 from mailengine.domain.contacts.imports.records import Record, records
 from mailengine.domain.contacts.imports.rows import Rejected, Row, RowReader
 from mailengine.domain.contacts.imports.scan import FileFacts, opened, scan
 from mailengine.domain.contacts.imports.seen import SeenKeys
+from mailengine.models import AttributeKind
 
 SAMPLE_LINES = 400
 # Larger batches touch each page of the address index once instead of many times; this size keeps two of
@@ -30,6 +32,7 @@ class Source:
     facts: FileFacts
     dialect: Dialect
     columns: ColumnMap
+    kinds: Mapping[str, AttributeKind]  # of each attribute: said or inferred, until the tenant's are known
 
     @property
     def written(self) -> Columns:
@@ -55,9 +58,10 @@ def understand(
         except InvalidInput as error:
             raise InvalidInput(f"{path}: {error}") from error
     try:
-        return Source(facts, dialect, map_columns(dialect, mapping))
+        columns = map_columns(dialect, mapping)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from error
+    return Source(facts, dialect, columns, {**infer_kinds(facts, dialect, columns), **columns.said_kinds})
 
 
 def _text(file: BinaryIO, facts: FileFacts) -> io.TextIOWrapper:
@@ -85,7 +89,7 @@ class Reader:
         self._skip = skip_records
         self._batches = self._read()
         self._seen = SeenKeys()
-        self._rows = RowReader(source.columns, check_text=not source.facts.decoding.clean)
+        self._rows = RowReader(source.columns, source.kinds, check_text=not source.facts.decoding.clean)
 
     def next_batch(self) -> Batch | None:
         """None at the end of the file. Raises Conflict when the file changed since it was understood."""
