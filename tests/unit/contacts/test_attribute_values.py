@@ -53,7 +53,7 @@ def test_texts_become_values(kind: AttributeKind, text: str, value: Value) -> No
     ],
 )
 def test_what_is_no_value_of_its_kind(kind: AttributeKind, text: str) -> None:
-    with pytest.raises(ValueError, match="is |has "):
+    with pytest.raises(ValueError, match=r"is |has "):
         parse(kind, text)
 
 
@@ -70,7 +70,7 @@ def test_what_is_no_value_of_its_kind(kind: AttributeKind, text: str) -> None:
     ],
 )
 def test_a_program_gives_the_right_type(kind: AttributeKind, given: object) -> None:
-    with pytest.raises(ValueError, match="is |takes "):
+    with pytest.raises(ValueError, match=r"is |takes "):
         accept(kind, given)
 
 

@@ -47,7 +47,7 @@ def accept(kind: AttributeKind, given: object) -> Value:
     if kind is AttributeKind.BOOLEAN and isinstance(given, bool):
         return given
     if kind is AttributeKind.NUMBER and isinstance(given, int | float) and not isinstance(given, bool):
-        return _number(str(given))
+        return _number(text_of(given))
     if kind is AttributeKind.LIST and isinstance(given, list | tuple):
         if not all(isinstance(item, str) for item in given):
             raise ValueError("takes a list of texts")
