@@ -1,13 +1,13 @@
 """Attributes have a kind; those that are stored already are texts.
 
-Revision: 0003, after 0002
+Revision: 0006, after 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
