@@ -25,6 +25,7 @@ from mailengine.cli.commands import (
     kill_switch,
     limits,
     lists,
+    messages,
     previews,
     quiet_hours,
     relays,
@@ -97,6 +98,7 @@ app.add_typer(suppression.app, name="suppression")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")
 app.add_typer(sending.app, name="campaign")
+app.command("send")(messages.send)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(debug.app, name="debug")
 app.command("doctor")(doctor.doctor)

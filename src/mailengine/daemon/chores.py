@@ -22,6 +22,7 @@ from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.delivery import reputation
+from mailengine.domain.delivery.transactional import messages
 from mailengine.models import ChoreRun
 from mailengine.runtime import Runtime
 
@@ -52,7 +53,17 @@ async def judge_reputation(rt: Runtime, now: datetime) -> AsyncGenerator[Figures
     yield {"suspended": len(suspended)}
 
 
-CHORES = (Chore("reputation", timedelta(minutes=1), judge_reputation),)
+async def erase_messages(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
+    """Bodies of transactional messages that nobody will send any more hold secrets."""
+    async with rt.db.write(_INSTANCE) as tx:
+        erased = await messages.erase_failed(tx, _INSTANCE, now=now)
+    yield {"erased": erased}
+
+
+CHORES = (
+    Chore("reputation", timedelta(minutes=1), judge_reputation),
+    Chore("message bodies", timedelta(hours=1), erase_messages),
+)
 
 
 class Chores:

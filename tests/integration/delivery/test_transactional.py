@@ -18,6 +18,7 @@ from mailengine.domain.delivery import kill_switch
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from mailengine.domain.delivery.transactional.claim import claim
+from mailengine.domain.delivery.transactional.messages import erase_failed, requeue
 from mailengine.domain.delivery.transactional.recover import journals, recover
 from mailengine.domain.delivery.transactional.senders import parse_sender, set_default_sender
 from mailengine.models import Contact, Message
@@ -216,6 +217,30 @@ async def test_retries_end(world: World, catcher: Catcher) -> None:
         await _until(world, lambda rows: rows[sent].status == "failed")
     row = (await _messages(world))[sent]
     assert (row.cause, row.attempts, row.text) == ("mailbox_full", 2, RESET.text)
+    assert await _requeue_after(world, timedelta(days=6)) == 1
+
+
+async def test_the_body_of_a_message_that_failed_is_erased_after_a_week(
+    world: World, catcher: Catcher
+) -> None:
+    await world.relay(catcher.port)
+    catcher.replies["ann@example.org"] = "550 5.7.1 not here"
+    sent = await _queue(world)
+    async with running(world.worker()):
+        await _until(world, lambda rows: rows[sent].status == "failed")
+    assert await _requeue_after(world, timedelta(days=8)) == 0
+    row = (await _messages(world))[sent]
+    assert (row.status, row.text, row.html) == ("failed", "", "")
+
+
+async def _requeue_after(world: World, time: timedelta) -> int:
+    """Let time pass, do the chore, and try everything that failed again."""
+    world.clock.advance(time)
+    now = world.clock.now()
+    async with world.db.write(INSTANCE) as tx:
+        await erase_failed(tx, INSTANCE, now=now)
+    async with world.db.write(world.scope) as tx:
+        return await requeue(tx, world.scope, ids=None, cause=None, now=now)
 
 
 async def test_what_is_in_doubt_is_sent_again_under_the_same_message_id(world: World) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from mailengine.cli import output
 from mailengine.cli.answers import confirm
+from mailengine.cli.commands import messages
 from mailengine.cli.commands.campaigns import id_of
 from mailengine.cli.pages import Cursor, Limit, emit_page
 from mailengine.cli.session import in_tenant
@@ -24,6 +25,7 @@ doubts_app = typer.Typer(help="Messages whose answer was never read.", no_args_i
 letters_app = typer.Typer(help="Messages that were given up.", no_args_is_help=True)
 app.add_typer(doubts_app, name="doubts")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(messages.app, name="messages")
 
 Campaign = Annotated[str | None, typer.Option(help="Only of this campaign.")]
 Cause = Annotated[str | None, typer.Option(help="Only of this cause, such as mailbox_full.")]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailengine.cli import output
+from mailengine.cli.commands import messages
 from mailengine.cli.pages import Cursor, Limit, emit_page
 from mailengine.cli.session import in_instance
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mailengine.runtime import Runtime
 
 app = typer.Typer(help="Organisations that this installation sends for.", no_args_is_help=True)
+app.command("sender")(messages.sender)
 
 
 @app.command()
