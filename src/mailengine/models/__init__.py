@@ -25,6 +25,8 @@ from mailengine.models.chores import ChoreRun
 from mailengine.models.contacts import (
     Attribute,
     AttributeKind,
+    Consent,
+    ConsentAct,
     Contact,
     ContactList,
     ContactState,
@@ -32,6 +34,7 @@ from mailengine.models.contacts import (
     MemberState,
     Suppression,
     SuppressionKind,
+    Upkeep,
 )
 from mailengine.models.content import Block, Snapshot, Template, TemplateVersion
 from mailengine.models.delivery import (
@@ -75,6 +78,8 @@ __all__ = [
     "CampaignState",
     "CampaignTotals",
     "ChoreRun",
+    "Consent",
+    "ConsentAct",
     "Contact",
     "ContactList",
     "ContactState",
@@ -119,6 +124,7 @@ __all__ = [
     "Tenant",
     "Tls",
     "TokenKind",
+    "Upkeep",
     "User",
     "WarmUp",
     "WarmUpScope",

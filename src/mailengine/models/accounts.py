@@ -2,13 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.db.types import BigPK, UTCDateTime
 from mailengine.models.base import json_object, moment, one_of, pk, ref
+from mailengine.models.personal import Holdings, nothing, staff
 
 
 class Role(StrEnum):
@@ -20,6 +21,7 @@ class Role(StrEnum):
 
 class Tenant(SQLModel, table=True):
     __tablename__ = "tenants"
+    __personal__: ClassVar[Holdings] = nothing("slug", "name", "country", "postal_address")
 
     id: int | None = pk()
     slug: str = Field(max_length=63, unique=True)
@@ -35,6 +37,7 @@ class User(SQLModel, table=True):
     is in no row here, but in a token that waits."""
 
     __tablename__ = "users"
+    __personal__: ClassVar[Holdings] = staff("email", "email_key", "password_hash", "totp_sealed")
 
     id: int | None = pk()
     email: str = Field(max_length=320)
@@ -59,6 +62,7 @@ class WebSession(SQLModel, table=True):
     """A login; the cookie holds the token, the row only its hash."""
 
     __tablename__ = "web_sessions"
+    __personal__: ClassVar[Holdings] = staff("token_hash", "csrf_token", "address", "agent")
 
     token_hash: str = Field(max_length=64, primary_key=True)
     user_id: int = ref("users.id", index=True)
@@ -85,6 +89,7 @@ class AccountToken(SQLModel, table=True):
     """A secret that was handed out, to be redeemed once; the row goes with it and holds only its hash."""
 
     __tablename__ = "account_tokens"
+    __personal__: ClassVar[Holdings] = staff("token_hash", "data")
     __table_args__ = (one_of("kind", TokenKind),)
 
     id: int | None = pk()
@@ -100,6 +105,7 @@ class RecoveryCode(SQLModel, table=True):
     """Stands in for the second factor, once."""
 
     __tablename__ = "recovery_codes"
+    __personal__: ClassVar[Holdings] = staff("code_hash")
     __table_args__ = (sa.UniqueConstraint("user_id", "code_hash"),)
 
     id: int | None = pk()
@@ -111,6 +117,7 @@ class Identity(SQLModel, table=True):
     """A user as an OpenID provider knows them (OpenID Connect Core, section 2: `iss` and `sub` together)."""
 
     __tablename__ = "identities"
+    __personal__: ClassVar[Holdings] = staff("issuer", "subject")
     __table_args__ = (sa.UniqueConstraint("issuer", "subject"),)
 
     id: int | None = pk()
@@ -124,6 +131,7 @@ class Invitation(SQLModel, table=True):
     """An offer to join the tenant, for whoever reads mail at `email`."""
 
     __tablename__ = "invitations"
+    __personal__: ClassVar[Holdings] = staff("email", "email_key", "token_hash", "invited_by")
     __table_args__ = (one_of("role", Role), sa.UniqueConstraint("tenant_id", "email_key"))
 
     id: int | None = pk()
@@ -141,6 +149,7 @@ class AuthLimit(SQLModel, table=True):
     """A token bucket of guesses, shared by every web process; `key` is a hash of what is limited."""
 
     __tablename__ = "auth_limits"
+    __personal__: ClassVar[Holdings] = nothing("key")
 
     key: str = Field(max_length=64, primary_key=True)
     tokens: float
@@ -151,6 +160,7 @@ class Installation(SQLModel, table=True):
     """What the installation was told in its first steps: one row, with id 1."""
 
     __tablename__ = "installation"
+    __personal__: ClassVar[Holdings] = nothing("base_url")
     __table_args__ = (sa.CheckConstraint("id = 1", name="single"),)
 
     id: int = Field(default=1, primary_key=True, sa_type=BigPK)
@@ -159,6 +169,7 @@ class Installation(SQLModel, table=True):
 
 class ApiKey(SQLModel, table=True):
     __tablename__ = "api_keys"
+    __personal__: ClassVar[Holdings] = nothing("name", "token_hash")
     __table_args__ = (one_of("role", Role), sa.UniqueConstraint("tenant_id", "name"))
 
     id: int | None = pk()
@@ -174,6 +185,7 @@ class AuditEntry(SQLModel, table=True):
     """Who did what to which record; metadata only, never an address, a row or a body (P1-06)."""
 
     __tablename__ = "audit_log"
+    __personal__: ClassVar[Holdings] = staff("actor", "address") | nothing("action", "resource", "details")
     __table_args__ = (
         sa.Index(None, "tenant_id", "at"),
         # Reputation counts the complaints of a month every minute.

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_list, moment, one_of, pk, ref
+from mailengine.models.personal import Holdings, nothing
 
 
 class CampaignState(StrEnum):
@@ -19,6 +21,9 @@ class CampaignState(StrEnum):
 
 class Campaign(SQLModel, table=True):
     __tablename__ = "campaigns"
+    __personal__: ClassVar[Holdings] = nothing(
+        "name", "subject", "from_name", "from_email", "reply_to", "list_ids"
+    )
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
         sa.Index(None, "finished_at"),

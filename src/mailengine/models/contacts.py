@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_object, moment, one_of, pk, ref
+from mailengine.models.personal import Hold, Holdings, nothing
 
 
 class ContactState(StrEnum):
@@ -46,9 +47,32 @@ class Contact(SQLModel, table=True):
     """A person of one tenant; `email` as mailed, `email_key` decides duplicates."""
 
     __tablename__ = "contacts"
+    __personal__: ClassVar[Holdings] = {
+        "email": Hold.ADDRESS,
+        "email_key": Hold.KEY,
+        "first_name": Hold.NAME,
+        "last_name": Hold.NAME,
+        "attributes": Hold.DATA,
+        "consent_source": Hold.WORDS,
+        "consent_ip": Hold.TRACE,
+    }
     __table_args__ = (
         # The index on (tenant, address) of P75-08. One on the spelling too would double the cost of an import.
         sa.UniqueConstraint("tenant_id", "email_key"),
+        # What the chores look for; both hold few rows, and cost an import nothing.
+        sa.Index(
+            "ix_contacts_deleted",
+            "deleted_at",
+            sqlite_where=sa.text("deleted_at IS NOT NULL AND erased_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL AND erased_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_contacts_quiet",
+            "tenant_id",
+            "quiet_since",
+            sqlite_where=sa.text("quiet_since IS NOT NULL"),
+            postgresql_where=sa.text("quiet_since IS NOT NULL"),
+        ),
         one_of("state", ContactState),
         {"sqlite_autoincrement": True},
     )
@@ -67,6 +91,9 @@ class Contact(SQLModel, table=True):
     created_at: datetime = moment()
     updated_at: datetime = moment()
     deleted_at: datetime | None = moment(nullable=True)
+    erased_at: datetime | None = moment(nullable=True)  # nothing of the person is left in this row
+    quiet_since: datetime | None = moment(nullable=True)  # no sign of life: a re-engagement message is due
+    kept_at: datetime | None = moment(nullable=True)  # somebody decided to go on mailing; counts as a sign
 
 
 class Attribute(SQLModel, table=True):
@@ -74,6 +101,7 @@ class Attribute(SQLModel, table=True):
 
     __tablename__ = "attributes"
     __table_args__ = (one_of("kind", AttributeKind),)
+    __personal__: ClassVar[Holdings] = nothing("name", "label")
 
     tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
     name: str = Field(max_length=63, primary_key=True)
@@ -83,6 +111,7 @@ class Attribute(SQLModel, table=True):
 
 class ContactList(SQLModel, table=True):
     __tablename__ = "lists"
+    __personal__: ClassVar[Holdings] = nothing("name")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
 
     id: int | None = pk()
@@ -108,6 +137,7 @@ class Suppression(SQLModel, table=True):
     """An address, domain or hash that must not be mailed, whatever a contact's state says."""
 
     __tablename__ = "suppressions"
+    __personal__: ClassVar[Holdings] = {"value": Hold.KEY, "source": Hold.WORDS} | nothing("reason")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "kind", "value"), one_of("kind", SuppressionKind))
 
     id: int | None = pk()
@@ -117,3 +147,48 @@ class Suppression(SQLModel, table=True):
     reason: str = Field(max_length=50)
     source: str = Field(default="", max_length=200)
     created_at: datetime = moment()
+
+
+class ConsentAct(StrEnum):
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+class Consent(SQLModel, table=True):
+    """One act of agreeing or leaving; rows are only added. The latest agreement also stands on the contact, and for
+    a contact that agreed once it stands only there (domain/contacts/consents.py)."""
+
+    __tablename__ = "consents"
+    __personal__: ClassVar[Holdings] = {
+        "source": Hold.WORDS,
+        "ip": Hold.TRACE,
+    } | nothing("wording")
+    __table_args__ = (sa.Index(None, "contact_id", "id"), one_of("act", ConsentAct))
+
+    id: int | None = pk()
+    tenant_id: int = ref("tenants.id")
+    contact_id: int = ref("contacts.id", cascade=True)
+    at: datetime = moment()
+    act: str = Field(max_length=20)
+    source: str = Field(default="", max_length=200)
+    ip: str = Field(default="", max_length=45)
+    wording: str = Field(default="", sa_type=sa.Text)  # what the person was shown
+    list_id: int | None = Field(
+        default=None, sa_type=sa.BigInteger
+    )  # None: mail at all; kept when the list goes
+
+
+class Upkeep(SQLModel, table=True):
+    """How a tenant keeps its data clean (P5-08) and for how long; without a row the rules in
+    domain/contacts/upkeep.py hold. None: for ever."""
+
+    __tablename__ = "upkeep"
+
+    tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
+    hygiene: bool
+    bounces: int
+    bounce_days: int
+    quiet_days: int
+    inactive_days: int
+    keep_events_days: int | None = Field(default=None)
+    keep_audit_days: int | None = Field(default=None)

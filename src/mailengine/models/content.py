@@ -1,16 +1,18 @@
 """Templates, their versions, shared blocks, and the snapshots that campaigns send."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_list, json_object, moment, pk, ref
+from mailengine.models.personal import Holdings, nothing, staff
 
 
 class Template(SQLModel, table=True):
     __tablename__ = "templates"
+    __personal__: ClassVar[Holdings] = nothing("name", "category")
     __table_args__ = (
         # A deleted template gives its name free.
         sa.Index(
@@ -37,6 +39,7 @@ class TemplateVersion(SQLModel, table=True):
     """What one save stored; `source` is what was given, `html` the sanitised form that is sent."""
 
     __tablename__ = "template_versions"
+    __personal__: ClassVar[Holdings] = staff("created_by") | nothing("source", "html", "text")
     __table_args__ = (sa.UniqueConstraint("template_id", "version"),)
 
     id: int | None = pk()
@@ -55,6 +58,7 @@ class Block(SQLModel, table=True):
     """A shared piece of HTML, included by name in templates."""
 
     __tablename__ = "blocks"
+    __personal__: ClassVar[Holdings] = nothing("name", "html")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
 
     id: int | None = pk()
@@ -68,6 +72,9 @@ class Snapshot(SQLModel, table=True):
     """All that a campaign sends, frozen at launch; later edits of its sources change nothing."""
 
     __tablename__ = "snapshots"
+    __personal__: ClassVar[Holdings] = nothing(
+        "subject", "from_name", "from_email", "reply_to", "html", "text", "links", "settings"
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")

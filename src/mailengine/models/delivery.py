@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import moment, one_of, pk, ref
+from mailengine.models.personal import Hold, Holdings, nothing
 
 
 class TaskStatus(StrEnum):
@@ -25,6 +27,11 @@ class EmailTask(SQLModel, table=True):
     """One message to one recipient: first the queue's entry, then the ledger's."""
 
     __tablename__ = "email_tasks"
+    __personal__: ClassVar[Holdings] = {
+        "email": Hold.ADDRESS,
+        "external_msg_id": Hold.WORDS,
+        "last_reply": Hold.WORDS,
+    } | nothing("locked_by", "claim_token")
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "contact_id"),
         sa.Index(None, "status", "scheduled_at"),
@@ -72,6 +79,9 @@ class DeadLetter(SQLModel, table=True):
     """A message that was given up, with the server's words."""
 
     __tablename__ = "dead_letters"
+    __personal__: ClassVar[Holdings] = {"email": Hold.ADDRESS, "reply": Hold.WORDS} | nothing(
+        "cause", "enhanced"
+    )
     __table_args__ = (
         sa.Index(None, "tenant_id", "at"),
         sa.Index(None, "campaign_id"),
@@ -173,6 +183,7 @@ class KillSwitch(SQLModel, table=True):
     """A row holds sending at once: of the whole installation (key 0) or of the tenant with this id."""
 
     __tablename__ = "kill_switches"
+    __personal__: ClassVar[Holdings] = nothing("reason", "set_by")
 
     key: int = Field(
         primary_key=True, sa_type=sa.BigInteger, sa_column_kwargs={"autoincrement": False}
@@ -186,6 +197,7 @@ class Lease(SQLModel, table=True):
     """Work that only one process of the installation may do."""
 
     __tablename__ = "leases"
+    __personal__: ClassVar[Holdings] = nothing("name", "holder")
 
     name: str = Field(max_length=63, primary_key=True)
     holder: str = Field(max_length=100)

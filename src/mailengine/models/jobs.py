@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_object, moment, one_of, pk, ref
+from mailengine.models.personal import Holdings, nothing
 
 
 class JobState(StrEnum):
@@ -21,10 +22,12 @@ class JobState(StrEnum):
 class JobKind(StrEnum):
     IMPORT = "import"
     EXPAND = "expand"
+    TENANT_EXPORT = "tenant-export"
 
 
 class Job(SQLModel, table=True):
     __tablename__ = "jobs"
+    __personal__: ClassVar[Holdings] = nothing("title", "error", "result")
     __table_args__ = (
         sa.Index(None, "tenant_id", "created_at"),
         sa.Index(None, "state", "kind"),

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import moment, one_of, pk, ref
+from mailengine.models.personal import Holdings, nothing
 
 
 class LimitScope(StrEnum):
@@ -30,6 +32,7 @@ class WarmUpScope(StrEnum):
 
 class Limit(SQLModel, table=True):
     __tablename__ = "limits"
+    __personal__: ClassVar[Holdings] = nothing("target")
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "scope", "target", "period"),
         one_of("scope", LimitScope),
@@ -50,6 +53,7 @@ class Bucket(SQLModel, table=True):
     """What is left of a limit; kept here so that restarts and further workers do not multiply it."""
 
     __tablename__ = "buckets"
+    __personal__: ClassVar[Holdings] = nothing("name")
 
     tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
     name: str = Field(max_length=300, primary_key=True)
@@ -61,6 +65,7 @@ class WarmUp(SQLModel, table=True):
     """A sender whose reputation is being built; the schedule is in domain/delivery/limits/warm_up.py."""
 
     __tablename__ = "warm_ups"
+    __personal__: ClassVar[Holdings] = nothing("target")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "scope", "target"), one_of("scope", WarmUpScope))
 
     id: int | None = pk()
@@ -74,6 +79,7 @@ class QuietHours(SQLModel, table=True):
     """The hours in which a tenant's campaigns rest, in its time zone; `starts` after `ends` spans midnight."""
 
     __tablename__ = "quiet_hours"
+    __personal__: ClassVar[Holdings] = nothing("timezone")
 
     tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
     starts: int  # minutes after midnight

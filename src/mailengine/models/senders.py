@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_object, moment, one_of, pk, ref
+from mailengine.models.personal import Holdings, nothing
 
 
 class Tls(StrEnum):
@@ -26,6 +27,9 @@ class Relay(SQLModel, table=True):
     priority share by `weight`."""
 
     __tablename__ = "relays"
+    __personal__: ClassVar[Holdings] = nothing(
+        "name", "host", "username", "password_sealed", "helo", "source_address"
+    )
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "name"),
         one_of("kind", RelayKind),
@@ -51,6 +55,7 @@ class Relay(SQLModel, table=True):
 
 class SendingDomain(SQLModel, table=True):
     __tablename__ = "sending_domains"
+    __personal__: ClassVar[Holdings] = nothing("domain", "checks")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "domain"),)
 
     id: int | None = pk()
@@ -64,6 +69,7 @@ class SendingDomain(SQLModel, table=True):
 
 class DkimKey(SQLModel, table=True):
     __tablename__ = "dkim_keys"
+    __personal__: ClassVar[Holdings] = nothing("selector", "algorithm", "private_sealed", "public_record")
     __table_args__ = (sa.UniqueConstraint("domain_id", "selector"),)
 
     id: int | None = pk()

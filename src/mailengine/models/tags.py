@@ -1,17 +1,20 @@
 """Tags: short labels on contacts."""
 
 from datetime import datetime
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import moment, pk, ref
+from mailengine.models.personal import Holdings, nothing
 
 
 class Tag(SQLModel, table=True):
     """`name` as it was first written, `key` decides which tags are the same."""
 
     __tablename__ = "tags"
+    __personal__: ClassVar[Holdings] = nothing("name", "key")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "key"),)
 
     id: int | None = pk()

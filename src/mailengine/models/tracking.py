@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import moment, one_of, pk, ref
+from mailengine.models.personal import Hold, Holdings, nothing
 
 
 class EventKind(StrEnum):
@@ -18,6 +20,7 @@ class EventKind(StrEnum):
 
 class EmailEvent(SQLModel, table=True):
     __tablename__ = "email_events"
+    __personal__: ClassVar[Holdings] = {"ip": Hold.TRACE, "user_agent": Hold.TRACE} | nothing("uid")
     __table_args__ = (
         sa.UniqueConstraint("uid"),
         sa.Index(None, "campaign_id", "contact_id"),
