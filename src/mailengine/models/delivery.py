@@ -124,6 +124,15 @@ class Message(SQLModel, table=True):
     """
 
     __tablename__ = "messages"
+    __personal__: ClassVar[Holdings] = {
+        "email": Hold.ADDRESS,
+        "to_name": Hold.NAME,
+        "subject": Hold.WORDS,
+        "text": Hold.WORDS,
+        "html": Hold.WORDS,
+        "idempotency_key": Hold.ABSENT,
+        "last_reply": Hold.WORDS,
+    } | nothing("kind", "from_name", "from_email", "locked_by", "claim_token", "cause")
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "idempotency_key"),
         # Asked many times a second, and nearly always empty.
@@ -173,6 +182,7 @@ class DefaultSender(SQLModel, table=True):
     """Who a tenant's transactional mail is from where nobody says otherwise."""
 
     __tablename__ = "default_senders"
+    __personal__: ClassVar[Holdings] = nothing("name", "email")
 
     tenant_id: int = Field(foreign_key="tenants.id", primary_key=True, sa_type=sa.BigInteger)
     name: str = Field(default="", max_length=200)

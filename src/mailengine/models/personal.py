@@ -15,6 +15,7 @@ class Hold(StrEnum):
     NAME = "name"  # becomes [Deleted]
     WORDS = "words"  # free text that may name the person: becomes [Deleted] where there is any
     TRACE = "trace"  # an IP address, a program's name: becomes empty
+    ABSENT = "absent"  # a unique word that may name the person: becomes NULL
     DATA = "data"  # a JSON object about the person: becomes {}
     ITEMS = "items"  # a JSON array about the person: becomes []
     STAFF = "staff"  # of a member of the team: goes with the user, not with a contact

@@ -31,6 +31,8 @@ from mailengine.models import (
     Job,
     JobKind,
     JobState,
+    Message,
+    MessageStatus,
     Suppression,
     SuppressionKind,
 )
@@ -142,8 +144,19 @@ async def _no_import(tx: ReadTx, scope: Scope) -> None:
         raise Conflict(f"import {running.id} is running; erase the person when it is done")
 
 
+async def _withdraw(tx: WriteTx, scope: Scope, people: People) -> None:
+    """Messages that wait for them are not sent; one that is on the wire would come back with the server's words."""
+    (holding,) = [each for each in holdings() if each.table is table_of(Message)]
+    theirs, status = holding.theirs(scope, people), holding.table.c.status
+    await tx.execute(sa.delete(holding.table).where(theirs, status == MessageStatus.QUEUED))
+    on_the_wire = sa.select(holding.table.c.id).where(theirs, status == MessageStatus.CLAIMED).limit(1)
+    if await tx.scalar(on_the_wire) is not None:
+        raise Conflict("a message to this person is just being sent; erase them in a minute")
+
+
 async def _empty(tx: WriteTx, scope: Scope, people: People, *, now: datetime) -> dict[str, int]:
     """Overwrite or remove every row of theirs; the contact itself last, for rows are found by it."""
+    await _withdraw(tx, scope, people)
     rows: dict[str, int] = {}
     for holding in sorted(holdings(), key=lambda each: each.table is table_of(Contact)):
         touched = await _empty_table(tx, scope, holding, people, now)

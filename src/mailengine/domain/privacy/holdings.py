@@ -92,6 +92,8 @@ def _emptied(column: sa.Column[Any], hold: Hold, contact_id: sa.Column[Any] | No
             return sa.case((sa.func.length(column) > 0, ERASED), else_=column)
         case Hold.TRACE:
             return ""
+        case Hold.ABSENT:
+            return None
         case Hold.DATA:
             return {}
         case Hold.ITEMS:

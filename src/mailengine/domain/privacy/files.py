@@ -1,0 +1,64 @@
+"""The files that jobs left in the data directory, and what of a person stands in them.
+
+An import's file of rejected rows is the only one that is kept with rows of people in it; it is written anew without
+theirs. What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment.
+"""
+
+import csv
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from mailengine.core.ids import JobId
+from mailengine.mail.address import parse_address
+
+EXPORTS = "exports"
+_IMPORTS = "imports"
+_MAX_FIELD = 1 << 24
+
+
+def errors_file(data_dir: Path, job_id: JobId | int) -> Path:
+    return data_dir / _IMPORTS / f"{job_id}-errors.csv"
+
+
+def forget(data_dir: Path, job_ids: Iterable[int], address: str) -> int:
+    """Take the rows that hold this address out of the jobs' files; returns how many rows and files went."""
+    wanted = parse_address(address)
+    spellings = {text.casefold() for text in (address.strip(), wanted.email, wanted.key)}
+    gone = 0
+    for job_id in job_ids:
+        gone += _without(errors_file(data_dir, job_id), spellings)
+        for path in job_files(data_dir, job_id):
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+def job_files(data_dir: Path, job_id: int) -> list[Path]:
+    """What a job made for download."""
+    folder = data_dir / EXPORTS
+    return sorted(folder.glob(f"{job_id}-*")) if folder.is_dir() else []
+
+
+def _without(path: Path, spellings: Collection[str]) -> int:
+    """Write the CSV anew without the rows of this person; nothing is touched where there are none."""
+    if not path.is_file():
+        return 0
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
+    draft, gone = path.with_suffix(".draft"), 0
+    with (
+        path.open(encoding="utf-8", newline="") as source,
+        draft.open("w", encoding="utf-8", newline="") as out,
+    ):
+        os.chmod(draft, 0o600)  # noqa: PTH101  # the open file's own
+        writer = csv.writer(out)
+        for row in csv.reader(source):
+            if any(spelling in cell.casefold() for cell in row for spelling in spellings):
+                gone += 1
+            else:
+                writer.writerow(row)
+    if gone:
+        draft.replace(path)
+    else:
+        draft.unlink()
+    return gone
