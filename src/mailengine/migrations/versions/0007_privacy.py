@@ -1,6 +1,6 @@
 """consent history, upkeep, what erasing needs
 
-Revision: 0006, after 0005
+Revision: 0007, after 0006
 """
 
 import sqlalchemy as sa
@@ -9,8 +9,8 @@ from alembic import op
 from mailengine.db.tenancy import policy_statements
 from mailengine.db.types import BigPK, UTCDateTime
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
