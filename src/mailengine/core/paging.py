@@ -15,11 +15,13 @@ MAX_PAGE = 1000  # one answer must not hold a whole table in memory
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page; `next` is the cursor of the following page, None at the end; `total` counts all pages."""
+    """One page; `next` and `previous` are the cursors of the pages beside it, None where there is none; `total`
+    counts all pages."""
 
     items: Sequence[T]
     total: int
     next: str | None
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

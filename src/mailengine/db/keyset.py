@@ -22,15 +22,36 @@ async def keyset_page(
 ) -> Page[Row]:
     """Rows of `query` by `key`, a unique column of the model that it selects."""
     total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
-    page = query.order_by(key.desc() if newest_first else key.asc()).limit(request.limit + 1)
-    if request.cursor is not None:
-        last = _last_key(request.cursor, key)
-        page = page.where(key < last if newest_first else key > last)
+    backwards, last = _place(request.cursor, key)
+    descending = newest_first is not backwards
+    page = query.order_by(key.desc() if descending else key.asc()).limit(request.limit + 1)
+    if last is not None:
+        page = page.where(key < last if descending else key > last)
     rows = list((await tx.scalars(page)).all())
     more = len(rows) > request.limit
     rows = rows[: request.limit]
-    name = key.key
-    return Page(rows, total or 0, encode_cursor([getattr(rows[-1], name)]) if more else None)
+    if backwards:
+        rows.reverse()
+    if not rows:
+        return Page(rows, total or 0, None)
+    first, end = (encode_cursor([getattr(row, key.key)]) for row in (rows[0], rows[-1]))
+    comes_before = more if backwards else request.cursor is not None
+    return Page(
+        rows,
+        total or 0,
+        end if more or backwards else None,
+        _BACKWARDS + first if comes_before else None,
+    )
+
+
+_BACKWARDS = "~"  # before a cursor: the page that ends in front of its key; not in the alphabet of cursors
+
+
+def _place(cursor: str | None, key: Any) -> tuple[bool, object]:
+    """Which way a cursor leads and from which key; (False, None) is the first page."""
+    if cursor is None:
+        return False, None
+    return cursor.startswith(_BACKWARDS), _last_key(cursor.removeprefix(_BACKWARDS), key)
 
 
 def _last_key(cursor: str, key: Any) -> object:

@@ -21,7 +21,7 @@ from mailengine.web.api import lists as api_lists
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
 from mailengine.web.maildir import Maildir
-from mailengine.web.pages import campaigns, caught, login
+from mailengine.web.pages import campaigns, caught, login, styleguide
 from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
@@ -54,6 +54,8 @@ PAGES = [
     caught.message_html,
     caught.message_raw,
     login.leave,
+    styleguide.show,
+    styleguide.say,
 ]
 
 

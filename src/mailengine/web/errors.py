@@ -14,6 +14,7 @@ from litestar.types import ExceptionHandlersMap
 
 from mailengine.core import errors
 from mailengine.core.log import get_logger
+from mailengine.web.forms import sentence
 from mailengine.web.rendering import html, theme_of
 from mailengine.web.security import PUBLIC_HEADERS, request_id
 from mailengine.web.site import Site
@@ -149,8 +150,15 @@ def to_login(request: AnyRequest) -> Response[Any]:
 def page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
     """The error for a person; htmx gets it as a toast, and leaves the page as it is."""
     if request.headers.get("hx-request") == "true":
-        body = site.render("fragments/toast.html", category="error", text=problem.detail)
-        headers |= {"HX-Retarget": "#toaster", "HX-Reswap": "beforeend"}
+        text = sentence(": ".join([problem.detail, *problem.reasons]))
+        body = site.render("fragments/toast.html", category="error", text=text)
+        # The page stays as it is, with what was typed, and so does its address.
+        headers |= {
+            "HX-Retarget": "#toaster",
+            "HX-Reswap": "beforeend",
+            "HX-Reselect": ".toast",
+            "HX-Push-Url": "false",
+        }
         return html(body, status=problem.status, headers=headers)
     body = site.render("public/error.html", theme=theme_of(request), problem=problem)
     return html(body, status=problem.status, headers=headers)

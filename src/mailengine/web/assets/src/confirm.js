@@ -1,0 +1,28 @@
+// A form with data-confirm asks in the page's dialog before it is sent (molecules/confirm.html).
+const accepted = new WeakSet();
+
+export function askBeforeSubmit() {
+  // While capturing: before htmx, which listens on the form itself.
+  document.addEventListener("submit", ask, { capture: true });
+}
+
+function ask(event) {
+  const { target: form, submitter } = event;
+  const words = submitter?.dataset.confirm ? submitter.dataset : form.dataset;
+  const dialog = document.getElementById("confirm");
+  if (!words.confirm || !dialog || accepted.delete(form)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  dialog.querySelector("#confirm-title").textContent = words.confirm;
+  dialog.querySelector("#confirm-text").textContent = words.confirmText ?? "";
+  const accept = dialog.querySelector("[data-accept]");
+  accept.textContent = words.confirmLabel ?? "Go on";
+  accept.dataset.variant = words.confirmTone ?? "danger";
+  accept.onclick = () => {
+    dialog.close();
+    accepted.add(form);
+    form.requestSubmit(submitter);
+  };
+  dialog.querySelector("[data-dismiss]").onclick = () => dialog.close();
+  dialog.showModal();
+}

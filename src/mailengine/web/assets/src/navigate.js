@@ -1,0 +1,15 @@
+// What a browser does by itself when it loads a page, for pages that htmx exchanges.
+export function keepPlace() {
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { ctx } = event.detail;
+    // An answer that is no page of the app (the login, say) is gone to instead of being cut to nothing.
+    if (ctx.select === "#app" && !ctx.text.includes('id="app"')) {
+      event.preventDefault();
+      location.assign(ctx.response.raw.url);
+    }
+  });
+  document.addEventListener("htmx:after:history:push", () => {
+    const inside = document.activeElement?.closest("#content");
+    if (!inside) document.getElementById("content")?.focus({ preventScroll: true });
+  });
+}

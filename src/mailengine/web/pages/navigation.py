@@ -1,0 +1,33 @@
+"""The sidebar: every section of the UI, and who is offered it. A new section is a line here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailengine.core.scope import Grant, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`key` is what a page sets as `nav`; `icon` is one of atoms/icon.html; `grant` is what one needs to see it."""
+
+    key: str
+    href: str
+    icon: str
+    label: str
+    grant: Grant = Grant.READ
+
+
+Section = tuple[str, Sequence[Entry]]
+
+CAUGHT = Entry("caught", "/caught", "inbox", "Caught mail")
+SECTIONS: Sequence[Section] = (("", (Entry("campaigns", "/campaigns", "megaphone", "Campaigns"),)),)
+
+
+def navigation(scope: Scope, *, catcher: bool) -> list[Section]:
+    """What this reader is offered."""
+    found: list[Section] = [
+        (title, [entry for entry in entries if entry.grant in scope.grants]) for title, entries in SECTIONS
+    ]
+    if catcher:
+        found[-1] = (found[-1][0], [*found[-1][1], CAUGHT])
+    return [section for section in found if section[1]]
