@@ -1,4 +1,4 @@
-"""Token buckets in memory, for what one process must slow down: guesses at passwords, floods of requests.
+"""Token buckets in memory, for what one process must slow down. Guesses at passwords are `accounts.attempts`'s.
 
 Bounded: whoever sends from a million addresses fills the table, not the memory. The bucket that was idle
 longest makes room, and an idle bucket is the one that holds the least to remember.
@@ -51,13 +51,3 @@ class RateLimit:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(key)
         return bucket
-
-
-def login_limit() -> RateLimit:
-    """For logins, keyed by address and client: ten guesses at once, then one a minute.
-
-    Stops one client that tries a list of common passwords on an account (1,450 a day instead of
-    a million), without letting a stranger lock the owner out from elsewhere. Each guess also costs the server
-    64 MiB and some 50 ms of Argon2, so this limits what a flood of logins can make it spend.
-    """
-    return RateLimit(burst=10, seconds_per_act=60)

@@ -7,7 +7,6 @@ from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
-from mailengine.core.ratelimit import login_limit
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
@@ -41,6 +40,8 @@ PUBLIC = [
     online.view,
     login.form,
     login.submit,
+    login.code_form,
+    login.submit_code,
     docs.document,
     docs.page,
 ]
@@ -89,7 +90,6 @@ def make_site(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event, built: mani
         tokens=TokenSigner(rt.keyring),
         targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
         pages=environment(built),
-        logins=login_limit(),
         caught=Maildir(maildir) if maildir is not None else None,
         stopping=stopping,
     )

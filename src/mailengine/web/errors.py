@@ -17,6 +17,7 @@ from mailengine.core.log import get_logger
 from mailengine.web.forms import sentence
 from mailengine.web.rendering import html, theme_of
 from mailengine.web.security import PUBLIC_HEADERS, request_id
+from mailengine.web.session import ProofNeeded
 from mailengine.web.site import Site
 
 STATUS: dict[type[Exception], int] = {
@@ -67,7 +68,7 @@ def handlers(site: Site) -> ExceptionHandlersMap:
         problem = describe(request, error)
         if problem.status >= 500:
             report(request, problem, error)
-        return respond(site, request, problem, extra_headers(error))
+        return respond(site, request, problem, error, extra_headers(error))
 
     return {Exception: answer}
 
@@ -117,7 +118,9 @@ def report(request: AnyRequest, problem: Problem, error: Exception) -> None:
     )
 
 
-def respond(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:
+def respond(
+    site: Site, request: AnyRequest, problem: Problem, error: Exception, headers: dict[str, str]
+) -> Response[Any]:
     path = request.scope["path"]
     if path.startswith("/api/"):
         body = msgspec.json.encode(problem)
@@ -126,6 +129,8 @@ def respond(site: Site, request: AnyRequest, problem: Problem, headers: dict[str
         return public_page(site, request, problem, headers)
     if problem.status == 401:
         return to_login(request)
+    if isinstance(error, ProofNeeded):
+        return to_proof(request, error.back)
     return page(site, request, problem, headers)
 
 
@@ -145,6 +150,14 @@ def to_login(request: AnyRequest) -> Response[Any]:
     wanted = request.scope["path"]
     here = "?" + urlencode({"next": wanted}) if request.method == "GET" and wanted != "/" else ""
     return Response(None, status_code=303, headers={"Location": "/login" + here})
+
+
+def to_proof(request: AnyRequest, back: str) -> Response[Any]:
+    """Ask for the password again, and come back to where the act was begun."""
+    target = "/account/confirm?" + urlencode({"next": back})
+    if request.headers.get("hx-request") == "true":
+        return Response(None, status_code=403, headers={"HX-Redirect": target})
+    return Response(None, status_code=303, headers={"Location": target})
 
 
 def page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, str]) -> Response[Any]:

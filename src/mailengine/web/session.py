@@ -1,12 +1,16 @@
-"""Who is behind a request: login cookie or API key, checked before any handler of a router runs.
+"""Who is behind a request, and whether they may: checked before any handler of a router runs.
 
 Invariants: every route under a router with one of these guards is behind it, whether its handler asks for the
 login or not; a request that a browser could be tricked into (any method but GET and HEAD that comes with the
-cookie) must carry the session's CSRF token in the form or the header `x-csrftoken`.
+cookie) must carry the session's CSRF token in the form or the header `x-csrftoken`; a route that changes something
+needs the right to edit unless it says otherwise: `opt={NEEDS: Grant.MANAGE}`, or None for what concerns one's own
+account only; `opt={FRESH: True}` asks for the password again where it was shown long ago. The use cases check rights
+too: this is the second lock, which a new route has by itself.
 """
 
 import hmac
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -14,31 +18,55 @@ from litestar.datastructures import Cookie, State
 from litestar.handlers import BaseRouteHandler
 
 from mailengine.core.errors import Forbidden, Unauthorised
-from mailengine.core.scope import InstanceScope, Scope
-from mailengine.domain.accounts.auth import Login, keep_alive, scope_of_key, scope_of_session
+from mailengine.core.scope import Grant, InstanceScope, Scope
+from mailengine.domain.accounts.auth import scope_of_key
+from mailengine.domain.accounts.sessions import Login, NewLogin, keep_alive, scope_of_session
+from mailengine.web.redirects import own_path
 from mailengine.web.security import request_id
 from mailengine.web.site import Site
 
 COOKIE = "mailengine_session"
+# A cookie of this name is taken by browsers only over https, from the host itself and for all of it (RFC 6265bis,
+# section 4.1.3.2): a neighbour on a sibling domain cannot plant one.
+HOST_PREFIX = "__Host-"
 # The row in the database says when a session ends; the cookie only must not end before it.
 COOKIE_SECONDS = 365 * 24 * 3600
 MAX_TOKEN_CHARS = 200
 CSRF_FIELD = "_csrf_token"
 CSRF_HEADER = "x-csrftoken"
 SAFE_METHODS = ("GET", "HEAD")
+NEEDS = "needs"
+FRESH = "fresh"
 
 AnyRequest = Request[Any, Any, State]
 AnyConnection = ASGIConnection[Any, Any, Any, State]
 
 
+class ProofNeeded(Forbidden):
+    """The password or a code must be shown again first; `back` is the page to return to."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__("confirm that it is you first: log in again, or use an API key")
+        self.back = back
+
+
 def instance_scope(connection: AnyConnection) -> InstanceScope:
     """For checking credentials, before anybody is known."""
-    return InstanceScope("web", request_id(connection.scope))
+    return InstanceScope("web", request_id(connection.scope), client_address(connection))
+
+
+def client_address(connection: AnyConnection) -> str:
+    """Who is at the other end, by the connection or by a proxy that uvicorn trusts; never by a header of theirs."""
+    return connection.client.host if connection.client else ""
+
+
+def cookie_name(site: Site, name: str = COOKIE) -> str:
+    return HOST_PREFIX + name if site.https else name
 
 
 async def find_login(site: Site, connection: AnyConnection) -> Login | None:
     """The session of the request's cookie; one that is in use is kept alive."""
-    token = connection.cookies.get(COOKIE, "")
+    token = session_token(site, connection)
     if not token or len(token) > MAX_TOKEN_CHARS:
         return None
     instance, now = instance_scope(connection), site.rt.clock.now()
@@ -50,8 +78,12 @@ async def find_login(site: Site, connection: AnyConnection) -> Login | None:
     return login
 
 
-async def require_login(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
-    """Guard of the pages: a session, and its CSRF token where something changes."""
+def session_token(site: Site, connection: AnyConnection) -> str:
+    return connection.cookies.get(cookie_name(site), "")
+
+
+async def require_login(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Guard of the pages: a session, and where something changes its CSRF token and the right to do so."""
     site: Site = connection.app.state.site
     login = await find_login(site, connection)
     if login is None:
@@ -59,18 +91,42 @@ async def require_login(connection: AnyConnection, _handler: BaseRouteHandler) -
     request = as_request(connection)
     if request.method not in SAFE_METHODS:
         await check_csrf(request, login.csrf_token, form=True)
+    check_rights(request, handler, login.scope)
+    check_proof(site, request, handler, login)
     connection.scope["user"], connection.scope["auth"] = login.user, login
 
 
-async def require_api_access(connection: AnyConnection, _handler: BaseRouteHandler) -> None:
+async def require_api_access(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Guard of the API: a bearer key, else a session, which needs the CSRF header where something changes."""
     site: Site = connection.app.state.site
-    connection.scope["auth"] = await _key_scope(site, connection) or await _session_scope(site, connection)
+    scope = await _key_scope(site, connection) or await _session_scope(site, connection, handler)
+    check_rights(as_request(connection), handler, scope)
+    connection.scope["auth"] = scope
 
 
 def caller_of(request: Request[Any, Scope, State]) -> Scope:
     """Who calls the API, as the guard found it."""
     return request.auth
+
+
+def check_rights(request: AnyRequest, handler: BaseRouteHandler, scope: Scope) -> None:
+    """Raise Forbidden unless the caller may do what the route does."""
+    needed = handler.opt.get(NEEDS, Grant.READ if request.method in SAFE_METHODS else Grant.EDIT)
+    if needed is not None:
+        scope.require(needed)
+
+
+def check_proof(site: Site, request: AnyRequest, handler: BaseRouteHandler, login: Login) -> None:
+    """Raise ProofNeeded where the route is dangerous and the session was left open for a while."""
+    if handler.opt.get(FRESH) and not login.proved(site.rt.clock.now()):
+        raise ProofNeeded(page_before(request))
+
+
+def page_before(request: AnyRequest) -> str:
+    """The page to return to: this one, or for a form the page that it is on."""
+    if request.method in SAFE_METHODS:
+        return str(request.scope["path"])
+    return own_path(urlsplit(request.headers.get("referer", "")).path)
 
 
 async def check_csrf(request: AnyRequest, expected: str, *, form: bool) -> None:
@@ -82,9 +138,15 @@ async def check_csrf(request: AnyRequest, expected: str, *, form: bool) -> None:
         raise Forbidden("the page was too old or another site sent this; load the page again and repeat it")
 
 
-def session_cookie(token: str, *, https: bool) -> Cookie:
+def session_cookie(site: Site, login: NewLogin) -> Cookie:
     return Cookie(
-        key=COOKIE, value=token, max_age=COOKIE_SECONDS, path="/", httponly=True, samesite="lax", secure=https
+        key=cookie_name(site),
+        value=login.token,
+        max_age=COOKIE_SECONDS,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=site.https,
     )
 
 
@@ -107,11 +169,12 @@ async def _key_scope(site: Site, connection: AnyConnection) -> Scope | None:
     raise Unauthorised("the API key is unknown or was revoked")
 
 
-async def _session_scope(site: Site, connection: AnyConnection) -> Scope:
+async def _session_scope(site: Site, connection: AnyConnection, handler: BaseRouteHandler) -> Scope:
     login = await find_login(site, connection)
     if login is None:
         raise Unauthorised("give an API key in the header `Authorization: Bearer …`")
     request = as_request(connection)
     if request.method not in SAFE_METHODS:
         await check_csrf(request, login.csrf_token, form=False)
+    check_proof(site, request, handler, login)
     return login.scope

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
-from mailengine.core.ratelimit import RateLimit
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
@@ -22,7 +21,6 @@ class Site:
     tokens: TokenSigner
     targets: Targets
     pages: Environment
-    logins: RateLimit
     caught: Maildir | None
     stopping: asyncio.Event
 

@@ -69,6 +69,39 @@ def test_a_password_is_changed_for_known_users_only(program: Program) -> None:
     assert (ran.code, "no user" in ran.complaint) == (1, True)
 
 
+def test_a_user_is_helped_back_in(program: Program) -> None:
+    program.ok("user", "add", "ann@example.org", "--password-file", "-", stdin=PASSWORD)
+    link = program.ok("user", "reset-password", "Ann@example.org", "--json").json["link"]
+    assert link.startswith("http://127.0.0.1:8025/reset/")
+    assert program.ok("user", "unlock", "ann@example.org", "--json").json["was_counted"] is False
+    unasked = program.run("user", "reset-totp", "ann@example.org")
+    assert (unasked.code, "--yes" in unasked.complaint) == (2, True)
+    assert program.ok("user", "reset-totp", "ann@example.org", "--yes", "--json").json["was_on"] is False
+    for command in ("reset-password", "unlock"):
+        assert "no user" in program.run("user", command, "nobody@example.org").complaint
+
+
+def test_members_are_invited_promoted_and_let_go(program: Program) -> None:
+    invited = program.ok("user", "invite", "ann@example.org", "--role", "admin", "--json").json
+    assert "/invitations/" in invited["link"]
+    assert invited["role"] == "admin"
+    program.ok("user", "add", "bob@example.org", "--password-file", "-", stdin=PASSWORD)
+    assert program.ok("user", "role", "bob@example.org", "viewer", "--json").json["role"] == "viewer"
+    last = program.run("user", "role", "owner@example.org", "admin")
+    assert (last.code, "needs an owner" in last.complaint) == (1, True)
+    assert "already" in program.run("user", "invite", "bob@example.org").complaint
+    assert program.run("user", "remove", "bob@example.org").code == 2
+    program.ok("user", "remove", "bob@example.org", "--yes")
+    assert program.ok("user", "list", "--json").json["total"] == 1
+    assert "no such user" in program.run("user", "role", "bob@example.org", "viewer").complaint
+
+
+def test_an_organisation_is_renamed(program: Program) -> None:
+    changed = program.ok("tenant", "update", "--name", "Acme & Sons", "--json").json
+    assert (changed["name"], changed["slug"], changed["country"]) == ("Acme & Sons", "acme", "DE")
+    assert program.run("tenant", "update", "--country", "xx").code == 2
+
+
 def test_a_key_is_shown_once(program: Program) -> None:
     made = program.ok("api-key", "create", "shop", "--role", "viewer", "--json").json
     assert made["token"].startswith("mek_")

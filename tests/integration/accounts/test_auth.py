@@ -9,7 +9,7 @@ from sqlmodel import col
 from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthorised
 from mailengine.core.scope import ROLE_GRANTS, Grant, Scope
 from mailengine.db.unit import Database
-from mailengine.domain.accounts import api_keys, auth
+from mailengine.domain.accounts import api_keys, auth, sessions
 from mailengine.domain.accounts.users import (
     add_member,
     create_user,
@@ -46,17 +46,19 @@ async def add_user(db: Database, scope: Scope, role: Role = Role.EDITOR, email: 
         return user.id
 
 
-async def log_in(db: Database, *, email: str = EMAIL, password: str = PASSWORD) -> auth.NewLogin:
+async def log_in(db: Database, *, email: str = EMAIL, password: str = PASSWORD) -> sessions.NewLogin:
     async with db.read(INSTANCE) as tx:
         credential = await auth.credential_of(tx, INSTANCE, email=email)
     ok = await verify_password(credential.password_hash, password)
     async with db.write(INSTANCE) as tx:
-        return await auth.log_in(tx, INSTANCE, credential=credential, password_ok=ok, now=NOW)
+        made = await auth.log_in(tx, INSTANCE, credential=credential, password_ok=ok, now=NOW)
+    assert isinstance(made, sessions.NewLogin)
+    return made
 
 
-async def session(db: Database, token: str, *, days: float = 0) -> auth.Login | None:
+async def session(db: Database, token: str, *, days: float = 0) -> sessions.Login | None:
     async with db.read(INSTANCE) as tx:
-        return await auth.scope_of_session(tx, INSTANCE, token=token, now=NOW + timedelta(days=days))
+        return await sessions.scope_of_session(tx, INSTANCE, token=token, now=NOW + timedelta(days=days))
 
 
 async def test_a_session_leads_to_the_scope_of_its_user(db: Database, scope: Scope, other: Scope) -> None:
@@ -103,11 +105,11 @@ async def test_a_session_slides_and_ends(db: Database, scope: Scope) -> None:
     assert old is not None
     assert old.renew
     async with db.write(INSTANCE) as tx:
-        await auth.keep_alive(tx, INSTANCE, token=token, now=NOW + timedelta(days=10))
+        await sessions.keep_alive(tx, INSTANCE, token=token, now=NOW + timedelta(days=10))
     assert await session(db, token, days=20) is not None
     assert await session(db, token, days=24) is None
     async with db.write(INSTANCE) as tx:
-        await auth.keep_alive(tx, INSTANCE, token=token, now=NOW + timedelta(days=30))
+        await sessions.keep_alive(tx, INSTANCE, token=token, now=NOW + timedelta(days=30))
     assert await session(db, token, days=30) is None
 
 
@@ -115,7 +117,7 @@ async def test_logging_out_ends_one_session_and_a_new_password_ends_all(db: Data
     await add_user(db, scope)
     first, second, third = [(await log_in(db)).token for _ in range(3)]
     async with db.write(INSTANCE) as tx:
-        await auth.log_out(tx, INSTANCE, token=first)
+        await sessions.log_out(tx, INSTANCE, token=first)
     assert await session(db, first) is None
     assert await session(db, second) is not None
     changed = await hashed("another horse")

@@ -14,7 +14,7 @@ from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.models import WebSession
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
-from mailengine.web.pages.login import own_path
+from mailengine.web.redirects import own_path
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")

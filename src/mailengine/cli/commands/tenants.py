@@ -7,11 +7,12 @@ import typer
 from mailengine.cli import output
 from mailengine.cli.commands import messages
 from mailengine.cli.pages import Cursor, Limit, emit_page
-from mailengine.cli.session import in_instance
+from mailengine.cli.session import in_instance, in_tenant
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
     from mailengine.core.paging import Page
+    from mailengine.core.scope import Scope
     from mailengine.models import Tenant
     from mailengine.runtime import Runtime
 
@@ -87,6 +88,26 @@ def show(
             return await find_tenant(tx, instance, slug=slug)
 
     output.emit(_shown(in_instance(ctx, work)), as_json=as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Option(help="Another name of the organisation.")] = None,
+    address: Annotated[str | None, typer.Option(help="Its postal address; stands in every message.")] = None,
+    country: Annotated[str | None, typer.Option(help="Its country, two letters (ISO 3166).")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Change what the tenant is called and where it is; campaigns that were sent keep what they had."""
+    from mailengine.domain.accounts.tenants import update_tenant
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Tenant":
+        async with rt.db.write(scope) as tx:
+            return await update_tenant(
+                tx, scope, name=name, country=country, postal_address=address, now=rt.clock.now()
+            )
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 def _shown(tenant: "Tenant") -> dict[str, Any]:

@@ -13,7 +13,8 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.accounts.auth import KEY_PREFIX, new_token, token_hash
+from mailengine.domain.accounts.auth import KEY_PREFIX
+from mailengine.domain.accounts.tokens import new_token, token_hash
 from mailengine.models import ApiKey, Role
 
 

@@ -1,15 +1,13 @@
-"""From a credential to a `Scope`: passwords, login sessions, API keys.
+"""From a credential to a `Scope`: passwords, second factors, API keys.
 
-Nobody is known yet when a credential is checked, so these use cases take an `InstanceScope`. A token is 256
-random bits and the database holds its SHA-256 only: a stolen database logs nobody in, and a guess needs no
-slow hash to be hopeless. Logging in is three steps, because verifying a password must not hold a transaction:
-`credential_of` (read), `verify_password` (no transaction), `log_in` (write).
+Nobody is known yet when a credential is checked, so these use cases take an `InstanceScope`. Logging in is three
+steps, because verifying a password must not hold a transaction: `credential_of` (read), `verify_password` (no
+transaction), `log_in` (write). A user with a second factor gets a token instead of a session, and the session for
+the token and a code (`log_in_with_code`).
 """
 
-import hashlib
-import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -17,15 +15,17 @@ from sqlmodel import col
 from mailengine.core.errors import Unauthorised
 from mailengine.core.ids import TenantId, UserId
 from mailengine.core.scope import ROLE_GRANTS, InstanceScope, Scope
+from mailengine.core.secrets import Keyring
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.accounts import audit
+from mailengine.domain.accounts import audit, second_factor, sessions, tokens
+from mailengine.domain.accounts.sessions import NewLogin
+from mailengine.domain.accounts.tokens import token_hash
 from mailengine.domain.accounts.users import UNKNOWN_USER, user_with
 from mailengine.mail.address import AddressError
-from mailengine.models import ApiKey, Membership, User, WebSession
+from mailengine.models import ApiKey, Membership, TokenKind, User
 
-SESSION_LENGTH = timedelta(days=14)
-_RENEW_AFTER = timedelta(days=1)  # a sliding session costs a write a day, not one a request
 KEY_PREFIX = "mek_"
+_WRONG = "the e-mail address or the password is wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +37,10 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class NewLogin:
-    """A session that has just begun; the only moment at which its token is known."""
+class CodeNeeded:
+    """The password was right; `token` and a code of the second factor make the session."""
 
     token: str
-    csrf_token: str
-    expires_at: datetime
-    scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A session that a request came with; `renew` asks the face to call `keep_alive`."""
-
-    scope: Scope
-    user: User
-    csrf_token: str
-    renew: bool
-
-
-def new_token() -> str:
-    """43 URL-safe characters, 256 bits."""
-    return secrets.token_urlsafe(32)
-
-
-def token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 async def credential_of(tx: ReadTx, instance: InstanceScope, *, email: str) -> Credential:
@@ -84,7 +62,8 @@ async def log_in(
     password_ok: bool,
     now: datetime,
     tenant_id: TenantId | None = None,
-) -> NewLogin:
+    agent: str = "",
+) -> NewLogin | CodeNeeded:
     """Begin a session in the given tenant, or in the one the user joined first.
 
     Raises Unauthorised, with the same words whatever is wrong; also when the password was changed since
@@ -92,66 +71,68 @@ async def log_in(
     """
     member = await _membership(tx, credential, tenant_id) if password_ok else None
     if member is None:
-        raise Unauthorised("the e-mail address or the password is wrong")
-    scope = _scope(member.tenant_id, f"user:{member.user_id}", member.role, instance)
-    token, csrf_token, expires_at = new_token(), new_token(), now + SESSION_LENGTH
-    await tx.execute(
-        sa.delete(WebSession).where(
-            col(WebSession.user_id) == member.user_id, col(WebSession.expires_at) <= now
-        )
+        raise Unauthorised(_WRONG)
+    return await admit(tx, instance, member=member, now=now, agent=agent)
+
+
+async def admit(
+    tx: WriteTx, instance: InstanceScope, *, member: Membership, now: datetime, agent: str = ""
+) -> NewLogin | CodeNeeded:
+    """A session for whoever has shown the first factor, or the question for the second."""
+    user = await tx.get(User, member.user_id)
+    if user is None or user.totp_since is None:
+        return await sessions.begin(tx, instance, member=member, now=now, agent=agent)
+    waiting = {"tenant_id": member.tenant_id}
+    token = await tokens.issue(
+        tx, TokenKind.SECOND_FACTOR, now=now, user_id=UserId(member.user_id), data=waiting
     )
-    tx.add(
-        WebSession(
-            token_hash=token_hash(token),
-            user_id=member.user_id,
-            tenant_id=member.tenant_id,
-            csrf_token=csrf_token,
-            created_at=now,
-            expires_at=expires_at,
-        )
-    )
-    await audit.record(tx, scope, "user.login", "user", member.user_id, now=now)
-    return NewLogin(token, csrf_token, expires_at, scope)
+    return CodeNeeded(token)
 
 
-async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> Login | None:
-    """Who is logged in with this token, with today's role; None when it is unknown, expired or void."""
-    found = await tx.execute(
-        sa.select(WebSession, User, Membership)
-        .join(User, col(User.id) == col(WebSession.user_id))
-        .join(
-            Membership,
-            sa.and_(
-                col(Membership.user_id) == col(WebSession.user_id),
-                col(Membership.tenant_id) == col(WebSession.tenant_id),
-            ),
-        )
-        .where(col(WebSession.token_hash) == token_hash(token), col(WebSession.expires_at) > now)
-    )
-    row = found.first()
-    if row is None:
-        return None
-    session, user, member = row
-    return Login(
-        scope=_scope(session.tenant_id, f"user:{user.id}", member.role, instance),
-        user=user,
-        csrf_token=session.csrf_token,
-        renew=session.expires_at - now < SESSION_LENGTH - _RENEW_AFTER,
-    )
+async def log_in_with_code(
+    tx: WriteTx,
+    instance: InstanceScope,
+    *,
+    keyring: Keyring,
+    token: str,
+    code: str,
+    now: datetime,
+    agent: str = "",
+) -> NewLogin:
+    """The session of a user who has shown both factors; raises Unauthorised, and the token is then still good."""
+    waiting = await tokens.peek(tx, TokenKind.SECOND_FACTOR, token=token, now=now)
+    if waiting is None or waiting.user_id is None:
+        raise Unauthorised("the login took too long; start again")
+    if not await second_factor.check(tx, keyring=keyring, user_id=waiting.user_id, code=code, now=now):
+        raise Unauthorised("the code is wrong or was used already")
+    member = await tx.get(Membership, (waiting.data["tenant_id"], waiting.user_id))
+    if member is None or await tokens.redeem(tx, TokenKind.SECOND_FACTOR, token=token, now=now) is None:
+        raise Unauthorised("the login took too long; start again")
+    return await sessions.begin(tx, instance, member=member, now=now, agent=agent)
 
 
-async def keep_alive(tx: WriteTx, instance: InstanceScope, *, token: str, now: datetime) -> None:
-    """Let a session that is in use last another two weeks; one that expired stays expired."""
-    await tx.execute(
-        sa.update(WebSession)
-        .where(col(WebSession.token_hash) == token_hash(token), col(WebSession.expires_at) > now)
-        .values(expires_at=now + SESSION_LENGTH)
-    )
+async def waiting_user(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> UserId | None:
+    """Whose code the token waits for."""
+    waiting = await tokens.peek(tx, TokenKind.SECOND_FACTOR, token=token, now=now)
+    return None if waiting is None else waiting.user_id
 
 
-async def log_out(tx: WriteTx, instance: InstanceScope, *, token: str) -> None:
-    """End a session; ending one that is unknown is no error."""
-    await tx.execute(sa.delete(WebSession).where(col(WebSession.token_hash) == token_hash(token)))
+async def note_failure(
+    tx: WriteTx, instance: InstanceScope, *, user_id: UserId | None, now: datetime, locked: bool = False
+) -> None:
+    """Tell the user's tenants that somebody failed to log in; for an address without account nobody is told."""
+    if user_id is None:
+        return
+    for member in await memberships_of(tx, instance, user_id=user_id):
+        scope = Scope(TenantId(member.tenant_id), "web", frozenset(), instance.request_id, instance.address)
+        action = "user.locked" if locked else "user.login-failed"
+        await audit.record(tx, scope, action, "user", user_id, now=now)
+
+
+async def memberships_of(tx: ReadTx, instance: InstanceScope, *, user_id: int) -> list[Membership]:
+    """The tenants that a user is in, the oldest first."""
+    mine = sa.select(Membership).where(col(Membership.user_id) == user_id)
+    return list(await tx.scalars(mine.order_by(col(Membership.tenant_id))))
 
 
 async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> Scope | None:
@@ -161,7 +142,10 @@ async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: 
     key = await tx.scalar(
         sa.select(ApiKey).where(col(ApiKey.token_hash) == token_hash(token), col(ApiKey.revoked_at).is_(None))
     )
-    return None if key is None else _scope(key.tenant_id, f"key:{key.id}", key.role, instance)
+    if key is None:
+        return None
+    grants = ROLE_GRANTS[key.role]
+    return Scope(TenantId(key.tenant_id), f"key:{key.id}", grants, instance.request_id, instance.address)
 
 
 async def _membership(tx: ReadTx, credential: Credential, tenant_id: TenantId | None) -> Membership | None:
@@ -175,7 +159,3 @@ async def _membership(tx: ReadTx, credential: Credential, tenant_id: TenantId | 
     if tenant_id is not None:
         query = query.where(col(Membership.tenant_id) == tenant_id)
     return await tx.scalar(query)
-
-
-def _scope(tenant_id: int, actor: str, role: str, instance: InstanceScope) -> Scope:
-    return Scope(TenantId(tenant_id), actor, ROLE_GRANTS[role], instance.request_id)

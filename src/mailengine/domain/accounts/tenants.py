@@ -12,7 +12,7 @@ from sqlmodel import col
 from mailengine.core.errors import Conflict, InvalidInput, NotFound
 from mailengine.core.ids import TenantId
 from mailengine.core.paging import Page, PageRequest
-from mailengine.core.scope import InstanceScope, Scope
+from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
@@ -65,6 +65,14 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_name)[:63].strip("-") or "tenant"
 
 
+async def free_slug(tx: ReadTx, slug: str) -> str:
+    """The slug, or with a number behind it where it is taken: `acme-2`."""
+    like = sa.select(col(Tenant.slug)).where(col(Tenant.slug).startswith(slug[:58], autoescape=True))
+    taken = set(await tx.scalars(like))
+    candidates = (slug, *(f"{slug[:58]}-{number}" for number in range(2, len(taken) + 3)))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
 async def create_tenant(
     tx: WriteTx,
     instance: InstanceScope,
@@ -111,6 +119,27 @@ async def get_tenant(tx: ReadTx, scope: Scope) -> Tenant:
     return tenant
 
 
+async def update_tenant(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    name: str | None = None,
+    country: str | None = None,
+    postal_address: str | None = None,
+    now: datetime,
+) -> Tenant:
+    """Change what the organisation is called and where it is; None leaves a value as it is."""
+    scope.require(Grant.MANAGE)
+    tenant = await get_tenant(tx, scope)
+    before = (tenant.name, tenant.country, tenant.postal_address)
+    tenant.name = tenant.name if name is None else check_name(name)
+    tenant.country = tenant.country if country is None else check_country(country)
+    tenant.postal_address = tenant.postal_address if postal_address is None else check_address(postal_address)
+    if before != (tenant.name, tenant.country, tenant.postal_address):
+        await audit.record(tx, scope, "tenant.update", "tenant", tenant.id, now=now)
+    return tenant
+
+
 async def list_tenants(
     tx: ReadTx, instance: InstanceScope, *, request: PageRequest | None = None
 ) -> Page[Tenant]:
@@ -143,4 +172,6 @@ async def cli_scope(tx: ReadTx, instance: InstanceScope, *, slug: str | None) ->
 def scope_in(tenant: Tenant, instance: InstanceScope) -> Scope:
     """The operator of the installation, acting inside one tenant with every grant."""
     assert tenant.id is not None
-    return Scope(TenantId(tenant.id), actor=instance.actor, request_id=instance.request_id)
+    return Scope(
+        TenantId(tenant.id), actor=instance.actor, request_id=instance.request_id, address=instance.address
+    )

@@ -14,14 +14,14 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
-from mailengine.core.errors import Conflict, InvalidInput, NotFound
+from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from mailengine.core.ids import TenantId
-from mailengine.core.scope import AnyScope, Grant, InstanceScope, Scope
+from mailengine.core.scope import ROLE_GRANTS, AnyScope, Grant, InstanceScope, Scope
 from mailengine.db.tenancy import tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.mail.address import parse_address
-from mailengine.models import Membership, Role, User, WebSession
+from mailengine.models import AccountToken, Membership, Role, User, WebSession
 
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 1000  # hashing a megabyte of password is work that an attacker gets for free
@@ -113,6 +113,8 @@ async def add_member(
 ) -> Membership:
     """Let a user into the scope's tenant; raises Conflict when they are in it."""
     scope.require(Grant.MANAGE)
+    if not ROLE_GRANTS[role] <= scope.grants:
+        raise Forbidden(f"only an owner makes somebody {role.value}")
     member = Membership(tenant_id=scope.tenant_id, user_id=user_id, role=role)
     tx.add(member)
     try:
@@ -137,11 +139,12 @@ async def list_members(tx: ReadTx, scope: Scope) -> list[Member]:
 async def set_password(
     tx: WriteTx, instance: InstanceScope, *, email: str, password_hash: str, now: datetime
 ) -> User:
-    """Give a user another password and end all their sessions, for whoever knew the old one."""
+    """Give a user another password and end all their sessions and open links, for whoever knew the old one."""
     user = await find_user(tx, instance, email=email)
     assert user.id is not None
     user.password_hash = password_hash
     await tx.execute(sa.delete(WebSession).where(col(WebSession.user_id) == user.id))
+    await tx.execute(sa.delete(AccountToken).where(col(AccountToken.user_id) == user.id))
     tenants = await tx.scalars(sa.select(tenant_of(Membership)).where(col(Membership.user_id) == user.id))
     for tenant_id in tenants:
         await audit.record(

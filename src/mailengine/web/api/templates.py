@@ -34,6 +34,7 @@ from mailengine.web.api.shapes import (
     page_of,
     page_request,
 )
+from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
 CategoryName = Annotated[str, msgspec.Meta(max_length=100, pattern=NO_NUL)]
@@ -193,7 +194,13 @@ class Templates(Controller):
         async with site.rt.db.write(caller) as tx:
             await templates.delete(tx, caller, template_id=template_id, now=site.rt.clock.now())
 
-    @post("/{template_id:int}/preview", status_code=200, **WRITE, summary="See a template as a contact")
+    @post(
+        "/{template_id:int}/preview",
+        status_code=200,
+        opt={NEEDS: Grant.READ},  # a POST for the size of what it is given; nothing changes
+        **WRITE,
+        summary="See a template as a contact",
+    )
     async def preview_template(
         self,
         site: NamedDependency[Site],

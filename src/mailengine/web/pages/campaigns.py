@@ -13,7 +13,7 @@ from mailengine.domain.campaigns import control
 from mailengine.models import CampaignState
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.live import campaign_events, read_overview
-from mailengine.web.pages.login import HOME, go_to
+from mailengine.web.redirects import HOME, go_to
 from mailengine.web.rendering import html
 from mailengine.web.site import Site
 

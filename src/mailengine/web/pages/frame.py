@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 
 from mailengine.core.scope import Grant
-from mailengine.domain.accounts.auth import Login
+from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.delivery.kill_switch import state as kill_state
 from mailengine.web import flash

@@ -16,7 +16,7 @@ from typing import Any
 from mailengine.core.errors import Unavailable
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Grant
-from mailengine.domain.accounts.auth import Login
+from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.reports.campaigns import Overall, Progress, overall, recent_progress
 from mailengine.models import CampaignState
 from mailengine.web.pages.frame import UserRequest

@@ -1,13 +1,12 @@
 """Log in and out.
 
-Invariants: the session's token is new with every login, whatever cookie the browser came with; the form is
-tied to a cookie of its own (double submit), so that nobody is logged in to an account by another site; wrong
-guesses are slowed down per address and client; the answer is the same whatever was wrong.
+Invariants: the session's token is new with every login, whatever cookie the browser came with; wrong guesses are
+slowed down per account and client, whichever web process they come to; the answer is the same whatever was wrong;
+a user with a second factor has no session before the code was right.
 """
 
-import hmac
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie, State
@@ -15,23 +14,33 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from mailengine.core.errors import Unauthorised
-from mailengine.domain.accounts.auth import NewLogin, credential_of, log_in, log_out, new_token
+from mailengine.domain.accounts import attempts, auth, sessions
+from mailengine.domain.accounts.auth import CodeNeeded, Credential
+from mailengine.domain.accounts.sessions import NewLogin
 from mailengine.domain.accounts.users import verify_password
-from mailengine.web.rendering import html, theme_of
+from mailengine.web.redirects import go_to, own_path
 from mailengine.web.session import (
-    COOKIE,
-    CSRF_FIELD,
     MAX_TOKEN_CHARS,
+    NEEDS,
+    cookie_name,
     find_login,
     instance_scope,
     session_cookie,
+    session_token,
 )
 from mailengine.web.site import Site
+from mailengine.web.visitors import (
+    MAX_FORM_BYTES,
+    TOO_OLD,
+    agent_of,
+    fields,
+    from_our_form,
+    later,
+    too_many,
+    visitor_page,
+)
 
-FORM_COOKIE = "mailengine_login"
-HOME = "/campaigns"
-MAX_FORM_BYTES = 10_000
-MAX_FIELD_CHARS = 1000
+CODE_COOKIE = "mailengine_code"  # a right password that waits for its code
 
 AnyRequest = Request[Any, Any, State]
 
@@ -47,70 +56,147 @@ async def form(request: AnyRequest, site: NamedDependency[Site], next: FromQuery
 @post("/login", request_max_body_size=MAX_FORM_BYTES)
 async def submit(request: AnyRequest, site: NamedDependency[Site]) -> Response[Any]:
     """Check the form, then the password."""
-    fields = await request.form()
-    email, password, next_path = (
-        str(fields.get(name, ""))[:MAX_FIELD_CHARS] for name in ("email", "password", "next")
-    )
-    if not from_our_form(request, str(fields.get(CSRF_FIELD, ""))):
-        problem = "The page was too old. Please try again."
-        return show(site, request, email=email, next_path=next_path, error=problem, status=403)
-    wait = slow_down(site, request, email)
+    email, password, next_path = await fields(request, "email", "password", "next")
+    if not await from_our_form(site, request):
+        return show(site, request, email=email, next_path=next_path, error=TOO_OLD, status=403)
+    wait = await slow_down(site, request, email)
     if wait:
-        problem = f"Too many attempts. Try again in {int(wait) + 1} seconds."
-        answer = show(site, request, email=email, next_path=next_path, error=problem, status=429)
-        answer.headers["Retry-After"] = str(int(wait) + 1)
-        return answer
+        refused = show(site, request, email=email, next_path=next_path, error=too_many(wait), status=429)
+        return later(refused, wait)
     try:
         login = await check_password(site, request, email, password)
     except Unauthorised:
         problem = "The e-mail address or the password is wrong."
         return show(site, request, email=email, next_path=next_path, error=problem, status=422)
-    site.logins.forget(limit_key(request, email))
-    answer = go_to(own_path(next_path))
-    answer.set_cookie(session_cookie(login.token, https=site.https))
-    answer.delete_cookie(FORM_COOKIE, path="/login")
-    return answer
+    return await admitted(site, request, login, next_path)
 
 
-@post("/logout")
+@get("/login/code")
+async def code_form(
+    request: AnyRequest, site: NamedDependency[Site], next: FromQuery[str] = ""
+) -> Response[Any]:
+    """The question for the second factor, while there is a password that waits for it."""
+    if not waiting_token(site, request):
+        return go_to("/login")
+    return show_code(site, request, next_path=next)
+
+
+@post("/login/code", request_max_body_size=MAX_FORM_BYTES)
+async def submit_code(request: AnyRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """Check the code; guesses are counted per user, whoever makes them."""
+    code, next_path = await fields(request, "code", "next")
+    if not await from_our_form(site, request):
+        return show_code(site, request, next_path=next_path, error=TOO_OLD, status=403)
+    token, instance, now = waiting_token(site, request), instance_scope(request), site.rt.clock.now()
+    async with site.rt.db.write(instance) as tx:
+        user_id = await auth.waiting_user(tx, instance, token=token, now=now)
+        wait = await attempts.take(tx, instance, attempts.CODE, account=f"user:{user_id}", now=now)
+    if user_id is None:
+        return go_to("/login")
+    if wait:
+        refused = show_code(site, request, next_path=next_path, error=too_many(wait), status=429)
+        return later(refused, wait)
+    try:
+        login = await check_code(site, request, token, code)
+    except Unauthorised as error:
+        async with site.rt.db.write(instance) as tx:
+            await auth.note_failure(tx, instance, user_id=user_id, now=now)
+        return show_code(site, request, next_path=next_path, error=f"{error}.".capitalize(), status=422)
+    return await admitted(site, request, login, next_path)
+
+
+@post("/logout", opt={NEEDS: None})
 async def leave(request: AnyRequest, site: NamedDependency[Site]) -> Response[Any]:
     """End the session here and in the database."""
     instance = instance_scope(request)
     async with site.rt.db.write(instance) as tx:
-        await log_out(tx, instance, token=request.cookies.get(COOKIE, ""))
+        await sessions.log_out(tx, instance, token=session_token(site, request))
     answer = go_to("/login")
-    answer.delete_cookie(COOKIE, path="/")
+    answer.delete_cookie(cookie_name(site), path="/")
     return answer
 
 
-async def check_password(site: Site, request: AnyRequest, email: str, password: str) -> NewLogin:
+async def admitted(
+    site: Site, request: AnyRequest, login: NewLogin | CodeNeeded, next_path: str
+) -> Response[Any]:
+    """Go on with the session, or to the question for the code; what the browser came with has ended."""
+    if isinstance(login, CodeNeeded):
+        answer = go_to("/login/code?" + urlencode({"next": own_path(next_path)}))
+        answer.set_cookie(code_cookie(site, login.token))
+        return answer
+    answer = go_to(own_path(next_path))
+    answer.set_cookie(session_cookie(site, login))
+    answer.delete_cookie(cookie_name(site, CODE_COOKIE), path="/")
+    return answer
+
+
+async def check_password(site: Site, request: AnyRequest, email: str, password: str) -> NewLogin | CodeNeeded:
     """A new session; raises Unauthorised. Hashing runs between two transactions, in neither."""
     instance = instance_scope(request)
     async with site.rt.db.read(instance) as tx:
-        credential = await credential_of(tx, instance, email=email)
+        credential = await auth.credential_of(tx, instance, email=email)
     password_ok = await verify_password(credential.password_hash, password)
     if credential.user_id is None or not password_ok:
-        raise Unauthorised("the e-mail address or the password is wrong")
-    async with site.rt.db.write(instance) as write_tx:
-        await log_out(write_tx, instance, token=request.cookies.get(COOKIE, ""))
-        return await log_in(
-            write_tx, instance, credential=credential, password_ok=True, now=site.rt.clock.now()
+        await fail(site, request, credential)
+    return await begin(site, request, credential, email)
+
+
+async def begin(site: Site, request: AnyRequest, credential: Credential, email: str) -> NewLogin | CodeNeeded:
+    """What a right password leads to. The session that the browser came with ends."""
+    instance, now = instance_scope(request), site.rt.clock.now()
+    async with site.rt.db.write(instance) as tx:
+        await sessions.log_out(tx, instance, token=session_token(site, request))
+        await attempts.forget(tx, instance, attempts.PASSWORD_PAIR, account=email)
+        return await auth.log_in(
+            tx, instance, credential=credential, password_ok=True, now=now, agent=agent_of(request)
         )
 
 
-def from_our_form(request: AnyRequest, given: str) -> bool:
-    """Whether the form's token is the one in the browser's cookie, which no other site can read or set."""
-    expected = request.cookies.get(FORM_COOKIE, "")
-    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+async def fail(site: Site, request: AnyRequest, credential: Credential) -> None:
+    """Raises Unauthorised, after a transaction that an address without an account costs too."""
+    instance = instance_scope(request)
+    async with site.rt.db.write(instance) as tx:
+        await auth.note_failure(tx, instance, user_id=credential.user_id, now=site.rt.clock.now())
+    raise Unauthorised("the e-mail address or the password is wrong")
 
 
-def slow_down(site: Site, request: AnyRequest, email: str) -> float:
-    """Seconds until this client may try this address again; 0 for now."""
-    return site.logins.take(limit_key(request, email), site.rt.clock.now())
+async def check_code(site: Site, request: AnyRequest, token: str, code: str) -> NewLogin:
+    instance, now = instance_scope(request), site.rt.clock.now()
+    async with site.rt.db.write(instance) as tx:
+        await sessions.log_out(tx, instance, token=session_token(site, request))
+        return await auth.log_in_with_code(
+            tx,
+            instance,
+            keyring=site.rt.keyring,
+            token=token,
+            code=code,
+            now=now,
+            agent=agent_of(request),
+        )
 
 
-def limit_key(request: AnyRequest, email: str) -> tuple[str, str]:
-    return email.strip().casefold(), request.client.host if request.client else ""
+async def slow_down(site: Site, request: AnyRequest, email: str) -> float:
+    """Seconds until this client may try this account again; 0 for now."""
+    instance, now = instance_scope(request), site.rt.clock.now()
+    async with site.rt.db.write(instance) as tx:
+        return await attempts.take(tx, instance, attempts.PASSWORD, account=email, now=now)
+
+
+def waiting_token(site: Site, request: AnyRequest) -> str:
+    token = request.cookies.get(cookie_name(site, CODE_COOKIE), "")
+    return token if len(token) <= MAX_TOKEN_CHARS else ""
+
+
+def code_cookie(site: Site, token: str) -> Cookie:
+    return Cookie(
+        key=cookie_name(site, CODE_COOKIE),
+        value=token,
+        max_age=600,
+        path="/",
+        httponly=True,
+        samesite="lax",  # an identity provider's redirect may come before it
+        secure=site.https,
+    )
 
 
 def show(
@@ -122,35 +208,25 @@ def show(
     error: str = "",
     status: int = 200,
 ) -> Response[str]:
-    """The form, with its token in a cookie of its own; an open form in another tab stays usable."""
-    token = request.cookies.get(FORM_COOKIE, "")
-    if not 0 < len(token) <= MAX_TOKEN_CHARS:
-        token = new_token()
-    body = site.render(
+    return visitor_page(
+        site,
+        request,
         "pages/login.html",
-        theme=theme_of(request),
-        csrf=token,
+        status=status,
         email=email,
         error=error,
         next=own_path(next_path, ""),
     )
-    answer = html(body, status=status)
-    answer.set_cookie(
-        Cookie(
-            key=FORM_COOKIE, value=token, path="/login", httponly=True, samesite="strict", secure=site.https
-        )
+
+
+def show_code(
+    site: Site, request: AnyRequest, *, next_path: str = "", error: str = "", status: int = 200
+) -> Response[str]:
+    return visitor_page(
+        site,
+        request,
+        "pages/account/code.html",
+        status=status,
+        error=error,
+        next=own_path(next_path, ""),
     )
-    return answer
-
-
-def own_path(path: str, otherwise: str = HOME) -> str:
-    """The path if it leads to a page of ours, so that a link to the login is no open redirect."""
-    if not path.startswith("/") or not (path.isascii() and path.isprintable()) or "\\" in path:
-        return otherwise
-    parts = urlsplit(path)
-    return otherwise if parts.scheme or parts.netloc or path.startswith("//") else path
-
-
-def go_to(path: str) -> Response[Any]:
-    """303: whatever the method was, the next is a GET."""
-    return Response(None, status_code=303, headers={"Location": path})
