@@ -20,7 +20,7 @@ from mailengine.web.api import lists as api_lists
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
 from mailengine.web.maildir import Maildir
-from mailengine.web.pages import campaigns, caught, login, styleguide
+from mailengine.web.pages import campaigns, caught, contact, contacts, lists, login, styleguide
 from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
@@ -50,6 +50,20 @@ PAGES = [
     campaigns.campaigns,
     campaigns.events,
     campaigns.change,
+    contacts.index,
+    contacts.bulk,
+    contact.new,
+    contact.create,
+    contact.show,
+    contact.edit,
+    contact.change,
+    contact.act,
+    lists.index,
+    lists.new,
+    lists.create,
+    lists.suppressed,
+    lists.suppress,
+    lists.unsuppress,
     caught.messages,
     caught.message,
     caught.message_html,

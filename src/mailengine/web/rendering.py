@@ -1,5 +1,6 @@
 """HTML answers: Jinja templates with autoescape, where a variable that is missing is an error."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,13 @@ def environment(manifest: Manifest) -> Environment:
         lstrip_blocks=True,
     )
     env.globals["asset"] = manifest.url
+    env.filters["pairs"] = pairs
     return env
+
+
+def pairs(rows: Iterable[object], value: str, label: str) -> list[tuple[object, object]]:
+    """The options of a choice: two attributes of each row."""
+    return [(getattr(row, value), getattr(row, label)) for row in rows]
 
 
 def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -158,13 +158,18 @@ async def search(
         value = col(Contact.attributes)[attributes.check_attribute(attribute)].as_string()
         query = living(scope).where(value >= text, value < text + chr(0x10FFFF))
         return await keyset_page(tx, query, col(Contact.id), page)
+    return await keyset_page(tx, living(scope).where(matching(text)), col(Contact.id), page)
+
+
+def matching(text: str) -> sa.ColumnElement[bool]:
+    """The address begins with the text or holds it, or the name does."""
     key = col(Contact.email_key)
     matches: list[Any] = [starts_with(key, text.casefold()), contains(key, text)]
     matches += [contains(col(Contact.first_name), text), contains(col(Contact.last_name), text)]
     if " " in text:
         full = col(Contact.first_name) + " " + col(Contact.last_name)
         matches.append(contains(full, text))
-    return await keyset_page(tx, living(scope).where(sa.or_(*matches)), col(Contact.id), page)
+    return sa.or_(*matches)
 
 
 async def memberships(tx: ReadTx, scope: Scope, *, contact: Contact) -> dict[str, str]:

@@ -16,6 +16,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import Contact, ContactList, ListMember, MemberState
 
 _MAX_NAME = 200
@@ -64,8 +65,20 @@ async def get_or_create(tx: WriteTx, scope: Scope, *, name: str, now: datetime) 
         return await get_list(tx, scope, name=name)
 
 
-async def list_lists(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[ContactList]:
-    return await keyset_page(tx, owned(ContactList, scope), col(ContactList.id), page)
+async def get_by_id(tx: ReadTx, scope: Scope, *, list_id: int) -> ContactList:
+    """Raises NotFound, also for another tenant's."""
+    found = await tx.scalar(owned(ContactList, scope).where(col(ContactList.id) == list_id))
+    if found is None:
+        raise NotFound(f"there is no list {list_id}")
+    return found
+
+
+async def list_lists(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[ContactList]:
+    """Oldest first; `text` restricts to names that hold it."""
+    query = owned(ContactList, scope)
+    if text:
+        query = query.where(contains(col(ContactList.name), text))
+    return await keyset_page(tx, query, col(ContactList.id), page)
 
 
 async def member_counts(tx: ReadTx, scope: Scope, *, list_ids: list[int]) -> dict[int, dict[str, int]]:

@@ -22,6 +22,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.domain.contacts.states import move_all
 from mailengine.mail.address import parse_address
 from mailengine.models import Contact, ContactState, Suppression, SuppressionKind
@@ -117,6 +118,21 @@ async def unsuppress(tx: WriteTx, scope: Scope, target: Target, *, now: datetime
     await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now)
 
 
+async def unsuppress_ids(tx: WriteTx, scope: Scope, *, ids: Collection[int], now: datetime) -> int:
+    """Allow mail again to those entries, which a person picked from the list; returns how many. The hash of
+    somebody who was erased stays: only they can take back that they asked to be forgotten."""
+    scope.require(Grant.EDIT)
+    rows = await tx.scalars(
+        owned(Suppression, scope).where(
+            col(Suppression.id).in_(ids), col(Suppression.kind) != SuppressionKind.HASH
+        )
+    )
+    targets = [Target(SuppressionKind(row.kind), row.value) for row in rows]
+    for target in targets:
+        await unsuppress(tx, scope, target, now=now)
+    return len(targets)
+
+
 async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str]) -> set[str]:
     """Those of the address keys whose address or domain is suppressed."""
     by_address = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys))
@@ -137,9 +153,12 @@ async def erased(tx: ReadTx, scope: Scope, keys: Collection[str], *, hash_key: b
 
 
 async def list_suppressions(
-    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: SuppressionKind | None = None
+    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: SuppressionKind | None = None, text: str = ""
 ) -> Page[Suppression]:
+    """Newest first; `text` restricts to addresses and domains that hold it."""
     query = owned(Suppression, scope)
+    if text:
+        query = query.where(contains(col(Suppression.value), text))
     if kind is not None:
         query = query.where(col(Suppression.kind) == kind)
     return await keyset_page(tx, query, col(Suppression.id), page, newest_first=True)

@@ -20,7 +20,17 @@ class Entry:
 Section = tuple[str, Sequence[Entry]]
 
 CAUGHT = Entry("caught", "/caught", "inbox", "Caught mail")
-SECTIONS: Sequence[Section] = (("", (Entry("campaigns", "/campaigns", "megaphone", "Campaigns"),)),)
+SECTIONS: Sequence[Section] = (
+    ("", (Entry("campaigns", "/campaigns", "megaphone", "Campaigns"),)),
+    (
+        "Audience",
+        (
+            Entry("contacts", "/contacts", "users", "Contacts"),
+            Entry("lists", "/lists", "list", "Lists"),
+            Entry("suppression", "/suppression", "ban", "Suppression"),
+        ),
+    ),
+)
 
 
 def navigation(scope: Scope, *, catcher: bool) -> list[Section]:

@@ -1,0 +1,75 @@
+"""Contacts as a person looks through them: search, filters and order together, a page at a time."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts.contacts import matching
+from mailengine.domain.contacts.queries import on_list
+from mailengine.models import Contact, ContactState, ContactTag
+
+
+class Order(StrEnum):
+    """By address, or by when they were added; both are unique, so pages never shift."""
+
+    ADDRESS = "address"
+    ADDRESS_DOWN = "-address"
+    OLDEST = "added"
+    NEWEST = "-added"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What all has to hold; None or an empty text does not restrict."""
+
+    text: str = ""
+    state: ContactState | None = None
+    list_id: int | None = None
+    tag_id: int | None = None
+    deleted: bool = False
+
+
+async def browse(
+    tx: ReadTx, scope: Scope, chosen: Filter, *, page: PageRequest, order: Order = Order.NEWEST
+) -> Page[Contact]:
+    """The contacts that match. Those that were erased are not listed: nothing is left of them."""
+    gone = col(Contact.deleted_at)
+    query = owned(Contact, scope).where(
+        gone.is_not(None) if chosen.deleted else gone.is_(None), col(Contact.erased_at).is_(None)
+    )
+    if chosen.text:
+        query = query.where(matching(chosen.text))
+    if chosen.state is not None:
+        query = query.where(col(Contact.state) == chosen.state)
+    if chosen.list_id is not None:
+        query = query.where(on_list(scope, chosen.list_id))
+    if chosen.tag_id is not None:
+        query = query.where(_tagged(scope, chosen.tag_id))
+    key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
+    down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
+    return await keyset_page(tx, query, key, page, newest_first=down)
+
+
+async def state_counts(tx: ReadTx, scope: Scope) -> dict[str, int]:
+    """How many living contacts are in each state."""
+    contacts = table_of(Contact).c
+    rows = await tx.execute(
+        sa.select(contacts.state, sa.func.count())
+        .where(contacts.tenant_id == scope.tenant_id, contacts.deleted_at.is_(None))
+        .group_by(contacts.state)
+    )
+    return {str(state): int(number) for state, number in rows}
+
+
+def _tagged(scope: Scope, tag_id: int) -> sa.ColumnElement[bool]:
+    carriers = sa.select(col(ContactTag.contact_id)).where(
+        tenant_of(ContactTag) == scope.tenant_id, col(ContactTag.tag_id) == tag_id
+    )
+    return col(Contact.id).in_(carriers)
