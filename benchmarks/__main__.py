@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only import|send]`: prints a table and writes benchmarks/results/*.json."""
+"""`python -m benchmarks [--quick] [--only SUBJECT]`: prints a table and writes benchmarks/results/*.json."""
 
 import argparse
 import sys
@@ -7,11 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # real servers to send to: `peers`
 
-from benchmarks import bench_import, bench_send, report
+from benchmarks import bench_import, bench_latency, bench_send, report
 
 SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "import": bench_import.run,
     "send": bench_send.run,
+    "latency": bench_latency.run,
 }
 
 

@@ -83,10 +83,12 @@ def command(settings: Settings, *arguments: str) -> list[str]:
 
 
 @asynccontextmanager
-async def house(url: str | None, *, recipients: int, port: int) -> AsyncIterator[House]:
-    """An installation whose campaign is a draft; `url` None is SQLite in its directory."""
+async def house(
+    url: str | None, *, recipients: int, port: int, **sections: dict[str, Any]
+) -> AsyncIterator[House]:
+    """An installation whose campaign is a draft; `url` None is SQLite in its directory. `sections` are settings."""
     with tempfile.TemporaryDirectory(prefix="mailengine-bench-") as folder:
-        settings = load_settings(data_dir=Path(folder), database={"url": url} if url else None)
+        settings = load_settings(data_dir=Path(folder), database={"url": url} if url else None, **sections)
         create_secret(Path(folder) / "secret.key")
         await upgrade(settings.database_url, settings.database)
         async with open_runtime(settings) as rt:
@@ -159,10 +161,10 @@ async def _draft(rt: Runtime, scope: Scope) -> CampaignId:
 
 
 @contextmanager
-def daemon(settings: Settings, processes: int) -> Iterator[None]:
+def daemon(settings: Settings, processes: int, **environment: str) -> Iterator[None]:
     """`mailengine daemon` with so many workers at most."""
 
-    environment = {**os.environ, "MAILENGINE_WORKER_PROCESSES": str(processes)}
+    environment = {**os.environ, **environment, "MAILENGINE_WORKER_PROCESSES": str(processes)}
     log = (settings.data_dir / "daemon.log").open("wb")
     with log:
         process = subprocess.Popen(

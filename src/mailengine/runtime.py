@@ -13,6 +13,7 @@ from mailengine.core.errors import Unavailable
 from mailengine.core.secrets import Keyring, load_secret
 from mailengine.db.engine import normalise_url
 from mailengine.db.unit import Database, translated_errors
+from mailengine.domain.delivery.wake import bell_of
 from mailengine.migrations.run import check_current
 
 
@@ -34,7 +35,8 @@ def secret_path(settings: Settings) -> Path:
 async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
     """Open an installation that `init` made; raises Unavailable when there is none or its schema differs."""
     keyring = require_installation(settings)
-    db = Database(settings.database_url, settings.database)
+    bell = bell_of(settings)
+    db = Database(settings.database_url, settings.database, on_commit=bell.ring)
     try:
         with translated_errors():
             async with db.reader.connect() as connection:
@@ -42,6 +44,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         yield Runtime(settings, db, clock or SystemClock(), keyring)
     finally:
         await db.close()
+        await bell.close()
 
 
 def node_id(settings: Settings) -> str:

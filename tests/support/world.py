@@ -25,6 +25,7 @@ from mailengine.domain.contacts.lists import create_list
 from mailengine.domain.content import templates
 from mailengine.domain.delivery.journal import boot_id
 from mailengine.domain.delivery.recover import Owner
+from mailengine.domain.delivery.wake import bell_of
 from mailengine.domain.delivery.worker import Worker
 from mailengine.domain.senders import relays
 from mailengine.models import CampaignTotals, Contact, DeadLetter, EmailTask, ListMember, Tls
@@ -164,7 +165,8 @@ async def a_world(
 ) -> AsyncIterator[World]:
     """A world on a fresh migrated database; `sections` are settings: `dns={"port": 5300}`."""
     settings = load_settings(data_dir=folder, database={"url": database_url}, **sections)
-    db = Database(database_url, settings.database)
+    bell = bell_of(settings)
+    db = Database(database_url, settings.database, on_commit=bell.ring)
     clock = ManualClock(NOON)
     try:
         async with db.write(INSTANCE) as tx:
@@ -174,6 +176,7 @@ async def a_world(
         yield World(db, settings, Keyring(b"s" * 32), clock, scope_in(made, INSTANCE))
     finally:
         await db.close()
+        await bell.close()
 
 
 @asynccontextmanager

@@ -47,6 +47,9 @@ class WebSettings(_Section):
 
 class WorkerSettings(_Section):
     processes: int = Field(default=0, ge=0, le=64, description="most send processes; 0 means one per core")
+    standby: int = Field(
+        default=0, ge=0, le=64, description="send processes kept while nothing waits; at least 1 with Redis"
+    )
     connections: int = Field(default=10, ge=1, le=200, description="SMTP connections per relay and process")
     batch_size: int = Field(default=500, ge=1, le=5000, description="most tasks claimed at a time")
     messages_per_connection: int = Field(default=5000, ge=1, description="reconnect after this many messages")
@@ -58,6 +61,21 @@ class WorkerSettings(_Section):
         default=False, description="let direct delivery connect to private addresses"
     )
     drain_seconds: float = Field(default=20, gt=0, description="how long SIGTERM waits for replies")
+
+
+class QueueSettings(_Section):
+    backend: Literal["database", "redis"] = Field(
+        default="database", description="how workers learn of a message; the database is the record"
+    )
+
+
+class RedisSettings(_Section):
+    url: SecretStr | None = Field(default=None, description="redis://HOST:PORT/DATABASE, for queue.backend")
+    prefix: str = Field(
+        default="mailengine",
+        pattern=r"^[A-Za-z0-9_.:-]{1,100}$",
+        description="of its keys, where installations share a Redis",
+    )
 
 
 class DnsSettings(_Section):
@@ -135,6 +153,8 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
     worker: WorkerSettings = WorkerSettings()
+    queue: QueueSettings = QueueSettings()
+    redis: RedisSettings = RedisSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()
     catcher: CatcherSettings = CatcherSettings()

@@ -11,7 +11,7 @@ back.
 import errno
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -24,6 +24,8 @@ from mailengine.core.errors import Unavailable
 from mailengine.core.scope import AnyScope
 from mailengine.db.engine import DURABLE, engines
 from mailengine.db.tenancy import SETTING, setting_for
+
+_SIGNALS = "signals"  # in a transaction's info
 
 
 class ReadTx(AsyncSession):
@@ -38,12 +40,23 @@ class ReadTx(AsyncSession):
 class WriteTx(ReadTx):
     """A transaction that may change rows; on SQLite the only one at a time."""
 
+    def signal(self, what: str) -> None:
+        """Have `what` told to the database's `on_commit` once this has committed, and only then."""
+        self.info.setdefault(_SIGNALS, set()).add(what)
+
 
 class Database:
     """Both engines of one installation and the transactions on them."""
 
-    def __init__(self, url: str, settings: DatabaseSettings) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: DatabaseSettings,
+        *,
+        on_commit: Callable[[Set[str]], Awaitable[None]] | None = None,
+    ) -> None:
         self.reader, self.writer = engines(url, settings)
+        self._on_commit = on_commit  # must not raise: the transaction stands
 
     @property
     def postgres(self) -> bool:
@@ -63,6 +76,9 @@ class Database:
             async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
                 await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True), durable=durable)
                 yield tx
+        signals = tx.info.get(_SIGNALS)
+        if signals and self._on_commit is not None:
+            await self._on_commit(signals)
 
     async def close(self) -> None:
         for engine in {self.reader, self.writer}:

@@ -1,6 +1,7 @@
 """Send processes: as many as the queue is worth, each one replaced when it dies.
 
-None while there is nothing to send: a process costs 85 MB, and takes less than a second to start.
+None while there is nothing to send, unless `worker.standby` wants some: a process costs 85 MB, and takes less than a
+second to start. With Redis one always stands by: who asks for wake-ups wants messages to leave at once.
 """
 
 import asyncio
@@ -50,7 +51,9 @@ class Crew:
 
     def __init__(self, rt: Runtime, orders: Orders, killed: Killers) -> None:
         self._rt, self._orders, self._killed = rt, orders, killed
-        self._most = rt.settings.worker.processes or os.cpu_count() or 1
+        worker = rt.settings.worker
+        self._most = worker.processes or os.cpu_count() or 1
+        self._least = max(worker.standby, 1 if rt.settings.queue.backend == "redis" else 0)
         self._slots: list[tuple[asyncio.Event, asyncio.Task[None]]] = []
         self._leaving: set[asyncio.Task[None]] = set()
         self._needed_at = {Need.ONE: _NEVER, Need.ALL: _NEVER}
@@ -68,7 +71,8 @@ class Crew:
             if need >= level:
                 self._needed_at[level] = now
         recent = [level for level, at in self._needed_at.items() if now - at < _KEPT_SECONDS]
-        return {Need.ALL: self._most, Need.ONE: 1}[max(recent)] if recent else 0
+        needed = {Need.ALL: self._most, Need.ONE: 1}[max(recent)] if recent else 0
+        return max(needed, self._least)
 
     def resize(self, wanted: int) -> None:
         while len(self._slots) < wanted:

@@ -33,6 +33,7 @@ from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.sources import LoadedRelay
 from mailengine.domain.delivery.transactional.express import CONNECTIONS, Express
 from mailengine.domain.delivery.transport import DirectWay
+from mailengine.domain.delivery.wake import listener_of
 
 log = get_logger("worker")
 
@@ -87,6 +88,7 @@ class Worker:
             make_carrier=partial(self._make_carrier, connections=CONNECTIONS),
             on_fault=self.on_fault,
         )
+        self._listener = listener_of(settings)
         self._hungry = asyncio.Event()
         self._fault: BaseException | None = None
         self._faulty = asyncio.Event()
@@ -98,18 +100,20 @@ class Worker:
             asyncio.create_task(loop())
             for loop in (self._watch, self._feed, self._hand.write, self._express.run)
         )
+        listen = asyncio.create_task(self._express.listen(self._listener))
         ends = [asyncio.create_task(event.wait()) for event in (stop, self._faulty)]
-        await asyncio.wait((*ends, watch, feed, write, express), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((*ends, watch, feed, write, express, listen), return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
         # Not cancelled: a claim or a record that is under way must be seen through.
         self._ending = True
         self._hungry.set()
         self._express.end()
+        listen.cancel()
         results = list(await asyncio.gather(watch, feed, return_exceptions=True))
         await self._drain()
         self._hand.drained()
-        results += await asyncio.gather(write, express, return_exceptions=True)
+        results += await asyncio.gather(write, express, listen, return_exceptions=True)
         await self._sts.close()
         await self._resolver.close()
         faults = [result for result in results if isinstance(result, Exception)]

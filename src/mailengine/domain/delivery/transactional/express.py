@@ -38,12 +38,14 @@ from mailengine.domain.delivery.sources import LoadedRelay
 from mailengine.domain.delivery.transactional.batch import MessageBatch, MessageJob
 from mailengine.domain.delivery.transactional.claim import ClaimedMessage, blocked, claim, due_tenants
 from mailengine.domain.delivery.transactional.recover import journals
+from mailengine.domain.delivery.wake import Listener
 from mailengine.domain.senders.domains import signers
 from mailengine.mail.address import parse_address
 from mailengine.mail.dkim import Signer
 
 CONNECTIONS = 2  # per relay and process, beside those of campaigns
 VERP_PURPOSE = "message return path"  # of Keyring.derive
+_RUNG_POLL_SECONDS = 1.0  # for retries that fall due, and rings that were lost
 _BATCH = 20  # messages a claim: bodies are in memory meanwhile
 _HOPELESS_SECONDS = 10.0  # a tenant that cannot send as it is is tried again after this time
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
@@ -91,6 +93,7 @@ class Express:
         self._turns = 0
         self._hungry = asyncio.Event()
         self._ending = False
+        self._listener: Listener | None = None
 
     async def run(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,9 +110,10 @@ class Express:
         self._ending = True
         self._hungry.set()
 
-    def wake(self) -> None:
-        """A message may be due: look now."""
-        self._hungry.set()
+    async def listen(self, listener: Listener) -> None:
+        """Look at once when somebody rings, and seldom while every ring is heard."""
+        self._listener = listener
+        await listener.run(self._hungry.set)
 
     def may_send(self, job: Job) -> bool:
         switches = self._switches
@@ -138,8 +142,13 @@ class Express:
                 continue
             if not more:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
+                    async with asyncio.timeout(self._poll_seconds()):
                         await self._hungry.wait()
+
+    def _poll_seconds(self) -> float:
+        """Often while something is in hand: a kill switch must hold it."""
+        rung = self._listener is not None and self._listener.reliable
+        return _RUNG_POLL_SECONDS if rung and not any(self._hand) else POLL_SECONDS
 
     async def _turn(self) -> bool:
         """Look once at everything; True when something was claimed."""

@@ -66,7 +66,10 @@ async def queue_message(tx: WriteTx, scope: Scope, message: OutgoingMessage, *, 
         "last_reply": "",
     }
     made = await tx.scalar(insert_new(tx, Message).values(row).returning(table_of(Message).c.id))
-    return int(made) if made is not None else await _known(tx, scope, message.idempotency_key)
+    if made is None:
+        return await _known(tx, scope, message.idempotency_key)
+    tx.signal(str(scope.tenant_id))
+    return int(made)
 
 
 async def _known(tx: WriteTx, scope: Scope, key: str | None) -> int:
