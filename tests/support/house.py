@@ -37,15 +37,17 @@ async def add_tenant(db: Database, name: str = "Acme") -> Scope:
     return scope_in(tenant, INSTANCE)
 
 
-async def add_campaign(db: Database, scope: Scope, **values: Any) -> Campaign:
+async def add_campaign(
+    db: Database, scope: Scope, *, template: str = "Newsletter", **values: Any
+) -> Campaign:
     """A campaign with a template; one that is no draft also has what its launch would have made."""
     given = {"name": "Spring", "subject": "Hello", "from_email": "news@example.org", **values}
     async with db.write(scope) as tx:
-        template = Template(tenant_id=scope.tenant_id, name="Newsletter", created_at=NOW, updated_at=NOW)
-        tx.add(template)
+        made = Template(tenant_id=scope.tenant_id, name=template, created_at=NOW, updated_at=NOW)
+        tx.add(made)
         await tx.flush()
         campaign = Campaign(
-            tenant_id=scope.tenant_id, template_id=template.id, created_at=NOW, updated_at=NOW, **given
+            tenant_id=scope.tenant_id, template_id=made.id, created_at=NOW, updated_at=NOW, **given
         )
         tx.add(campaign)
         await tx.flush()

@@ -31,6 +31,7 @@ from mailengine.cli.commands import (
     relays,
     reputation,
     seed,
+    segments,
     sending,
     suppression,
     tags,
@@ -93,6 +94,7 @@ app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
+app.add_typer(segments.app, name="segments")
 app.add_typer(tags.app, name="tags")
 app.add_typer(suppression.app, name="suppression")
 app.add_typer(jobs.app, name="jobs")

@@ -21,6 +21,7 @@ from mailengine.core.scope import InstanceScope
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts import activity
 from mailengine.domain.delivery import reputation
 from mailengine.domain.delivery.transactional import messages
 from mailengine.models import ChoreRun
@@ -60,9 +61,18 @@ async def erase_messages(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
     yield {"erased": erased}
 
 
+async def sum_activity(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
+    """What contacts received, opened and clicked goes into their sums, a page at a time."""
+    while number := await activity.sum_events(rt.db, _INSTANCE):
+        yield {"events": number}
+    while number := await activity.sum_tasks(rt.db, _INSTANCE):
+        yield {"messages": number}
+
+
 CHORES = (
     Chore("reputation", timedelta(minutes=1), judge_reputation),
     Chore("message bodies", timedelta(hours=1), erase_messages),
+    Chore("activity", timedelta(seconds=20), sum_activity),
 )
 
 

@@ -60,6 +60,7 @@ from mailengine.models.limits import (
     WarmUp,
     WarmUpScope,
 )
+from mailengine.models.segments import ActivityMark, CampaignActivity, ContactActivity, Segment
 from mailengine.models.senders import DkimKey, Relay, RelayKind, SendingDomain, Tls
 from mailengine.models.tags import ContactTag, Tag
 from mailengine.models.tracking import EmailEvent, EventKind
@@ -67,6 +68,7 @@ from mailengine.models.tracking import EmailEvent, EventKind
 __all__ = [
     "OPEN_TASKS",
     "AccountToken",
+    "ActivityMark",
     "ApiKey",
     "Attribute",
     "AttributeKind",
@@ -75,12 +77,14 @@ __all__ = [
     "Block",
     "Bucket",
     "Campaign",
+    "CampaignActivity",
     "CampaignState",
     "CampaignTotals",
     "ChoreRun",
     "Consent",
     "ConsentAct",
     "Contact",
+    "ContactActivity",
     "ContactList",
     "ContactState",
     "ContactTag",
@@ -112,6 +116,7 @@ __all__ = [
     "RelayKind",
     "Reputation",
     "Role",
+    "Segment",
     "SendingDomain",
     "Snapshot",
     "Standing",

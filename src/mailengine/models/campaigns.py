@@ -2,12 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from mailengine.models.base import json_list, moment, one_of, pk, ref
+from mailengine.models.base import json_list, json_object, moment, one_of, pk, ref
 from mailengine.models.personal import Holdings, nothing
 
 
@@ -22,7 +22,16 @@ class CampaignState(StrEnum):
 class Campaign(SQLModel, table=True):
     __tablename__ = "campaigns"
     __personal__: ClassVar[Holdings] = nothing(
-        "name", "subject", "from_name", "from_email", "reply_to", "list_ids"
+        "name",
+        "subject",
+        "from_name",
+        "from_email",
+        "reply_to",
+        "list_ids",
+        "segment_ids",
+        "excluded_list_ids",
+        "excluded_segment_ids",
+        "audience_rules",
     )
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
@@ -49,6 +58,10 @@ class Campaign(SQLModel, table=True):
     from_email: str = Field(max_length=320)
     reply_to: str = Field(default="", max_length=320)
     list_ids: list[int] = json_list()
+    segment_ids: list[int] = json_list()
+    excluded_list_ids: list[int] = json_list()
+    excluded_segment_ids: list[int] = json_list()
+    audience_rules: dict[str, Any] = json_object()  # the segments' rules as they were at the launch
     relay_id: int | None = ref("relays.id", nullable=True)  # None: the tenant's first relay
     track_opens: bool = True
     track_clicks: bool = True

@@ -17,6 +17,7 @@ from mailengine.web.api import campaigns as api_campaigns
 from mailengine.web.api import contacts as api_contacts
 from mailengine.web.api import docs
 from mailengine.web.api import lists as api_lists
+from mailengine.web.api import segments as api_segments
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
 from mailengine.web.maildir import Maildir
@@ -116,6 +117,7 @@ def api_router() -> Router:
         route_handlers=[
             api_contacts.Contacts,
             api_lists.Lists,
+            api_segments.Segments,
             api_tags.Tags,
             api_templates.Templates,
             api_campaigns.Campaigns,

@@ -34,6 +34,12 @@ OF_ANOTHER_TENANT = [
      "--from", "a@example.org"),
     ("debug", "render", "--template", "Newsletter", "--contact", "ann@example.net"),
     ("debug", "compose", "--campaign", "Spring", "--contact", "ann@example.net"),
+    ("segments", "show", "Locals"),
+    ("segments", "count", "Locals"),
+    ("segments", "sample", "Locals"),
+    ("segments", "explain", "Locals"),
+    ("segments", "update", "Locals", "--rule", "everyone"),
+    ("segments", "delete", "Locals", "--yes"),
     ("tags", "add", "vip", "ann@example.net"),
     ("tags", "remove", "vip", "ann@example.net"),
     ("tags", "delete", "vip", "--yes"),
@@ -53,7 +59,7 @@ def test_another_tenant_finds_nothing(installation: Installation, arguments: tup
     assert ran.complaint.startswith("mailengine: there is no ")
 
 
-@pytest.mark.parametrize("noun", ["template", "campaign", "relay", "contacts", "lists", "tags"])
+@pytest.mark.parametrize("noun", ["template", "campaign", "relay", "contacts", "lists", "tags", "segments"])
 def test_lists_of_another_tenant_are_empty(installation: Installation, noun: str) -> None:
     ran = installation.ok(noun, "list", "--json", MAILENGINE_TENANT="other")
     assert ran.json == {"items": [], "total": 0, "next": None}

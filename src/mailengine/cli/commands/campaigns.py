@@ -25,6 +25,16 @@ Name = Annotated[str, typer.Argument(help="The campaign's name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Template = Annotated[str | None, typer.Option(help="Name of the template.")]
 Lists = Annotated[list[str] | None, typer.Option("--list", help="List to send to; can be repeated.")]
+Segments = Annotated[
+    list[str] | None,
+    typer.Option("--segment", help="Only whom this segment describes; can be repeated, one is enough."),
+]
+WithoutLists = Annotated[
+    list[str] | None, typer.Option("--exclude-list", help="Nobody of this list; can be repeated.")
+]
+WithoutSegments = Annotated[
+    list[str] | None, typer.Option("--exclude-segment", help="Nobody of this segment; can be repeated.")
+]
 Subject = Annotated[str | None, typer.Option(help="Subject line; may hold merge tags and spintax.")]
 Sender = Annotated[str | None, typer.Option("--from", help='"Acme <news@example.org>".')]
 ReplyTo = Annotated[str | None, typer.Option(help="Where answers go; default: the sender.")]
@@ -41,6 +51,9 @@ def create(
     name: Annotated[str, typer.Option(help="The campaign's name.")],
     template: Template = None,
     lists: Lists = None,
+    segments: Segments = None,
+    exclude_lists: WithoutLists = None,
+    exclude_segments: WithoutSegments = None,
     subject: Subject = None,
     sender: Sender = None,
     reply_to: ReplyTo = None,
@@ -53,7 +66,18 @@ def create(
     from mailengine.domain.campaigns import campaigns
 
     fields = campaigns.Fields(
-        name, template, lists, subject, sender, reply_to, relay, track_opens, track_clicks
+        name,
+        template,
+        lists,
+        subject,
+        sender,
+        reply_to,
+        relay,
+        track_opens,
+        track_clicks,
+        segments,
+        exclude_lists,
+        exclude_segments,
     )
     _change(ctx, lambda tx, scope, rt: campaigns.create(tx, scope, fields, now=rt.clock.now()), as_json)
 
@@ -65,6 +89,9 @@ def update(
     rename: Annotated[str | None, typer.Option(help="New name.")] = None,
     template: Template = None,
     lists: Lists = None,
+    segments: Segments = None,
+    exclude_lists: WithoutLists = None,
+    exclude_segments: WithoutSegments = None,
     subject: Subject = None,
     sender: Sender = None,
     reply_to: ReplyTo = None,
@@ -73,11 +100,22 @@ def update(
     track_clicks: Clicks = None,
     as_json: output.Json = False,
 ) -> None:
-    """Change a draft; lists that are given replace those it had."""
+    """Change a draft; lists and segments that are given replace those it had, "" takes them away."""
     from mailengine.domain.campaigns import campaigns
 
     fields = campaigns.Fields(
-        rename, template, lists or None, subject, sender, reply_to, relay, track_opens, track_clicks
+        rename,
+        template,
+        lists or None,
+        subject,
+        sender,
+        reply_to,
+        relay,
+        track_opens,
+        track_clicks,
+        segments or None,
+        exclude_lists or None,
+        exclude_segments or None,
     )
     if fields == campaigns.Fields():
         raise InvalidInput("there is nothing to change; see `mailengine campaign update --help`")
@@ -127,6 +165,9 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
             **_shown(campaign),
             "template": described.template,
             "lists": described.lists,
+            "segments": described.segments,
+            "excluded_lists": described.excluded_lists,
+            "excluded_segments": described.excluded_segments,
             "relay": described.relay,
             "reply_to": campaign.reply_to or None,
             "track_opens": campaign.track_opens,

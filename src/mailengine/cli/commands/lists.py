@@ -56,8 +56,6 @@ def create(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None
 @app.command()
 def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Show a list: its members, who can be mailed now and why the others cannot."""
-    import sqlalchemy as sa
-
     from mailengine.domain.contacts import audience, lists
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
@@ -65,10 +63,10 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
             found = await lists.get_list(tx, scope, name=name)
             assert found.id is not None
             members = await lists.member_counts(tx, scope, list_ids=[found.id])
-            people = audience.audience(scope, [found.id]).subquery()
-            reachable = await tx.scalar(sa.select(sa.func.count()).select_from(people))
-            left_out = await audience.left_out(tx, scope, [found.id])
-        return {**_shown(found, members), "audience": reachable, "left_out": left_out}
+            choice = audience.Choice(list_ids=(found.id,))
+            chosen = await audience.choose(tx, scope, choice, now=rt.clock.now())
+            told = await audience.explain(tx, scope, chosen)
+        return {**_shown(found, members), "audience": told.reachable, "left_out": told.left_out}
 
     output.emit(in_tenant(ctx, work), as_json=as_json)
 

@@ -13,16 +13,17 @@ from mailengine.core.ids import CampaignId
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned
+from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.states import DELETABLE, require_draft
 from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts.segments import saved
 from mailengine.domain.content.templates import get_template
 from mailengine.domain.senders.relays import get_relay
 from mailengine.mail.address import parse_address, parse_mailbox
 from mailengine.mail.headers import check_header_value
-from mailengine.models import Campaign, CampaignState, ContactList, Relay, Template
+from mailengine.models import Campaign, CampaignState, ContactList, Relay, Segment, Template
 
 MAX_SUBJECT = 998  # the longest header line (RFC 5322 2.1.1); what is sensible is far less
 
@@ -40,6 +41,9 @@ class Fields:
     relay: str | None = None
     track_opens: bool | None = None
     track_clicks: bool | None = None
+    segments: Sequence[str] | None = None
+    exclude_lists: Sequence[str] | None = None
+    exclude_segments: Sequence[str] | None = None
 
 
 async def create(tx: WriteTx, scope: Scope, fields: Fields, *, now: datetime) -> Campaign:
@@ -50,7 +54,7 @@ async def create(tx: WriteTx, scope: Scope, fields: Fields, *, now: datetime) ->
         for label, value in (
             ("a name", fields.name),
             ("a template", fields.template),
-            ("a list", fields.lists),
+            ("a list or a segment", fields.lists or fields.segments),
             ("a subject", fields.subject),
             ("a sender", fields.sender),
         )
@@ -96,7 +100,8 @@ async def duplicate(
     copied = source.model_dump(
         include={
             "tenant_id", "template_id", "subject", "from_name", "from_email", "reply_to",
-            "list_ids", "relay_id", "track_opens", "track_clicks",
+            "list_ids", "segment_ids", "excluded_list_ids", "excluded_segment_ids",
+            "relay_id", "track_opens", "track_clicks",
         }
     )  # fmt: skip
     campaign = Campaign(**copied, name=_checked_name(name), created_at=now, updated_at=now)
@@ -139,21 +144,34 @@ class Described:
     template: str
     lists: list[str]
     relay: str | None
+    segments: list[str]
+    excluded_lists: list[str]
+    excluded_segments: list[str]
 
 
 async def describe(tx: ReadTx, scope: Scope, campaign: Campaign) -> Described:
     template = await tx.scalar(owned(Template, scope).where(col(Template.id) == campaign.template_id))
-    lists = await tx.scalars(
-        owned(ContactList, scope)
-        .where(col(ContactList.id).in_(campaign.list_ids))
-        .order_by(col(ContactList.id))
-    )
     relay = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == campaign.relay_id))
     return Described(
         template=template.name if template else "",
-        lists=[found.name for found in lists],
+        lists=await _names(tx, scope, ContactList, campaign.list_ids),
         relay=relay.name if relay else None,
+        segments=await _names(tx, scope, Segment, campaign.segment_ids),
+        excluded_lists=await _names(tx, scope, ContactList, campaign.excluded_list_ids),
+        excluded_segments=await _names(tx, scope, Segment, campaign.excluded_segment_ids),
     )
+
+
+async def _names(
+    tx: ReadTx, scope: Scope, model: type[ContactList] | type[Segment], ids: Sequence[int]
+) -> list[str]:
+    if not ids:
+        return []
+    table = table_of(model).c
+    rows = await tx.scalars(
+        sa.select(table.name).where(table.tenant_id == scope.tenant_id, table.id.in_(ids)).order_by(table.id)
+    )
+    return [str(name) for name in rows]
 
 
 async def list_campaigns(
@@ -180,7 +198,19 @@ async def _apply(tx: ReadTx, scope: Scope, campaign: Campaign, fields: Fields) -
         assert template.id is not None
         campaign.template_id = template.id
     if fields.lists is not None:
-        campaign.list_ids = [await _list_id(tx, scope, name) for name in dict.fromkeys(fields.lists)]
+        campaign.list_ids = [await _list_id(tx, scope, name) for name in _given(fields.lists)]
+    if fields.segments is not None:
+        campaign.segment_ids = [await _segment_id(tx, scope, name) for name in _given(fields.segments)]
+    if fields.exclude_lists is not None:
+        campaign.excluded_list_ids = [
+            await _list_id(tx, scope, name) for name in _given(fields.exclude_lists)
+        ]
+    if fields.exclude_segments is not None:
+        campaign.excluded_segment_ids = [
+            await _segment_id(tx, scope, name) for name in _given(fields.exclude_segments)
+        ]
+    if not campaign.list_ids and not campaign.segment_ids:
+        raise InvalidInput("a campaign needs a list or a segment")
     if fields.subject is not None:
         campaign.subject = _checked_subject(fields.subject)
     if fields.sender is not None:
@@ -195,6 +225,17 @@ async def _apply(tx: ReadTx, scope: Scope, campaign: Campaign, fields: Fields) -
         campaign.track_opens = fields.track_opens
     if fields.track_clicks is not None:
         campaign.track_clicks = fields.track_clicks
+
+
+def _given(names: Sequence[str]) -> list[str]:
+    """Each name once; a blank one says that there is none any more."""
+    return [name for name in dict.fromkeys(names) if name.strip()]
+
+
+async def _segment_id(tx: ReadTx, scope: Scope, name: str) -> int:
+    found = await saved.get(tx, scope, name=name)
+    assert found.id is not None
+    return found.id
 
 
 async def _list_id(tx: ReadTx, scope: Scope, name: str) -> int:

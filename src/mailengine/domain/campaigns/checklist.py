@@ -20,8 +20,17 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.pace import throttle
+from mailengine.domain.campaigns.recipients import choice_of, missing_segments
 from mailengine.domain.contacts.attributes import attribute_labels
-from mailengine.domain.contacts.audience import audience, left_out
+from mailengine.domain.contacts.audience import (
+    Choice,
+    Chosen,
+    audience,
+    audience_size,
+    choose,
+    left_out,
+)
+from mailengine.domain.contacts.segments.rules import AnyOf
 from mailengine.domain.content.links import fault, links_in
 from mailengine.domain.content.merge import check, names_without_default, used_names
 from mailengine.domain.content.snapshots import Sources
@@ -58,33 +67,38 @@ class Facts:
     audience: int
     left_out: Mapping[str, int]
     missing_lists: int
+    missing_segments: int
     empty_values: Mapping[str, int]  # tag without default → recipients for whom it is empty
     relay: Relay | None
     domain: SendingDomain | None
     throttled: Forecast | None = None  # None: nothing slows it down
     fault: str = ""  # why there are no sources: a shared block that is not there
+    segment_fault: str = ""  # why nobody was counted: a segment's tag that is not there any more
 
 
 async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Facts:
     """Read the facts of one campaign; raises NotFound."""
     campaign = await get(tx, scope, campaign_id=campaign_id)
     sources, fault = await _sources(tx, scope, campaign)
-    lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(campaign.list_ids)))
-    recipients = audience(scope, campaign.list_ids).subquery()
-    counted = await tx.scalar(sa.select(sa.func.count()).select_from(recipients)) or 0
+    list_ids = {*campaign.list_ids, *campaign.excluded_list_ids}
+    lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(list_ids)))
+    chosen, segment_fault = await _chosen(tx, scope, campaign, now)
+    counted = await audience_size(tx, scope, chosen)
     return Facts(
         campaign=campaign,
         tenant=await get_tenant(tx, scope),
         sources=sources,
         known_names=BUILT_IN_TAGS | set(await attribute_labels(tx, scope)),
         audience=counted,
-        left_out=await left_out(tx, scope, campaign.list_ids),
-        missing_lists=len(campaign.list_ids) - len(lists.all()),
-        empty_values=await _empty_values(tx, scope, campaign, sources),
+        left_out=await left_out(tx, scope, chosen),
+        missing_lists=len(list_ids) - len(lists.all()),
+        missing_segments=await missing_segments(tx, scope, campaign),
+        empty_values=await _empty_values(tx, scope, chosen, sources),
         relay=await _relay(tx, scope, campaign),
         domain=await covering(tx, scope, domain=parse_address(campaign.from_email).domain),
         throttled=await throttle(tx, scope, campaign, messages=counted, now=now),
         fault=fault,
+        segment_fault=segment_fault,
     )
 
 
@@ -145,6 +159,11 @@ def _subject(facts: Facts) -> Iterator[Item]:
 def _audience(facts: Facts) -> Iterator[Item]:
     if facts.missing_lists:
         yield Item("audience", "error", "a list of this campaign is not there any more")
+    if facts.missing_segments:
+        yield Item("audience", "error", "a segment of this campaign is not there any more")
+    if facts.segment_fault:
+        yield Item("audience", "error", f"a segment of this campaign cannot be used: {facts.segment_fault}")
+        return
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in facts.left_out.items() if count)
     left = f"; left out: {reasons}" if reasons else ""
     if facts.audience == 0:
@@ -239,11 +258,20 @@ async def _relay(tx: ReadTx, scope: Scope, campaign: Campaign) -> Relay | None:
     return relay
 
 
-async def _empty_values(tx: ReadTx, scope: Scope, campaign: Campaign, sources: Sources) -> dict[str, int]:
+async def _chosen(tx: ReadTx, scope: Scope, campaign: Campaign, now: datetime) -> tuple[Chosen, str]:
+    choice = await choice_of(tx, scope, campaign)
+    try:
+        return await choose(tx, scope, choice, now=now), ""
+    except InvalidInput as error:
+        nobody = Choice(list_ids=choice.list_ids, segments=(AnyOf(()),))
+        return await choose(tx, scope, nobody, now=now), str(error)
+
+
+async def _empty_values(tx: ReadTx, scope: Scope, chosen: Chosen, sources: Sources) -> dict[str, int]:
     """How many recipients lack a value that the template prints without a default."""
     contacts = table_of(Contact).c
     names = {name for _, source in _parts(sources) for name in _names(source, without_default=True)}
-    recipients = audience(scope, campaign.list_ids).subquery()
+    recipients = audience(scope, chosen).subquery()
     counted = {}
     for name in sorted(names - {"email", *TENANT_TAGS, *LINK_TAGS, "full_name"}):
         value = contacts[name] if name in CONTACT_TAGS else contacts.attributes[name].as_string()

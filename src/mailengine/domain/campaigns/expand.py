@@ -2,7 +2,8 @@
 loses nor doubles anyone. A page is a range of contact ids, because that needs no sorting of the audience.
 
 The recipients are those who may be mailed when their page is expanded, seconds after the launch: who joins before
-that is in, who leaves is out, and nobody joins a campaign once it is expanded.
+that is in, who leaves is out, and nobody joins a campaign once it is expanded. Segments are those of the launch, and
+their times count from it; whoever stops matching one after the expansion is mailed all the same.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.campaigns.recipients import choice_of
 from mailengine.domain.campaigns.states import UNDER_WAY
-from mailengine.domain.contacts.audience import audience
+from mailengine.domain.contacts.audience import audience, choose
 from mailengine.domain.jobs import jobs
 from mailengine.models import Campaign, CampaignTotals, Contact, EmailTask, Job, JobKind, TaskStatus
 
@@ -81,11 +83,15 @@ async def _page_end(tx: ReadTx, scope: Scope, campaign: Campaign) -> int | None:
 
 
 async def _insert_tasks(tx: WriteTx, scope: Scope, campaign: Campaign, last: int, now: datetime) -> int:
-    people = (
-        audience(scope, campaign.list_ids)
-        .where(col(Contact.id) > campaign.expand_cursor, col(Contact.id) <= last)
-        .subquery()
+    chosen = await choose(
+        tx,
+        scope,
+        await choice_of(tx, scope, campaign),
+        now=campaign.launched_at or now,  # so that all pages mean the same 90 days
+        above=campaign.expand_cursor,
+        upto=last,
     )
+    people = audience(scope, chosen).subquery()
     rows = sa.select(
         sa.literal(scope.tenant_id),
         sa.literal(campaign.id),

@@ -17,6 +17,7 @@ from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.checklist import Facts, Item, blocking, gather, judge
+from mailengine.domain.campaigns.recipients import rules_now
 from mailengine.domain.campaigns.states import move, require_draft
 from mailengine.domain.content import snapshots
 from mailengine.domain.content.snapshots import Built, Sender
@@ -80,6 +81,7 @@ async def _store(tx: WriteTx, scope: Scope, facts: Facts, built: Built, now: dat
         postal_address=facts.tenant.postal_address,
         now=now,
     )
+    campaign.audience_rules = await rules_now(tx, scope, campaign)
     move(campaign, CampaignState.SENDING)
     campaign.launched_at = campaign.updated_at = now
     await tx.execute(

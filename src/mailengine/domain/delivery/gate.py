@@ -79,10 +79,12 @@ def _decide(row: Any, blocked: set[str]) -> Decision:
 
 
 def _still_member(scope: Scope, list_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """On one of the lists still; of a campaign without lists, not gone from all that they were on."""
     members = table_of(ListMember)
-    return sa.exists().where(
-        members.c.tenant_id == scope.tenant_id,
-        members.c.contact_id == table_of(Contact).c.id,
-        members.c.list_id.in_(list_ids),
-        members.c.state == MemberState.SUBSCRIBED,
+    theirs = sa.exists().where(
+        members.c.tenant_id == scope.tenant_id, members.c.contact_id == table_of(Contact).c.id
     )
+    subscribed = theirs.where(members.c.state == MemberState.SUBSCRIBED)
+    if list_ids:
+        return subscribed.where(members.c.list_id.in_(list_ids))
+    return sa.or_(~theirs.where(members.c.state == MemberState.UNSUBSCRIBED), subscribed)

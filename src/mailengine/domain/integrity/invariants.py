@@ -124,6 +124,18 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "tags",
+        "a contact's tags and sums are those of its tenant",
+        """
+        SELECT c.contact_id FROM contact_tags c
+        JOIN tags t ON t.id = c.tag_id JOIN contacts p ON p.id = c.contact_id
+        WHERE c.tenant_id <> t.tenant_id OR c.tenant_id <> p.tenant_id
+        UNION ALL
+        SELECT a.contact_id FROM contact_activity a JOIN contacts p ON p.id = a.contact_id
+        WHERE a.tenant_id <> p.tenant_id
+        """,
+    ),
+    Invariant(
         "events",
         "an event belongs to a task of the same tenant, campaign and contact",
         """

@@ -30,7 +30,7 @@ from mailengine.web.api.shapes import (
 )
 from mailengine.web.site import Site
 
-ListNames = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=100)]
+ListNames = Annotated[list[Name], msgspec.Meta(max_length=100)]
 State = Annotated[CampaignState | None, QueryParameter(name="state")]
 
 
@@ -42,6 +42,9 @@ class CampaignShape(msgspec.Struct):
     state: CampaignState
     template_id: int
     list_ids: list[int]
+    segment_ids: list[int]
+    excluded_list_ids: list[int]
+    excluded_segment_ids: list[int]
     subject: str
     from_name: str
     from_email: str
@@ -55,13 +58,17 @@ class CampaignShape(msgspec.Struct):
 
 
 class NewCampaign(Given):
-    """Template, lists and relay by name; `sender` like `Acme <news@example.org>`. Without relay: the first."""
+    """Template, lists, segments and relay by name; `sender` like `Acme <news@example.org>`. It goes to the members
+    of the lists whom one of the segments describes; one of both may be left out. Without relay: the first."""
 
     name: Name
     template: Name
-    lists: ListNames
     subject: Line
     sender: Line
+    lists: ListNames = msgspec.field(default_factory=list)
+    segments: ListNames = msgspec.field(default_factory=list)
+    exclude_lists: ListNames = msgspec.field(default_factory=list)
+    exclude_segments: ListNames = msgspec.field(default_factory=list)
     reply_to: Line | None = None
     relay: Name | None = None
     track_opens: bool = True
@@ -74,6 +81,9 @@ class CampaignChange(Given):
     name: Name | None = None
     template: Name | None = None
     lists: ListNames | None = None
+    segments: ListNames | None = None
+    exclude_lists: ListNames | None = None
+    exclude_segments: ListNames | None = None
     subject: Line | None = None
     sender: Line | None = None
     reply_to: Line | None = None

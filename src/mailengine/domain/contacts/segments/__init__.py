@@ -1,0 +1,1 @@
+"""Segments: rules over contacts, as JSON (`rules`), as text (`parse`, `show`), as SQL (`compile`)."""
