@@ -104,6 +104,13 @@ class LogSettings(_Section):
     json_lines: bool = Field(default=False, description="one JSON object a line instead of text")
 
 
+class AccountsSettings(_Section):
+    sign_up: Literal["closed", "invitation", "open"] = Field(
+        default="invitation",
+        description="who makes an account in the browser: nobody, the invited, everybody",
+    )
+
+
 class CatcherSettings(_Section):
     maildir: Path | None = Field(default=None, description="mail caught in development, for /caught")
 
@@ -157,6 +164,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()
+    accounts: AccountsSettings = AccountsSettings()
     catcher: CatcherSettings = CatcherSettings()
 
     @classmethod

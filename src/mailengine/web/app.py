@@ -21,7 +21,23 @@ from mailengine.web.api import segments as api_segments
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
 from mailengine.web.maildir import Maildir
-from mailengine.web.pages import campaigns, caught, contact, contacts, lists, login, styleguide
+from mailengine.web.pages import (
+    account,
+    campaigns,
+    caught,
+    contact,
+    contacts,
+    invitations,
+    keys,
+    lists,
+    login,
+    organisation,
+    passwords,
+    second_factor,
+    sign_up,
+    styleguide,
+    team,
+)
 from mailengine.web.public import online, tracking, unsubscribe
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
@@ -43,6 +59,16 @@ PUBLIC = [
     login.submit,
     login.code_form,
     login.submit_code,
+    passwords.forgot_form,
+    passwords.forgot,
+    passwords.reset_form,
+    passwords.reset,
+    sign_up.form,
+    sign_up.submit,
+    sign_up.confirm_form,
+    sign_up.confirm,
+    invitations.see,
+    invitations.accept,
     docs.document,
     docs.page,
 ]
@@ -70,6 +96,31 @@ PAGES = [
     caught.message_html,
     caught.message_raw,
     login.leave,
+    account.show,
+    account.change_password,
+    account.change_email,
+    account.email_form,
+    account.confirm_email,
+    account.confirm_form,
+    account.confirm,
+    account.end_session,
+    account.end_others,
+    account.switch,
+    account.leave,
+    second_factor.show,
+    second_factor.enable,
+    second_factor.renew_codes,
+    second_factor.disable,
+    team.show,
+    team.invite,
+    team.change_role,
+    team.remove,
+    team.withdraw,
+    organisation.show,
+    organisation.change,
+    keys.show,
+    keys.create,
+    keys.revoke,
     styleguide.show,
     styleguide.say,
 ]

@@ -10,7 +10,9 @@ from typing import Any
 from litestar import Request, Response
 from litestar.datastructures import Cookie, State
 
+from mailengine.core.errors import Forbidden
 from mailengine.domain.accounts.tokens import new_token
+from mailengine.web import flash
 from mailengine.web.rendering import html, theme_of
 from mailengine.web.security import PUBLIC_HEADERS
 from mailengine.web.session import CSRF_FIELD, MAX_TOKEN_CHARS, cookie_name
@@ -37,6 +39,12 @@ async def from_our_form(site: Site, request: AnyRequest) -> bool:
     return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
 
 
+async def require_our_form(site: Site, request: AnyRequest) -> None:
+    """Raise Forbidden for a form of somebody else's, before anything is looked up for it."""
+    if not await from_our_form(site, request):
+        raise Forbidden("the page was too old; load it again and repeat what you did")
+
+
 def visitor_page(
     site: Site, request: AnyRequest, template: str, *, status: int = 200, **values: object
 ) -> Response[str]:
@@ -46,8 +54,11 @@ def visitor_page(
     token = request.cookies.get(name, "")
     if not 0 < len(token) <= MAX_TOKEN_CHARS:
         token = new_token()
-    body = site.render(template, theme=theme_of(request), csrf=token, **values)
+    toasts = flash.said(site, request)
+    body = site.render(template, theme=theme_of(request), csrf=token, toasts=toasts, **values)
     answer = html(body, status=status, headers=dict(PUBLIC_HEADERS))
+    if toasts:
+        flash.forget(answer)
     answer.set_cookie(
         Cookie(key=name, value=token, path="/", httponly=True, samesite="strict", secure=site.https)
     )

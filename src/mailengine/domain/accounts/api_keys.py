@@ -52,6 +52,14 @@ async def list_(tx: ReadTx, scope: Scope, *, request: PageRequest | None = None)
     return await keyset_page(tx, owned(ApiKey, scope), col(ApiKey.name), request or PageRequest())
 
 
+async def name_of(tx: ReadTx, scope: Scope, *, key_id: int) -> str:
+    """What the key is called; raises NotFound."""
+    key = await tx.scalar(owned(ApiKey, scope).where(col(ApiKey.id) == key_id))
+    if key is None:
+        raise NotFound("there is no such API key")
+    return key.name
+
+
 async def revoke(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ApiKey:
     """Refuse the key from now on; revoking it twice keeps the first time."""
     scope.require(Grant.MANAGE)

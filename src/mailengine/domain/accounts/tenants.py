@@ -147,6 +147,12 @@ async def list_tenants(
     return await keyset_page(tx, sa.select(Tenant), col(Tenant.slug), request or PageRequest())
 
 
+async def names_of(tx: ReadTx, instance: InstanceScope, *, ids: list[int]) -> dict[int, str]:
+    """What organisations are called, by id."""
+    rows = await tx.scalars(sa.select(Tenant).where(col(Tenant.id).in_(ids)))
+    return {row.id: row.name for row in rows if row.id is not None}
+
+
 async def slugs(tx: ReadTx, instance: InstanceScope, *, ids: list[int]) -> dict[int, str]:
     """The slugs of tenants by id."""
     rows = await tx.scalars(sa.select(Tenant).where(col(Tenant.id).in_(ids)))

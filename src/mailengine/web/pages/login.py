@@ -216,6 +216,7 @@ def show(
         email=email,
         error=error,
         next=own_path(next_path, ""),
+        open=site.rt.settings.accounts.sign_up == "open",
     )
 
 

@@ -30,6 +30,14 @@ SECTIONS: Sequence[Section] = (
             Entry("suppression", "/suppression", "ban", "Suppression"),
         ),
     ),
+    (
+        "Settings",
+        (
+            Entry("organisation", "/settings/organisation", "building", "Organisation"),
+            Entry("team", "/team", "users", "Team"),
+            Entry("keys", "/settings/keys", "key", "API keys", Grant.MANAGE),
+        ),
+    ),
 )
 
 
