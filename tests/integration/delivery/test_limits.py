@@ -86,7 +86,7 @@ async def test_relays_of_one_priority_share_by_weight(
     world: World, counting_sink: Callable[..., CountingSink]
 ) -> None:
     light, heavy = counting_sink(), counting_sink()
-    await world.people(1500)
+    await world.people(600)
     await world.relay(light.port, name="light")
     await world.relay(heavy.port, name="heavy")
     async with world.db.write(world.scope) as tx:
@@ -95,7 +95,7 @@ async def test_relays_of_one_priority_share_by_weight(
     await world.launch(campaign)
     async with running(world.worker(batch_size=10)):
         await world.settled(campaign, seconds=60)
-    assert light.accepted() + heavy.accepted() == 1500
+    assert light.accepted() + heavy.accepted() == 600
     assert heavy.accepted() > 3 * light.accepted() > 0
 
 

@@ -16,12 +16,14 @@ from mailengine.domain.accounts.tenants import create_tenant, scope_in
 from mailengine.domain.contacts.suppression import parse_target, suppress
 from mailengine.domain.delivery import kill_switch
 from mailengine.domain.delivery.journal import WireJournal
+from mailengine.domain.delivery.limits.limits import set_limit
+from mailengine.domain.delivery.limits.rates import parse_rate
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from mailengine.domain.delivery.transactional.claim import claim
 from mailengine.domain.delivery.transactional.messages import erase_failed, requeue
 from mailengine.domain.delivery.transactional.recover import journals, recover
 from mailengine.domain.delivery.transactional.senders import parse_sender, set_default_sender
-from mailengine.models import Contact, Message
+from mailengine.models import Contact, LimitScope, Message
 from peers.catcher import Catcher
 from peers.scripted_smtp import ScriptedSmtp, envelope, opening, transaction
 from peers.sink import CountingSink
@@ -180,6 +182,64 @@ async def test_a_campaign_at_work_is_never_in_front(
         await _queue(world)
         await _until(world, lambda rows: all(row.status == "sent" for row in rows.values()), seconds=5)
         assert (await world.totals(campaign)).sent < 1000
+
+
+async def _limit(world: World, written: str, kind: LimitScope, target: str = "") -> None:
+    async with world.db.write(world.scope) as tx:
+        await set_limit(
+            tx, world.scope, kind=kind, target=target, rate=parse_rate(written), now=world.clock.now()
+        )
+
+
+async def test_a_campaign_at_its_limit_has_left_something_for_a_message(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    sink = counting_sink()
+    await world.people(40)
+    await world.relay(sink.port)
+    await _limit(world, "400/hour", LimitScope.TENANT)  # a bucket of 20, of which one is kept
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker()):
+        await world.settled(campaign, waiting=21)
+        await _queue(world)
+        await _sent(world)
+        assert (await world.totals(campaign)).sent == 19
+    assert sink.accepted() == 20
+
+
+async def test_a_message_has_the_next_place_of_a_limit(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    sink = counting_sink()
+    await world.people(5)
+    await world.relay(sink.port)
+    await _limit(world, "20/hour", LimitScope.TENANT)  # one at a time
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker()):
+        await world.settled(campaign, waiting=4)
+        first = await _queue(world)
+        world.clock.advance(timedelta(minutes=4))
+        await _sent(world)
+        assert (await world.totals(campaign)).sent == 1
+        assert (await _messages(world))[first].attempts == 1
+        world.clock.advance(timedelta(minutes=4))
+        await world.settled(campaign, waiting=3)
+
+
+async def test_limits_of_providers_and_domains_hold_messages_too(world: World, catcher: Catcher) -> None:
+    await world.relay(catcher.port)
+    await _limit(world, "20/hour", LimitScope.PROVIDER, "limited.example")
+    ids = [await _queue(world, to=f"p{number}@limited.example") for number in range(2)]
+    await _queue(world)
+    async with running(world.worker()):
+        await _until(world, lambda rows: sorted(row.status for row in rows.values())[1:] == ["sent", "sent"])
+        rows = await _messages(world)
+        (late,) = (each for each in ids if rows[each].status != "sent")
+        assert "limited to 20/hour" in rows[late].last_reply
+        world.clock.advance(timedelta(minutes=4))
+        await _sent(world)
 
 
 async def test_a_refusal_for_now_is_tried_again_and_one_for_good_is_not(

@@ -7,7 +7,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
@@ -34,10 +34,12 @@ from mailengine.domain.delivery.limits.providers import Providers
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.sources import load_composer
+from mailengine.domain.delivery.transactional.claim import messages_due
 
 _IDLE_CLAIM_SECONDS = 0.25  # a campaign with nothing due is asked again after this time
 _HOPELESS_SECONDS = 10.0  # … one that cannot be sent as it is
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
+_AFTER_MESSAGES = timedelta(seconds=0.2)  # what a limit still allows is transactional mail's first
 _COMPOSERS = 32  # compiled campaigns kept
 
 log = get_logger("worker")
@@ -174,7 +176,9 @@ class Feeder:
         async with self._db.write(scope, durable=True) as tx:
             rules = await rules_of(tx, scope, now=now)
             rates = rules.for_batch(relay_id=relay_id, sending_domain=sending_domain)
-            granted = await buckets.take(tx, scope, rates, wanted=wanted, now=now)
+            if rates and await messages_due(tx, scope, now=now):
+                return _Claim([], rules, rates, now + _AFTER_MESSAGES)
+            granted = await buckets.take(tx, scope, rates, wanted=wanted, now=now, leave_reserve=True)
             if granted.count == 0:
                 return _Claim([], rules, rates, granted.ready_at)
             tasks = await claim(

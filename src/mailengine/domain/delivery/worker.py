@@ -60,6 +60,7 @@ class Worker:
         self._hand = Hand(db, clock)
         self._resolver = MxResolver(settings.dns, clock, allow_private=settings.worker.private_mail_hosts)
         self._sts = MtaSts(settings.dns, self._resolver, clock)
+        providers = Providers(self._resolver)
         self._fleet = Fleet(
             db,
             settings,
@@ -76,7 +77,7 @@ class Worker:
             control=self._control,
             hand=self._hand,
             fleet=self._fleet,
-            providers=Providers(self._resolver),
+            providers=providers,
         )
         self._express = Express(
             db,
@@ -87,6 +88,7 @@ class Worker:
             wire_folder=wire_folder,
             make_carrier=partial(self._make_carrier, connections=CONNECTIONS),
             on_fault=self.on_fault,
+            providers=providers,
         )
         self._listener = listener_of(settings)
         self._hungry = asyncio.Event()

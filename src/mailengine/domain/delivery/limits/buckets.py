@@ -27,19 +27,29 @@ class Granted:
 
 
 async def take(
-    tx: WriteTx, scope: Scope, rates: Mapping[str, Rate], *, wanted: int, now: datetime
+    tx: WriteTx,
+    scope: Scope,
+    rates: Mapping[str, Rate],
+    *,
+    wanted: int,
+    now: datetime,
+    leave_reserve: bool = False,
 ) -> Granted:
-    """Take up to `wanted` tokens from every bucket in `rates` (name → rate), the same number from each."""
+    """Take up to `wanted` tokens from every bucket in `rates` (name → rate), the same number from each.
+
+    `leave_reserve`: a campaign leaves the last of each bucket to transactional mail, which then need not wait.
+    """
     if not rates or wanted <= 0:
         return Granted(max(0, wanted), now)
     await _make(tx, scope, rates, now)
     rows = await _rows(tx, scope, rates, lock=True)
     levels = {name: _level(row, rates[name], now) for name, row in rows.items()}
-    count = min(wanted, *(level.available() for level in levels.values()))
+    kept = {name: rate.reserve if leave_reserve else 0 for name, rate in rates.items()}
+    count = max(0, min(wanted, *(level.available() - kept[name] for name, level in levels.items())))
     left = {name: Level(level.tokens - count, level.filled_at) for name, level in levels.items()}
     for name, row in rows.items():
         row.tokens, row.filled_at = left[name].tokens, left[name].filled_at
-    return Granted(count, max(left[name].ready_at(rate) for name, rate in rates.items()))
+    return Granted(count, max(left[name].ready_at(rate, above=kept[name]) for name, rate in rates.items()))
 
 
 async def give_back(

@@ -40,18 +40,7 @@ class Providers:
         """The tasks that must wait, by id; those of one group are spread over the time that its limit takes."""
         if not limits:
             return {}
-        groups = await self._grouped(limits, tasks)
-        held: dict[int, HeldBack] = {}
-        async with db.write(scope) as tx:
-            for group in sorted(groups):
-                waiting = [task for task in groups[group] if task.id not in held]
-                rates = limits[group]
-                granted = await buckets.take(tx, scope, rates, wanted=len(waiting), now=now)
-                slowest = min(rates.values(), key=lambda rate: rate.refill_per_second)
-                for number, task in enumerate(waiting[granted.count :]):
-                    due = granted.ready_at + timedelta(seconds=number / slowest.refill_per_second)
-                    held[task.id] = HeldBack(due, f"limited to {slowest} for {group}")
-        return held
+        return await hold_back(db, scope, limits, await self._grouped(limits, tasks), now=now)
 
     async def _grouped(
         self, limits: Mapping[str, Mapping[str, Rate]], tasks: Sequence[ClaimedTask]
@@ -70,3 +59,27 @@ class Providers:
     async def _group(self, domain: str) -> set[str]:
         found = await self._resolver.lookup(domain)
         return {provider_group(found)} if isinstance(found, MailHosts) else set()
+
+
+async def hold_back(
+    db: Database,
+    scope: Scope,
+    limits: Mapping[str, Mapping[str, Rate]],
+    groups: Mapping[str, Sequence[ClaimedTask]],
+    *,
+    now: datetime,
+) -> dict[int, HeldBack]:
+    """The tasks of each group that its limits do not let go now."""
+    held: dict[int, HeldBack] = {}
+    if not groups:
+        return held
+    async with db.write(scope) as tx:
+        for group in sorted(groups):
+            waiting = [task for task in groups[group] if task.id not in held]
+            rates = limits[group]
+            granted = await buckets.take(tx, scope, rates, wanted=len(waiting), now=now)
+            slowest = min(rates.values(), key=lambda rate: rate.refill_per_second)
+            for number, task in enumerate(waiting[granted.count :]):
+                due = granted.ready_at + timedelta(seconds=number / slowest.refill_per_second)
+                held[task.id] = HeldBack(due, f"limited to {slowest} for {group}")
+    return held

@@ -38,6 +38,11 @@ class Rate:
         return max(1, self.amount // _BURST)
 
     @property
+    def reserve(self) -> int:
+        """What campaigns leave in the bucket for transactional mail; none where that would be much of it."""
+        return self.capacity // 20
+
+    @property
     def refill_per_second(self) -> float:
         """What is left of the amount once the bucket was emptied at the start of a window; an amount of one
         fills its bucket of one once a period."""
@@ -72,9 +77,9 @@ class Level:
         # A refill of exactly one token must count as one in floating point, too.
         return floor(self.tokens + 1e-6)
 
-    def ready_at(self, rate: Rate) -> datetime:
-        """When there is a whole token."""
-        missing = max(0.0, 1.0 - self.tokens)
+    def ready_at(self, rate: Rate, *, above: int = 0) -> datetime:
+        """When there is a whole token, `above` those that are left alone."""
+        missing = max(0.0, above + 1.0 - self.tokens)
         return self.filled_at + timedelta(seconds=ceil(missing / rate.refill_per_second * 1000) / 1000)
 
 

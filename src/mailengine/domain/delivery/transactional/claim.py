@@ -43,6 +43,17 @@ async def due_tenants(tx: ReadTx, _instance: InstanceScope, *, now: datetime) ->
     return [TenantId(found) for found in rows]
 
 
+async def messages_due(tx: ReadTx, scope: Scope, *, now: datetime) -> bool:
+    """Whether the tenant has one to send now."""
+    messages = table_of(Message).c
+    due = sa.exists().where(
+        messages.tenant_id == scope.tenant_id,
+        messages.status == sa.literal_column("'queued'"),
+        messages.scheduled_at <= now,
+    )
+    return bool(await tx.scalar(sa.select(due)))
+
+
 async def claim(
     tx: WriteTx, scope: Scope, *, claim_token: str, owner: str, limit: int, now: datetime
 ) -> list[ClaimedMessage]:

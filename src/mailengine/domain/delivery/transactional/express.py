@@ -24,6 +24,7 @@ from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.delivery import kill_switch, outcome
 from mailengine.domain.delivery.batch import Job
 from mailengine.domain.delivery.carriers import Carrier
+from mailengine.domain.delivery.claim import ClaimedTask
 from mailengine.domain.delivery.control import POLL_SECONDS
 from mailengine.domain.delivery.fleet import Fleet
 from mailengine.domain.delivery.hand import FAULT_SECONDS, Hand, boot_seconds
@@ -31,7 +32,8 @@ from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.kill_switch import KillState
 from mailengine.domain.delivery.lane import Hooks
 from mailengine.domain.delivery.limits import buckets
-from mailengine.domain.delivery.limits.limits import rules_of
+from mailengine.domain.delivery.limits.limits import Rules, rules_of
+from mailengine.domain.delivery.limits.providers import HeldBack, Providers, hold_back
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.sources import LoadedRelay
@@ -46,6 +48,7 @@ from mailengine.mail.dkim import Signer
 CONNECTIONS = 2  # per relay and process, beside those of campaigns
 VERP_PURPOSE = "message return path"  # of Keyring.derive
 _RUNG_POLL_SECONDS = 1.0  # for retries that fall due, and rings that were lost
+_NO_DOMAIN = ""  # a claim may be from several; theirs are looked at when it is known which
 _BATCH = 20  # messages a claim: bodies are in memory meanwhile
 _HOPELESS_SECONDS = 10.0  # a tenant that cannot send as it is is tried again after this time
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
@@ -58,6 +61,7 @@ class _Claim:
     """What a claim transaction brought."""
 
     messages: list[ClaimedMessage]
+    rules: Rules
     rates: dict[str, Rate]
     limited_until: datetime | None
 
@@ -76,6 +80,7 @@ class Express:
         wire_folder: Path,
         make_carrier: Callable[[LoadedRelay, Hooks], Carrier],
         on_fault: Callable[[BaseException], None],
+        providers: Providers,
     ) -> None:
         self._db = db
         self._settings = settings
@@ -86,6 +91,7 @@ class Express:
         self._hand = Hand(db, clock)
         self._fleet = Fleet(db, settings, keyring, lambda relay: make_carrier(relay, self))
         self._on_fault = on_fault
+        self._providers = providers
         self._instance = InstanceScope("role:worker")
         self._chance = random.Random()  # noqa: S311  # jitter, not secrets
         self._switches: KillState | None = None  # None: nobody can say that sending is wanted
@@ -223,30 +229,34 @@ class Express:
             chance=self._chance,
         )
         self._hand.add(batch)
-        carrier.push(await self._jobs(batch, taken.messages), low_mark=0)
+        carrier.push(await self._jobs(batch, taken), low_mark=0)
         return taken
 
     async def _take(self, scope: Scope, relay_id: int, token: str) -> _Claim:
         """Tokens and messages in one transaction, as many of the ones as of the others."""
         now = self._clock.now()
         async with self._db.write(scope, durable=True) as tx:
-            rates = (await rules_of(tx, scope, now=now)).for_batch(relay_id=relay_id, sending_domain="")
+            rules = await rules_of(tx, scope, now=now)
+            rates = rules.for_batch(relay_id=relay_id, sending_domain=_NO_DOMAIN)
             granted = await buckets.take(tx, scope, rates, wanted=_BATCH, now=now)
             if granted.count == 0:
-                return _Claim([], rates, granted.ready_at)
+                return _Claim([], rules, rates, granted.ready_at)
             messages = await claim(
                 tx, scope, claim_token=token, owner=str(self._owner), limit=granted.count, now=now
             )
             await buckets.give_back(tx, scope, rates, count=granted.count - len(messages), now=now)
-        return _Claim(messages, rates, None)
+        return _Claim(messages, rules, rates, None)
 
-    async def _jobs(self, batch: MessageBatch, claimed: list[ClaimedMessage]) -> list[Job]:
-        """Those of the claim that may be sent; the others are settled."""
+    async def _jobs(self, batch: MessageBatch, taken: _Claim) -> list[Job]:
+        """Those of the claim that may be sent now; the others are settled."""
         verp_key = self._keyring.derive(VERP_PURPOSE)
+        claimed = taken.messages
         try:
             async with self._db.read(batch.scope) as tx:
                 reasons = await blocked(tx, batch.scope, claimed)
                 keys = await self._signers(tx, batch.scope, claimed)
+            going = [message for message in claimed if message.id not in reasons]
+            held = await self._hold_back(batch.scope, taken.rules, going)
         except MailengineError:
             for message in claimed:
                 batch.settle(outcome.released(message))
@@ -255,9 +265,25 @@ class Express:
         for slot, message in enumerate(claimed):
             if message.id in reasons:
                 batch.settle(outcome.skipped(message, reasons[message.id]))
+            elif message.id in held:
+                later = held[message.id]
+                batch.settle(outcome.held(message, later.due, later.reason))
             else:
                 jobs.append(MessageJob(batch, slot, message, keys[message.from_email], verp_key))
         return jobs
+
+    async def _hold_back(
+        self, scope: Scope, rules: Rules, going: list[ClaimedMessage]
+    ) -> dict[int, HeldBack]:
+        """What the limits of recipients' providers and of sending domains that warm up do not let go yet."""
+        now = self._clock.now()
+        held = await self._providers.hold_back(self._db, scope, rules.providers, going, now=now)
+        senders: dict[str, list[ClaimedTask]] = {}
+        for message in going:
+            if message.id not in held:
+                senders.setdefault(parse_address(message.from_email).domain, []).append(message)
+        groups = {domain: senders[domain] for domain in senders.keys() & rules.domains.keys()}
+        return held | await hold_back(self._db, scope, rules.domains, groups, now=now)
 
     async def _signers(
         self, tx: ReadTx, scope: Scope, claimed: list[ClaimedMessage]

@@ -17,8 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise Unavailable("Redis needs its client; install it with `pip install 'mailengine[redis]'`") from error
 
-_RING_SECONDS = 0.25  # a stalled Redis must not hold whoever queues
-_REST_SECONDS = 5.0  # after a failure nobody asks it again for so long
+_RING_SECONDS = 2.0  # a command that ends waits so long for a stalled Redis
 _BLOCK_SECONDS = 2  # how long one question waits for a ring
 _SILENCE_SECONDS = 4.0  # after which the connection is taken for dead; above the question's own time
 _MOST = 1000  # rings kept
@@ -37,28 +36,36 @@ def _connect(url: str, timeout_seconds: float) -> "Redis":
 
 
 class RedisBell:
-    """Fails quietly and then rests: what it would have told is in the database."""
+    """Rings beside whoever queued, who never waits for Redis. A ring that fails is dropped: what it would have told
+    is in the database."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._redis = _connect(url, _RING_SECONDS)
         self._key = f"{prefix}:messages"
-        self._rests_until = 0.0
+        self._waiting: set[str] = set()
+        self._ringing: asyncio.Task[None] | None = None
 
     async def ring(self, tenants: Set[str]) -> None:
-        now = asyncio.get_running_loop().time()
-        if now < self._rests_until:
-            return
-        try:
-            async with asyncio.timeout(_RING_SECONDS), self._redis.pipeline(transaction=False) as pipe:
-                pipe.rpush(self._key, *tenants)
-                pipe.ltrim(self._key, -_MOST, -1)
-                pipe.expire(self._key, _EXPIRES_SECONDS)
-                await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            self._rests_until = now + _REST_SECONDS
-            log.warning("redis does not answer, workers find messages in the database", words=_words(error))
+        self._waiting |= tenants
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring_all())
+
+    async def _ring_all(self) -> None:
+        while self._waiting:
+            told, self._waiting = self._waiting, set()
+            try:
+                async with asyncio.timeout(_RING_SECONDS), self._redis.pipeline(transaction=False) as pipe:
+                    pipe.rpush(self._key, *told)
+                    pipe.ltrim(self._key, -_MOST, -1)
+                    pipe.expire(self._key, _EXPIRES_SECONDS)
+                    await pipe.execute()
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("redis does not answer, messages are found in the database", words=_words(error))
 
     async def close(self) -> None:
+        """Lets what is being told be heard, within the limit."""
+        if self._ringing is not None:
+            await self._ringing
         await self._redis.aclose()
 
 
