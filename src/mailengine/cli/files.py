@@ -1,5 +1,6 @@
-"""Text that a command reads from a file or from standard input (`-`)."""
+"""Text that a command reads from a file or from standard input (`-`), or writes into a new file."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def read_text(path: Path, *, what: str = "template") -> str:
     if not text.strip():
         raise InvalidInput(f"{name} is empty; a {what} needs some content")
     return text
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that only its owner may read; raises InvalidInput where there is one already."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except FileExistsError as error:
+        raise InvalidInput(f"{path} is there already; choose another --output") from error
+    except OSError as error:
+        raise InvalidInput(f"cannot write {path}: {error.strerror}") from error
 
 
 def _read(path: Path) -> bytes:

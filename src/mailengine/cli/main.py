@@ -27,6 +27,7 @@ from mailengine.cli.commands import (
     lists,
     messages,
     previews,
+    privacy,
     quiet_hours,
     relays,
     reputation,
@@ -97,6 +98,7 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(segments.app, name="segments")
 app.add_typer(tags.app, name="tags")
 app.add_typer(suppression.app, name="suppression")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")
 app.add_typer(sending.app, name="campaign")

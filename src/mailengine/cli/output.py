@@ -25,11 +25,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 def emit(value: Any, *, as_json: bool, text: Callable[[], None] | None = None) -> None:
     """Print a result: JSON when asked for, else what `text` prints (default: the value's key-value lines)."""
     if as_json:
-        line(json.dumps(value, ensure_ascii=False, indent=2, default=_encode))
+        line(json_text(value))
     elif text is not None:
         text()
     else:
         fields(value)
+
+
+def json_text(value: Any) -> str:
+    """A result as an indented JSON document."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=_encode)
 
 
 def json_line(value: Any) -> None:

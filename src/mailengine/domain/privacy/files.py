@@ -4,21 +4,36 @@ An import's file of rejected rows is the only one that is kept with rows of peop
 theirs. What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment.
 """
 
+import asyncio
 import csv
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from mailengine.core.ids import JobId
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.tenancy import tenant_of
+from mailengine.db.unit import Database
 from mailengine.mail.address import parse_address
+from mailengine.models import Job
 
 EXPORTS = "exports"
 _IMPORTS = "imports"
 _MAX_FIELD = 1 << 24
 
 
-def errors_file(data_dir: Path, job_id: JobId | int) -> Path:
+def errors_file(data_dir: Path, job_id: int) -> Path:
     return data_dir / _IMPORTS / f"{job_id}-errors.csv"
+
+
+async def forget_everywhere(db: Database, scope: Scope, *, data_dir: Path, address: str) -> int:
+    """Take the person out of the files of the tenant's jobs, before `erase` takes them out of the tables."""
+    scope.require(Grant.MANAGE)
+    async with db.read(scope) as tx:
+        ids = (await tx.scalars(sa.select(col(Job.id)).where(tenant_of(Job) == scope.tenant_id))).all()
+    return await asyncio.to_thread(forget, data_dir, [job_id for job_id in ids if job_id], address)
 
 
 def forget(data_dir: Path, job_ids: Iterable[int], address: str) -> int:

@@ -1,0 +1,73 @@
+"""`mailengine privacy`: what a person may ask for, and the whole data of a tenant."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailengine.cli import output
+from mailengine.cli.answers import confirm
+from mailengine.cli.session import in_tenant
+
+# The domain loads inside the functions: `--help` must stay quick.
+if TYPE_CHECKING:
+    from mailengine.core.scope import Scope
+    from mailengine.domain.privacy.erase import Erased
+    from mailengine.runtime import Runtime
+
+app = typer.Typer(help="Show, export and erase what is held of people.", no_args_is_help=True)
+Address = Annotated[str, typer.Argument(help="The person's address.")]
+
+
+@app.command()
+def erase(
+    ctx: typer.Context,
+    address: Address,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Forget a person for good: everywhere, and so that no import brings them back."""
+    from mailengine.domain.contacts.suppression import HASH_PURPOSE
+    from mailengine.domain.privacy.erase import erase as erase_person
+    from mailengine.domain.privacy.files import forget_everywhere
+
+    confirm(f"Erase everything that is held of {address}? This cannot be undone.", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "tuple[Erased, int]":
+        scope_files = await forget_everywhere(rt.db, scope, data_dir=rt.settings.data_dir, address=address)
+        async with rt.db.write(scope) as tx:
+            found = await erase_person(
+                tx, scope, address=address, hash_key=rt.keyring.derive(HASH_PURPOSE), now=rt.clock.now()
+            )
+        return found, scope_files
+
+    found, files = in_tenant(ctx, work)
+    output.emit({"contact": found.contact_id, "rows": found.rows, "files": files}, as_json=as_json)
+
+
+@app.command("export-person")
+def export_person(
+    ctx: typer.Context,
+    address: Address,
+    to: Annotated[
+        Path | None, typer.Option("--output", help="File to write; default: standard output.")
+    ] = None,
+) -> None:
+    """Give a person all that is held of them, as one JSON document."""
+    from mailengine.cli.files import write_new
+    from mailengine.domain.privacy import person
+
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
+        now = rt.clock.now()
+        async with rt.db.write(scope) as tx:
+            held = await person.collect(tx, scope, address=address)
+            contact_id = held["contacts"][0]["id"] if "contacts" in held else None
+            await person.record_export(tx, scope, contact_id=contact_id, now=now)
+        return {"address": address, "exported_at": now, **held}
+
+    told = in_tenant(ctx, work)
+    if to is None:
+        output.emit(told, as_json=True)
+    else:
+        write_new(to, output.json_text(told))
+        output.note(f"{to} holds what is known of {address}")
