@@ -2,7 +2,10 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mailengine.core.errors import InvalidInput
 
@@ -26,16 +29,25 @@ def read_text(path: Path, *, what: str = "template") -> str:
     return text
 
 
-def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner may read; raises InvalidInput where there is one already."""
+@contextmanager
+def new_file(path: Path | None) -> Iterator[TextIO]:
+    """A new file that only its owner may read, or standard output for None; raises InvalidInput where there is
+    one already. A file that could not be finished is taken away."""
+    if path is None:
+        yield sys.stdout
+        return
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
     except FileExistsError as error:
         raise InvalidInput(f"{path} is there already; choose another --output") from error
     except OSError as error:
         raise InvalidInput(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
+from mailengine.daemon import cleaning
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
@@ -31,6 +32,7 @@ Figures = Mapping[str, int]
 Go = Callable[[], Awaitable[bool]]
 
 _LOOK_SECONDS = 5.0
+_PAGE = 200
 _AFTER_FAILURE = timedelta(minutes=10)
 _INSTANCE = InstanceScope("role:scheduler")
 
@@ -73,6 +75,8 @@ CHORES = (
     Chore("reputation", timedelta(minutes=1), judge_reputation),
     Chore("message bodies", timedelta(hours=1), erase_messages),
     Chore("activity", timedelta(seconds=20), sum_activity),
+    Chore("trash", timedelta(hours=6), cleaning.empty_trash),
+    Chore("erase again", timedelta(hours=6), cleaning.erase_again),
 )
 
 

@@ -18,8 +18,10 @@ from mailengine.web.api import contacts as api_contacts
 from mailengine.web.api import docs
 from mailengine.web.api import lists as api_lists
 from mailengine.web.api import segments as api_segments
+from mailengine.web.api import suppressions as api_suppressions
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
+from mailengine.web.api import trash as api_trash
 from mailengine.web.maildir import Maildir
 from mailengine.web.pages import (
     account,
@@ -170,8 +172,10 @@ def api_router() -> Router:
             api_lists.Lists,
             api_segments.Segments,
             api_tags.Tags,
+            api_suppressions.Suppressions,
             api_templates.Templates,
             api_campaigns.Campaigns,
+            api_trash.Trash,
         ],
         guards=[require_api_access],
         dependencies={"caller": Provide(caller_of, sync_to_thread=False)},

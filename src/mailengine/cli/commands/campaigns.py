@@ -199,7 +199,7 @@ def duplicate(
 
 @app.command()
 def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Json = False) -> None:
-    """Delete a campaign that is not under way."""
+    """Delete a campaign that is not under way; it can be restored for 30 days."""
     from mailengine.domain.campaigns import campaigns
 
     confirm(f"Delete the campaign {output.one_line(name)}?", yes=yes)
@@ -211,6 +211,42 @@ def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Jso
 
     in_tenant(ctx, work)
     output.emit({"name": name, "deleted": True}, as_json=as_json)
+
+
+@app.command()
+def deleted(
+    ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: output.Json = False
+) -> None:
+    """List deleted campaigns that can be restored."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.domain.campaigns import trash
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[Campaign]":
+        async with rt.db.read(scope) as tx:
+            page = PageRequest(limit, cursor)
+            return await trash.deleted_campaigns(tx, scope, now=rt.clock.now(), page=page)
+
+    emit_page(
+        in_tenant(ctx, work),
+        lambda campaign: {**_shown(campaign), "deleted_at": campaign.deleted_at},
+        ("name", "state", "subject", "deleted_at"),
+        empty="no deleted campaign",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def restore(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
+    """Bring a deleted campaign back, within 30 days."""
+    from mailengine.domain.campaigns import trash
+    from mailengine.models import Campaign
+
+    async def change(tx: "WriteTx", scope: "Scope", rt: "Runtime") -> "Campaign":
+        now = rt.clock.now()
+        found = await trash.newest_deleted(tx, scope, Campaign, name=name, now=now)
+        return await trash.restore_campaign(tx, scope, campaign_id=found, now=now)
+
+    _change(ctx, change, as_json)
 
 
 async def id_of(tx: "ReadTx", scope: "Scope", name: str) -> Any:

@@ -54,7 +54,7 @@ def export_person(
     ] = None,
 ) -> None:
     """Give a person all that is held of them, as one JSON document."""
-    from mailengine.cli.files import write_new
+    from mailengine.cli.files import new_file
     from mailengine.domain.privacy import person
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
@@ -66,8 +66,5 @@ def export_person(
         return {"address": address, "exported_at": now, **held}
 
     told = in_tenant(ctx, work)
-    if to is None:
-        output.emit(told, as_json=True)
-    else:
-        write_new(to, output.json_text(told))
-        output.note(f"{to} holds what is known of {address}")
+    with new_file(to) as out:
+        out.write(output.json_text(told) + "\n")

@@ -163,7 +163,7 @@ def duplicate(
 
 @app.command()
 def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Json = False) -> None:
-    """Delete a template that no draft uses."""
+    """Delete a template that no draft uses; it can be restored for 30 days."""
     from mailengine.domain.content import templates
 
     confirm(f"Delete the template {output.one_line(name)}?", yes=yes)
@@ -175,6 +175,43 @@ def delete(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Jso
 
     in_tenant(ctx, work)
     output.emit({"name": name, "deleted": True}, as_json=as_json)
+
+
+@app.command()
+def deleted(
+    ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json: output.Json = False
+) -> None:
+    """List deleted templates that can be restored."""
+    from mailengine.core.paging import PageRequest
+    from mailengine.domain.campaigns import trash
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Page[Template]":
+        async with rt.db.read(scope) as tx:
+            page = PageRequest(limit, cursor)
+            return await trash.deleted_templates(tx, scope, now=rt.clock.now(), page=page)
+
+    emit_page(
+        in_tenant(ctx, work),
+        lambda template: {**_shown(template), "deleted_at": template.deleted_at},
+        ("name", "category", "deleted_at"),
+        empty="no deleted template",
+        as_json=as_json,
+    )
+
+
+@app.command()
+def restore(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
+    """Bring a deleted template back, within 30 days."""
+    from mailengine.domain.campaigns import trash
+    from mailengine.models import Template
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Template":
+        now = rt.clock.now()
+        async with rt.db.write(scope) as tx:
+            found = await trash.newest_deleted(tx, scope, Template, name=name, now=now)
+            return await trash.restore_template(tx, scope, template_id=found, now=now)
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 async def _known(rt: "Runtime", scope: "Scope") -> frozenset[str]:

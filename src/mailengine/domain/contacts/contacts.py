@@ -193,7 +193,10 @@ async def soft_delete(tx: WriteTx, scope: Scope, *, address: str, now: datetime)
 
 
 async def deleted(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[Contact]:
-    query = owned(Contact, scope).where(col(Contact.deleted_at).is_not(None))
+    """Those that can be brought back; of erased people there is nothing to show."""
+    query = owned(Contact, scope).where(
+        col(Contact.deleted_at).is_not(None), col(Contact.erased_at).is_(None)
+    )
     return await keyset_page(tx, query, col(Contact.id), page)
 
 
@@ -201,7 +204,7 @@ async def restore(tx: WriteTx, scope: Scope, *, address: str, now: datetime) -> 
     """Bring back as it was, its state included; raises Refused after RESTORABLE."""
     scope.require(Grant.EDIT)
     contact = await _by_key(tx, scope, parse_address(address).key)
-    if contact is None or contact.deleted_at is None:
+    if contact is None or contact.deleted_at is None or contact.erased_at is not None:
         raise NotFound(f"there is no deleted contact {address}")
     if now - contact.deleted_at > RESTORABLE:
         raise Refused(f"{address} was deleted more than {RESTORABLE.days} days ago and cannot be restored")

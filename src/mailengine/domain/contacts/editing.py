@@ -29,7 +29,8 @@ class ContactChanges:
 async def get_by_id(tx: ReadTx, scope: Scope, *, contact_id: int, deleted: bool = False) -> Contact:
     """Raises NotFound, also for another tenant's; `deleted` finds those that were deleted, and only them."""
     contact = await tx.scalar(owned(Contact, scope).where(col(Contact.id) == contact_id))
-    if contact is None or (contact.deleted_at is not None) is not deleted:
+    gone = contact is None or contact.erased_at is not None
+    if contact is None or gone or (contact.deleted_at is not None) is not deleted:
         raise NotFound(f"there is no {'deleted ' if deleted else ''}contact {contact_id}")
     return contact
 

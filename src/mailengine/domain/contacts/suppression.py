@@ -96,16 +96,21 @@ async def suppress_all(
     return len(new)
 
 
-async def unsuppress(tx: WriteTx, scope: Scope, target: Target, *, now: datetime) -> None:
-    """Allow mail again; raises NotFound when the target is not suppressed itself (its domain may be)."""
+async def unsuppress(
+    tx: WriteTx, scope: Scope, target: Target, *, now: datetime, hash_key: bytes | None = None
+) -> None:
+    """Allow mail again; raises NotFound when the target is not suppressed itself (its domain may be).
+
+    With `hash_key`, also of an address whose person was erased: they came back and asked for mail.
+    """
     scope.require(Grant.EDIT)
+    itself = sa.and_(col(Suppression.kind) == target.kind, col(Suppression.value) == target.value)
+    if hash_key is not None and target.kind is SuppressionKind.ADDRESS:
+        hashed = erased_hash(hash_key, target.value)
+        itself |= sa.and_(col(Suppression.kind) == SuppressionKind.HASH, col(Suppression.value) == hashed)
     removed = await tx.execute(
         sa.delete(Suppression)
-        .where(
-            tenant_of(Suppression) == scope.tenant_id,
-            col(Suppression.kind) == target.kind,
-            col(Suppression.value) == target.value,
-        )
+        .where(tenant_of(Suppression) == scope.tenant_id, itself)
         .returning(col(Suppression.id))
     )
     if removed.first() is None:

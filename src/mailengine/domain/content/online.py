@@ -34,6 +34,8 @@ async def read_copy(tx: ReadTx, scope: Scope, message: MessageOf) -> OnlineCopy:
     if message.snapshot_id is None:
         raise NotFound("this link leads nowhere")
     snapshot = await load(tx, scope, snapshot_id=message.snapshot_id)
+    if not snapshot.html:  # the campaign was deleted, and its time in the trash is over
+        raise NotFound("this link leads nowhere")
     contact = await tx.scalar(owned(Contact, scope).where(col(Contact.id) == message.contact_id))
     if contact is None:
         raise NotFound("this link leads nowhere")

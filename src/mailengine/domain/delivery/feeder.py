@@ -18,6 +18,7 @@ from mailengine.core.log import get_logger
 from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.batch import CampaignBatch, CampaignJob, Job, Pace
 from mailengine.domain.delivery.carriers import Carrier
@@ -81,6 +82,7 @@ class Feeder:
         self._db = db
         self._settings = settings
         self._keyring = keyring
+        self._hash_key = keyring.derive(HASH_PURPOSE)
         self._clock = clock
         self._owner = owner
         self._wire_folder = wire_folder
@@ -198,7 +200,11 @@ class Feeder:
         try:
             async with self._db.read(batch.scope) as tx:
                 decisions = await look_again(
-                    tx, batch.scope, claim_token=batch.claim_token, list_ids=batch.campaign.list_ids
+                    tx,
+                    batch.scope,
+                    claim_token=batch.claim_token,
+                    list_ids=batch.campaign.list_ids,
+                    hash_key=self._hash_key,
                 )
             held = await self._providers.hold_back(
                 self._db, batch.scope, claimed.rules.providers, claimed.tasks, now=self._clock.now()

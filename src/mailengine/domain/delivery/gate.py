@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts.suppression import suppressed
+from mailengine.domain.contacts.suppression import erased, suppressed
 from mailengine.domain.content.values import Person
 from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState, TaskStatus
 
@@ -36,9 +36,9 @@ Decision = Send | Skip
 
 
 async def look_again(
-    tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int]
+    tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int], hash_key: bytes
 ) -> dict[int, Decision]:
-    """A decision for each task of the claim, by task id."""
+    """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive(HASH_PURPOSE)`."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
     rows = (
         await tx.execute(
@@ -61,7 +61,8 @@ async def look_again(
             )
         )
     ).all()
-    blocked = await suppressed(tx, scope, [row.email_key for row in rows])
+    keys = [row.email_key for row in rows]
+    blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
     return {row.id: _decide(row, blocked) for row in rows}
 
 

@@ -1,7 +1,7 @@
 """Forgetting a person (P16-02): what tells who they are is overwritten wherever it stands, rows and figures stay.
 
 Of the address a keyed hash is kept as a suppression, so that a file that brings the person again does not bring
-them back. The same statements serve contacts whose time in the bin is over, many at once: of those a hash is
+them back. The same statements serve contacts whose time in the trash is over, many at once: of those a hash is
 kept only where they had left or were suppressed, for a tenant may delete somebody and add them again.
 Messages that were on their way and links in old messages go on making rows: `again` is the chore that empties
 what came later.
@@ -127,7 +127,7 @@ async def tenants_with_erased(tx: ReadTx, _instance: InstanceScope) -> Sequence[
 
 
 async def tenants_with_deleted(tx: ReadTx, _instance: InstanceScope, *, before: datetime) -> Sequence[int]:
-    """Whose bin holds contacts from before that moment."""
+    """whose trash holds contacts from before that moment."""
     query = (
         sa.select(col(Contact.tenant_id))
         .where(col(Contact.deleted_at) < before, col(Contact.erased_at).is_(None))

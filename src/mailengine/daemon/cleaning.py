@@ -1,0 +1,46 @@
+"""The chores that keep a tenant's data clean and no longer than it may be kept: the works of `chores.CHORES`."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
+
+from mailengine.core.ids import TenantId
+from mailengine.core.scope import InstanceScope, Scope
+from mailengine.domain.campaigns import trash
+from mailengine.domain.contacts.contacts import RESTORABLE
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.privacy import erase
+from mailengine.runtime import Runtime
+
+_PAGE = 200
+_INSTANCE = InstanceScope("role:scheduler")
+
+
+async def empty_trash(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """What was deleted 30 days ago is erased (P16-03)."""
+    before, hash_key = now - RESTORABLE, rt.keyring.derive(HASH_PURPOSE)
+    async with rt.db.read(_INSTANCE) as tx:
+        tenants = await erase.tenants_with_deleted(tx, _INSTANCE, before=before)
+    for tenant_id in tenants:
+        scope, done = _scope(tenant_id), _PAGE
+        while done == _PAGE:
+            async with rt.db.write(scope) as tx:
+                done = await erase.erase_deleted(
+                    tx, scope, before=before, limit=_PAGE, hash_key=hash_key, now=now
+                )
+            yield {"contacts": done}
+    async with rt.db.write(_INSTANCE) as tx:
+        figures = await trash.empty(tx, _INSTANCE, before=before)
+    yield figures
+
+
+async def erase_again(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """Clicks in old messages, and words of servers that came late, of people who were erased."""
+    async with rt.db.read(_INSTANCE) as tx:
+        tenants = await erase.tenants_with_erased(tx, _INSTANCE)
+    for tenant_id in tenants:
+        async with rt.db.write(_scope(tenant_id)) as tx:
+            yield {"people": await erase.again(tx, _scope(tenant_id), now=now)}
+
+
+def _scope(tenant_id: int) -> Scope:
+    return Scope(TenantId(tenant_id), _INSTANCE.actor)

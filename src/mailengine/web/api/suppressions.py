@@ -1,0 +1,111 @@
+"""The suppression list over the API. A list of many is sent as JSON, up to 10,000 at a time."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+
+from mailengine.core.scope import Scope
+from mailengine.domain.contacts.suppression import (
+    HASH_PURPOSE,
+    list_suppressions,
+    parse_target,
+    suppress_all,
+    unsuppress,
+)
+from mailengine.models import Suppression, SuppressionKind
+from mailengine.web.api.shapes import (
+    NO_NUL,
+    READ,
+    WRITE,
+    Cursor,
+    Email,
+    Given,
+    Limit,
+    PageOf,
+    page_of,
+    page_request,
+)
+from mailengine.web.site import Site
+
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=NO_NUL)]
+Kind = Annotated[SuppressionKind | None, QueryParameter(name="kind")]
+
+
+class SuppressionShape(msgspec.Struct):
+    """`value` is an address, a domain, or the hash of the address of a person who was erased."""
+
+    kind: SuppressionKind
+    value: str
+    reason: str
+    source: str
+    created_at: datetime
+
+
+class NewSuppressions(Given):
+    """`targets` are addresses, and domains as `@example.org`."""
+
+    targets: Annotated[list[Email], msgspec.Meta(min_length=1, max_length=10_000)]
+    reason: Reason = "manual"
+
+
+class Suppressed(msgspec.Struct):
+    """How many were not on the list yet."""
+
+    added: int
+
+
+class Lifted(Given):
+    """An address, or a domain as `@example.org`."""
+
+    target: Email
+
+
+def shape(row: Suppression) -> SuppressionShape:
+    return msgspec.convert(row.model_dump(), SuppressionShape)
+
+
+class Suppressions(Controller):
+    """Who must not be mailed, whatever else is known of them."""
+
+    path = "/suppressions"
+    tags = ("suppressions",)
+
+    @get(**READ, summary="List suppressions")
+    async def list_them(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        of_kind: Kind = None,
+    ) -> PageOf[SuppressionShape]:
+        """Newest first."""
+        async with site.rt.db.read(caller) as tx:
+            page = page_request(limit, cursor)
+            return page_of(await list_suppressions(tx, caller, page=page, kind=of_kind), shape)
+
+    @post(status_code=200, **WRITE, summary="Suppress addresses and domains")
+    async def add(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewSuppressions]
+    ) -> Suppressed:
+        """All of them or none: one that is neither an address nor a domain refuses the request."""
+        targets = [parse_target(text) for text in data.targets]
+        async with site.rt.db.write(caller) as tx:
+            added = await suppress_all(
+                tx, caller, targets, reason=data.reason, source=caller.actor, now=site.rt.clock.now()
+            )
+        return Suppressed(added)
+
+    @post("/remove", status_code=204, **WRITE, summary="Allow mail again")
+    async def remove(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[Lifted]
+    ) -> None:
+        """Only with the person's consent: bounces and complaints cost the sender's reputation."""
+        target = parse_target(data.target)
+        hash_key = site.rt.keyring.derive(HASH_PURPOSE)
+        async with site.rt.db.write(caller) as tx:
+            await unsuppress(tx, caller, target, now=site.rt.clock.now(), hash_key=hash_key)
