@@ -43,6 +43,10 @@ OF_ANOTHER_TENANT = [
     ("tags", "add", "vip", "ann@example.net"),
     ("tags", "remove", "vip", "ann@example.net"),
     ("tags", "delete", "vip", "--yes"),
+    ("template", "restore", "Newsletter"),
+    ("campaign", "restore", "Spring"),
+    ("privacy", "erase", "ann@example.net", "--yes"),
+    ("privacy", "export-person", "ann@example.net"),
     ("delivery", "doubts", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "requeue", "--campaign", "Spring"),
@@ -59,7 +63,9 @@ def test_another_tenant_finds_nothing(installation: Installation, arguments: tup
     assert ran.complaint.startswith("mailengine: there is no ")
 
 
-@pytest.mark.parametrize("noun", ["template", "campaign", "relay", "contacts", "lists", "tags", "segments"])
+@pytest.mark.parametrize(
+    "noun", ["template", "campaign", "relay", "contacts", "lists", "tags", "segments", "suppression"]
+)
 def test_lists_of_another_tenant_are_empty(installation: Installation, noun: str) -> None:
     ran = installation.ok(noun, "list", "--json", MAILENGINE_TENANT="other")
     assert ran.json == {"items": [], "total": 0, "next": None}

@@ -52,6 +52,7 @@ def export_person(
     to: Annotated[
         Path | None, typer.Option("--output", help="File to write; default: standard output.")
     ] = None,
+    as_json: output.Json = False,
 ) -> None:
     """Give a person all that is held of them, as one JSON document."""
     from mailengine.cli.files import new_file
@@ -68,3 +69,6 @@ def export_person(
     told = in_tenant(ctx, work)
     with new_file(to) as out:
         out.write(output.json_text(told) + "\n")
+    if to is not None:
+        rows = {table: len(found) for table, found in told.items() if isinstance(found, list)}
+        output.emit({"file": str(to), "rows": rows}, as_json=as_json)

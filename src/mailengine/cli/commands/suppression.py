@@ -132,16 +132,22 @@ def export(
     to: Annotated[
         Path | None, typer.Option("--output", help="File to write; default: standard output.")
     ] = None,
+    as_json: output.Json = False,
 ) -> None:
     """The whole list as CSV, which `suppression import` takes."""
     from mailengine.cli.files import new_file
     from mailengine.domain.contacts.suppression_files import write_out
 
+    if as_json and to is None:
+        raise InvalidInput("--json tells what was written, the list itself is CSV: give --output too")
+
     async def work(rt: "Runtime", scope: "Scope") -> int:
         with new_file(to) as out:
             return await write_out(rt.db, scope, out)
 
-    output.note(f"{in_tenant(ctx, work):,} lines")
+    lines = in_tenant(ctx, work)
+    if to is not None:
+        output.emit({"file": str(to), "lines": lines}, as_json=as_json)
 
 
 def _shown(row: "Suppression") -> dict[str, Any]:

@@ -64,7 +64,7 @@ async def erase(tx: WriteTx, scope: Scope, *, address: str, hash_key: bytes, now
     spellings = {wanted.email} | ({contact.email} if contact else set())
     rows = await _empty(tx, scope, People(ids, [wanted.key], spellings), now=now)
     if not rows:
-        raise NotFound(f"nothing is held of {address}")
+        raise NotFound(f"there is no trace of {address}")
     await _remember(tx, scope, [wanted.key], hash_key=hash_key, now=now)
     found = Erased(ids[0] if ids else None, rows)
     await audit.record(tx, scope, "contact.erase", "contact", found.contact_id, now=now, rows=rows)

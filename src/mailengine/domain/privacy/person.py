@@ -34,7 +34,7 @@ async def collect(tx: ReadTx, scope: Scope, *, address: str) -> dict[str, Any]:
         if rows:
             held[holding.table.name] = rows
     if not held:
-        raise NotFound(f"nothing is held of {address}")
+        raise NotFound(f"there is no trace of {address}")
     await _name(tx, scope, held)
     return held
 
