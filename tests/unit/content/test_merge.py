@@ -1,7 +1,6 @@
 # ruff: noqa: E501  # sources and what becomes of them stand side by side
 """The merge language: what it prints, what it refuses, and how it names what is wrong."""
 
-import timeit
 from datetime import UTC, date, datetime
 
 import pytest
@@ -243,18 +242,3 @@ def test_a_value_never_becomes_markup_or_template(first: str, second: str) -> No
     assert rendered.startswith("<p>")
     for character in "<>\"'":
         assert character not in rendered[3:-4]
-
-
-def test_rendering_costs_microseconds() -> None:
-    source = (
-        "x" * 1_300
-        + "{{ a|default('b') }}"
-        + "y" * 1_300
-        + "{{ u }}{% if v %}V{% endif %}"
-        + "z" * 1_300
-        + "{{ c }}"
-    )
-    compiled = compile_template(source, target="html")
-    values = {"a": "Ann", "u": "https://x.example/abc", "v": True, "c": "Öz"}
-    best = min(timeit.repeat(lambda: compiled.render(values), number=2_000, repeat=5)) / 2_000
-    assert best < 60e-6  # under 15 on an idle machine; others share this one

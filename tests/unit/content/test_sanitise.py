@@ -149,21 +149,6 @@ def test_nested_styles_do_not_recurse(style: str) -> None:
     assert sanitise(f'<p style="{style}">x</p><style>{style}</style>').html.startswith("<p>x</p>")
 
 
-def test_a_newsletter_of_48_kb_takes_150_ms() -> None:
-    source = (Path(__file__).parent / "corpus" / "newsletter.html").read_text("utf-8")
-    inner = source.partition("<body")[2].partition(">")[2].partition("</body>")[0]
-    while len(source) < 48_000:
-        source = source.replace("</body>", f"{inner}</body>")
-    sanitise(source)
-    assert min(_seconds(source) for _ in range(3)) < 0.45  # 0.15 on an idle machine; others share this one
-
-
-def _seconds(source: str) -> float:
-    started = time.process_time()
-    sanitise(source)
-    return time.process_time() - started
-
-
 # Pieces of markup, one a line, that hypothesis puts together; \n and \0 stand for the characters.
 PIECES = [
     line.replace("\\n", "\n").replace("\\0", "\0")
