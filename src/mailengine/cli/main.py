@@ -18,6 +18,7 @@ from mailengine.cli.commands import (
     demo,
     doctor,
     domains,
+    exports,
     imports,
     init,
     jobs,
@@ -25,6 +26,7 @@ from mailengine.cli.commands import (
     kill_switch,
     limits,
     lists,
+    mappings,
     messages,
     previews,
     privacy,
@@ -93,6 +95,8 @@ app.add_typer(quiet_hours.app, name="quiet-hours")
 app.command("reputation")(reputation.reputation)
 app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
+app.command("export")(exports.export)
+app.add_typer(mappings.app, name="mappings")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(segments.app, name="segments")

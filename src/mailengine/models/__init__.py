@@ -48,6 +48,7 @@ from mailengine.models.delivery import (
     MessageStatus,
     TaskStatus,
 )
+from mailengine.models.imports import ImportBatch, ImportChange, ImportMapping
 from mailengine.models.jobs import Job, JobKind, JobState
 from mailengine.models.limits import (
     Bucket,
@@ -95,6 +96,9 @@ __all__ = [
     "EmailTask",
     "EventKind",
     "Identity",
+    "ImportBatch",
+    "ImportChange",
+    "ImportMapping",
     "Installation",
     "Invitation",
     "Job",

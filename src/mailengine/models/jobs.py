@@ -22,6 +22,8 @@ class JobState(StrEnum):
 class JobKind(StrEnum):
     IMPORT = "import"
     EXPAND = "expand"
+    UNDO_IMPORT = "undo-import"
+    EXPORT = "export"
     TENANT_EXPORT = "tenant-export"
 
 

@@ -268,7 +268,7 @@ async def test_a_file_that_changed_is_not_resumed(around: Surroundings, scope: S
         (b"", "empty"),
         (b"\n\n \n", "no rows"),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "not a text file"),
-        (b"PK\x03\x04rest", "Excel"),
+        (b"PK\x03\x04rest", "damaged archive"),
         (b"name,city\nAnn,Bonn\n", "the columns are 'name', 'city'"),
         (b"email\n" + b"x" * 3_000_000, "line 2 is longer than 1 MiB"),
         (("email," + ",".join(f"c{n}" for n in range(101)) + "\n").encode(), "100 is the most"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mailengine.core.errors import InvalidInput, MailengineError
 from mailengine.domain.contacts.imports.encoding import guess_bytewise
 from mailengine.domain.contacts.imports.records import MAX_RECORD_LINES, records
-from mailengine.domain.contacts.imports.rows import consent_date, split_name
+from mailengine.domain.contacts.imports.rows import consent_date
 from mailengine.domain.contacts.imports.seen import SeenKeys
 from mailengine.domain.contacts.imports.source import Batch, Reader, Source, understand
 
@@ -56,7 +56,7 @@ def test_whatever_csv_can_write_comes_back_equal(
     for number, (city, note) in enumerate(cells):
         writer.writerow((f"p{number}@example.org", city, note))
     path = written(tmp_path, text.getvalue().encode(encoding))
-    whole = read(understand(path, mapping={}, delimiter=delimiter))
+    whole = read(understand(path, mapping={}, folder=tmp_path, delimiter=delimiter))
     assert whole.rejected == []
     expected = [
         {name: cell.strip() for name, cell in zip(("city", "note"), pair, strict=True) if cell.strip()}
@@ -69,7 +69,7 @@ def test_whatever_csv_can_write_comes_back_equal(
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_it(tmp_path: Path, content: bytes) -> None:
     with contextlib.suppress(MailengineError):
-        read(understand(written(tmp_path, content), mapping={}))
+        read(understand(written(tmp_path, content), mapping={}, folder=tmp_path))
 
 
 @given(st.lists(st.sampled_from(['a@b.org,"x"', '"', 'a,"b', 'c"d,e', "", ",", '""', 'x,"y"z'])))
@@ -101,7 +101,7 @@ def test_stray_quotes_in_one_line_are_read_as_spreadsheets_do() -> None:
 
 def test_line_numbers_are_those_of_an_editor(tmp_path: Path) -> None:
     path = written(tmp_path, 'email,note\r\na@b.org,"1\r\n2\r\n3"\r\n\r\nbad,\r\n')
-    whole = read(understand(path, mapping={}))
+    whole = read(understand(path, mapping={}, folder=tmp_path))
     assert ([row.line for row in whole.rows], [row.line for row in whole.rejected]) == ([2], [6])
 
 
@@ -113,8 +113,10 @@ def test_line_numbers_are_those_of_an_editor(tmp_path: Path) -> None:
         ("contacts-windows1252-semicolon.csv", "Windows-1252", "semicolon", 20),
     ],
 )
-def test_the_examples_are_understood(name: str, encoding: str, delimiter: str, count: int) -> None:
-    source = understand(EXAMPLES / name, mapping={})
+def test_the_examples_are_understood(
+    tmp_path: Path, name: str, encoding: str, delimiter: str, count: int
+) -> None:
+    source = understand(EXAMPLES / name, mapping={}, folder=tmp_path)
     assert (source.facts.decoding.label, source.dialect.label) == (encoding, delimiter)
     assert len(read(source).rows) == count
 
@@ -151,7 +153,7 @@ def test_old_encodings_are_recognised(codec: str, lines: str) -> None:
     ],
 )
 def test_columns_are_guessed(tmp_path: Path, text: str, targets: tuple[str, ...]) -> None:
-    source = understand(written(tmp_path, text), mapping={})
+    source = understand(written(tmp_path, text), mapping={}, folder=tmp_path)
     assert source.columns.targets == targets
     assert read(source).rejected == []
 
@@ -159,31 +161,25 @@ def test_columns_are_guessed(tmp_path: Path, text: str, targets: tuple[str, ...]
 def test_columns_are_said(tmp_path: Path) -> None:
     path = written(tmp_path, "Login,E-Mail,Extra\nx@y.org,a@b.org,1\n")
     said = {"login": "email", "E-Mail": "second", "Extra": "ignore"}
-    assert understand(path, mapping=said).columns.targets == ("email", "second", "ignore")
+    assert understand(path, mapping=said, folder=tmp_path).columns.targets == ("email", "second", "ignore")
     for wrong, message in (
         ({"Nope": "email"}, "no column 'Nope'"),
         ({"Extra": "first name"}, "cannot name an attribute"),
         ({"Login": "email", "E-Mail": "email"}, "two columns"),
     ):
         with pytest.raises(InvalidInput, match=message):
-            understand(path, mapping=wrong)
+            understand(path, mapping=wrong, folder=tmp_path)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file"):
-        understand(tmp_path / "missing.csv", mapping={})
+        understand(tmp_path / "missing.csv", mapping={}, folder=tmp_path)
     with pytest.raises(InvalidInput, match="is a directory"):
-        understand(tmp_path, mapping={})
+        understand(tmp_path, mapping={}, folder=tmp_path)
     with pytest.raises(InvalidInput, match="not an encoding"):
-        understand(written(tmp_path, "email\n"), mapping={}, encoding="zip")
+        understand(written(tmp_path, "email\n"), mapping={}, folder=tmp_path, encoding="zip")
     with pytest.raises(InvalidInput, match="cannot be a delimiter"):
-        understand(written(tmp_path, "email\n"), mapping={}, delimiter="ab")
-
-
-def test_full_names_are_split() -> None:
-    assert split_name("Ada King Lovelace") == ("Ada King", "Lovelace")
-    assert split_name("Lovelace, Ada") == ("Ada", "Lovelace")
-    assert split_name("山田太郎") == ("山田太郎", "")
+        understand(written(tmp_path, "email\n"), mapping={}, folder=tmp_path, delimiter="ab")
 
 
 def test_dates_of_consent() -> None:

@@ -1,4 +1,4 @@
-"""`mailengine import`: a CSV file of contacts into a list."""
+"""`mailengine import`: a file of contacts into a list."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailengine.cli import output
+from mailengine.cli.answers import confirm
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import InvalidInput
 
@@ -27,24 +28,46 @@ _GC_ALLOCATIONS = 200_000
 
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV file; encoding and delimiter are detected.")],
-    list_name: Annotated[str, typer.Option("--list", help="List that the contacts join; made if new.")],
-    mapping: Annotated[
+    file: Annotated[
+        Path, typer.Argument(help="CSV, TSV, XLSX, ODS or a ZIP of these; what it is is detected.")
+    ],
+    list_name: Annotated[
+        str | None, typer.Option("--list", help="List that the contacts join; made if new.")
+    ] = None,
+    given: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
-            help='"Header=field": email, first_name, last_name, full_name, ignore or an attribute; repeatable.',
+            help='"Header=field": email, first_name, tags, ignore … or "attribute[:kind]"; repeatable.',
         ),
+    ] = None,
+    saved: Annotated[str | None, typer.Option("--mapping", help="A saved mapping; --map adds to it.")] = None,
+    save_as: Annotated[
+        str | None, typer.Option("--save-mapping", help="Save what --mapping and --map say under this name.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Tag for everybody in it; repeatable.")
     ] = None,
     on_duplicate: Annotated[
         str, typer.Option(help="Contacts that are known: skip, update (fill in) or overwrite.")
     ] = "update",
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show columns and first rows, store nothing.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen, store nothing.")
     ] = False,
     rows: Annotated[bool, typer.Option("--rows", help="With --dry-run: list every row.")] = False,
     delimiter: Annotated[str | None, typer.Option(help="comma, semicolon, tab, pipe or a character.")] = None,
     encoding: Annotated[str | None, typer.Option(help="utf-8, windows-1252, utf-16 …")] = None,
+    part: Annotated[str | None, typer.Option(help="Which sheet, or which file of a ZIP.")] = None,
+    override_suppression: Annotated[
+        bool,
+        typer.Option(
+            "--override-suppression", help="Mail those who left again: with their consent only; audited."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     consent_source: Annotated[str, typer.Option(help="How they agreed; default: the file's name.")] = "",
     as_json: output.Json = False,
 ) -> None:
@@ -56,19 +79,69 @@ def import_(
         raise InvalidInput("--rows goes with --dry-run")
     if on_duplicate not in [rule.value for rule in OnDuplicate]:
         raise InvalidInput(f"--on-duplicate is skip, update or overwrite, not {on_duplicate!r}")
+    if list_name is None and not preview:
+        raise InvalidInput("--list is missing: which list do the contacts join?")
+    if override_suppression and not (dry_run or preview):
+        confirm("Mail people again who unsubscribed, bounced, complained or were erased?", yes=yes)
+    mapping = {**(_saved(ctx, saved) if saved else {}), **_mapping(given or [])}
+    if save_as is not None:
+        _save(ctx, save_as, mapping)
     request = ImportRequest(
         path=file,
-        list_name=list_name,
-        mapping=_mapping(mapping or []),
+        list_name=list_name or "",
+        mapping=mapping,
         on_duplicate=OnDuplicate(on_duplicate),
         consent_source=consent_source,
         encoding=encoding,
         delimiter=delimiter,
+        part=part,
+        tags=tuple(tag or ()),
+        override_suppression=override_suppression,
     )
+    if preview:
+        _show_preview(_preview(ctx, request), as_json=as_json)
+        return
     listed: list[dict[str, Any]] | None = [] if rows else None
     report = _run(ctx, request, dry_run=dry_run, listed=listed)
     result = report.as_dict() if listed is None else {**report.as_dict(), "rows_listed": listed}
     output.emit(result, as_json=as_json, text=lambda: show_report(report, listed))
+
+
+def _saved(ctx: typer.Context, name: str) -> dict[str, str]:
+    from mailengine.domain.contacts.imports import mappings
+
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, str]:
+        async with rt.db.read(scope) as tx:
+            return dict((await mappings.get(tx, scope, name=name)).mapping)
+
+    return in_tenant(ctx, work)
+
+
+def _save(ctx: typer.Context, name: str, mapping: dict[str, str]) -> None:
+    from mailengine.domain.contacts.imports import mappings
+
+    async def work(rt: "Runtime", scope: "Scope") -> None:
+        async with rt.db.write(scope) as tx:
+            await mappings.save(tx, scope, name=name, mapping=mapping, now=rt.clock.now())
+
+    in_tenant(ctx, work)
+
+
+def _preview(ctx: typer.Context, request: "ImportRequest") -> dict[str, Any]:
+    from mailengine.domain.contacts.imports.preview import preview
+
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
+        return (await preview(surroundings(rt, lambda _made: None), scope, request)).as_dict()
+
+    return in_tenant(ctx, work)
+
+
+def _show_preview(found: dict[str, Any], *, as_json: bool) -> None:
+    def show() -> None:
+        output.fields({name: found[name] or "-" for name in ("format", "encoding", "delimiter", "lines")})
+        output.table(found["columns"], ("header", "target", "kind", "examples"), empty="no columns")
+
+    output.emit(found, as_json=as_json, text=show)
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:
@@ -152,6 +225,7 @@ def show_report(report: "ImportReport", listed: list[dict[str, Any]] | None = No
     shown = {
         "state": report.state,
         "list": report.list_name,
+        "format": report.format,
         "encoding": report.encoding,
         "delimiter": report.delimiter,
         "columns": ", ".join(f"{header} → {target}" for header, target in report.mapping.items()),
@@ -160,7 +234,7 @@ def show_report(report: "ImportReport", listed: list[dict[str, Any]] | None = No
     }
     if report.job is not None:
         shown = {"job": report.job, **shown}
-    output.fields(shown)
+    output.fields({name: value for name, value in shown.items() if value not in ("", {})})
     if not counts.rejected:
         return
     output.note(f"{counts.rejected:,} rows were rejected:")

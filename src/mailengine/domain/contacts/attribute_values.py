@@ -117,7 +117,9 @@ def _is_date(text: str) -> bool:
 
 
 def _are_lists(values: Sequence[str]) -> bool:
-    """`red|green`, `blue`, `red|blue`: parted by one sign, and the items come again and again."""
+    """JSON arrays, or `red|green`, `blue`, `red|blue`: parted by one sign, and the items come again and again."""
+    if all(value.startswith("[") and value.endswith("]") for value in values):
+        return True
     for separator in _SEPARATORS[:2]:
         parted = [value for value in values if separator in value]
         items = [item.strip() for value in values for item in value.split(separator)]

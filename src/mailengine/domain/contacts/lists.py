@@ -1,5 +1,6 @@
 """Lists: named groups of contacts that campaigns are sent to."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from mailengine.domain.contacts.queries import contains
 from mailengine.models import Contact, ContactList, ListMember, MemberState
 
 _MAX_NAME = 200
+_CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
 
 
 def check_name(name: str) -> str:
@@ -111,6 +113,21 @@ async def join(
         "joined_at": now,
     }
     await tx.execute(insert_new(tx, ListMember).values(row))
+
+
+async def rejoin(tx: WriteTx, scope: Scope, *, list_id: ListId, contact_ids: Sequence[int]) -> None:
+    """Back on a list that they had left, by an act that is theirs or answered for (an audited override)."""
+    for start in range(0, len(contact_ids), _CHUNK):
+        await tx.execute(
+            sa.update(ListMember)
+            .where(
+                tenant_of(ListMember) == scope.tenant_id,
+                col(ListMember.list_id) == list_id,
+                col(ListMember.contact_id).in_(contact_ids[start : start + _CHUNK]),
+            )
+            .values(state=MemberState.SUBSCRIBED)
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def _named(tx: ReadTx, scope: Scope, name: str) -> ContactList | None:

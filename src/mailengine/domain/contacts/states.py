@@ -93,6 +93,28 @@ async def move_all(
     return len(changed.all())
 
 
+async def give_back(
+    tx: WriteTx,
+    scope: Scope,
+    contact_ids: Sequence[int],
+    *,
+    was: ContactState,
+    state: ContactState,
+    now: datetime,
+) -> None:
+    """Undo what an import did to states: it spoke for nobody. Only who is still as the import left them."""
+    await tx.execute(
+        sa.update(Contact)
+        .where(
+            tenant_of(Contact) == scope.tenant_id,
+            col(Contact.id).in_(contact_ids),
+            col(Contact.state) == state,
+        )
+        .values(state=was, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def _contact(tx: WriteTx, scope: Scope, contact_id: ContactId) -> Contact:
     contact = await tx.scalar(owned(Contact, scope).where(col(Contact.id) == contact_id).with_for_update())
     if contact is None:

@@ -138,12 +138,37 @@ async def unsuppress_ids(tx: WriteTx, scope: Scope, *, ids: Collection[int], now
     return len(targets)
 
 
-async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str]) -> set[str]:
-    """Those of the address keys whose address or domain is suppressed."""
-    by_address = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys))
+async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: bytes, now: datetime) -> int:
+    """Allow mail to these addresses again, those of erased people too; returns how many entries went. Whole
+    domains stay: nobody meant them by naming an address."""
+    scope.require(Grant.MANAGE)
+    wanted = {SuppressionKind.ADDRESS: list(keys)}
+    if await _any(tx, scope, SuppressionKind.HASH):
+        wanted[SuppressionKind.HASH] = [erased_hash(hash_key, key) for key in keys]
+    gone = 0
+    for kind, values in wanted.items():
+        for start in range(0, len(values), _LOOKUP):
+            removed = await tx.execute(
+                sa.delete(Suppression)
+                .where(
+                    tenant_of(Suppression) == scope.tenant_id,
+                    col(Suppression.kind) == kind,
+                    col(Suppression.value).in_(values[start : start + _LOOKUP]),
+                )
+                .returning(col(Suppression.id))
+            )
+            gone += len(removed.all())
+    if gone:
+        await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now, count=gone)
+    return gone
+
+
+async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str], *, by_address: bool = True) -> set[str]:
+    """Those of the address keys whose address or domain is suppressed; `by_address=False`: whose domain is."""
+    addresses = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys)) if by_address else set()
     domains = {domain_of(key) for key in keys}
     by_domain = await _values(tx, scope, SuppressionKind.DOMAIN, list(domains))
-    return {key for key in keys if key in by_address or domain_of(key) in by_domain}
+    return {key for key in keys if key in addresses or domain_of(key) in by_domain}
 
 
 async def erased(tx: ReadTx, scope: Scope, keys: Collection[str], *, hash_key: bytes) -> set[str]:

@@ -108,6 +108,15 @@ async def get(tx: ReadTx, scope: Scope, *, job_id: JobId) -> Job:
     return job
 
 
+async def locked(tx: WriteTx, scope: Scope, *, job_id: JobId) -> Job:
+    """The job, changed by nobody else until the end of the transaction."""
+    query = owned(Job, scope).where(col(Job.id) == job_id).with_for_update()
+    job = await tx.scalar(query.execution_options(populate_existing=True))
+    if job is None:
+        raise NotFound(f"there is no job {job_id}; `mailengine jobs list` shows those there are")
+    return job
+
+
 async def list_(
     tx: ReadTx, scope: Scope, *, page: PageRequest, kind: JobKind | None = None, state: JobState | None = None
 ) -> Page[Job]:

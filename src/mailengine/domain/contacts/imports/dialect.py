@@ -50,13 +50,16 @@ def check_delimiter(text: str) -> str:
     return found
 
 
-def detect(lines: Sequence[str], *, declared: str | None = None) -> Dialect:
-    """Understand the first lines of a file; raises InvalidInput when there is no record in them."""
+def detect(lines: Sequence[str], *, declared: str | None = None, numbered: bool = False) -> Dialect:
+    """Understand the first lines of a file; raises InvalidInput when there is no record in them. `numbered`:
+    the first column is a number of ours and is left out."""
     told = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
     skip = 1 if told else 0
     rest = lines[skip:]
     delimiter = declared or (told[1] if told else _best(rest))
     records = _records(rest, delimiter)
+    if numbered:
+        records = [record[1:] for record in records]
     if not records:
         raise InvalidInput("the file holds no rows")
     return Dialect(delimiter, skip, not any(map(looks_like_address, records[0])), records[0], records[1:])

@@ -20,6 +20,10 @@ class Field(StrEnum):
     CONSENT_SOURCE = "consent_source"
     CONSENT_AT = "consent_at"
     CONSENT_IP = "consent_ip"
+    TAGS = "tags"
+    CONTACT_STATE = "contact_state"  # subscribed, unsubscribed, bounced … (`parse_state`)
+    UNSUBSCRIBED = "unsubscribed"  # a cell that is not empty or no: they left
+    BOUNCED = "bounced"
     IGNORE = "ignore"
 
 
@@ -69,6 +73,13 @@ _WORDS: dict[Field, str] = {
     Field.CONSENT_SOURCE: "consent source, opt-in source, signup source, subscription source",
     Field.CONSENT_AT: "consent date, consent at, consent time, opt-in time, opt-in date, optin date, opted in at",
     Field.CONSENT_IP: "consent ip, opt-in ip, signup ip, confirm ip",
+    Field.TAGS: "tags, tag, contact tags, Schlagwörter, Schlagworte, étiquettes, etiquetas, etichette, теги, タグ, 标签",
+    Field.CONTACT_STATE: "contact state, contact status, subscription status, subscriber status, email status, email marketing status",
+    Field.UNSUBSCRIBED: """
+        unsubscribed, unsubscribed at, unsub time, opted out, email opt out, opt out, optout, blacklisted, blocklisted,
+        email blacklisted, has opted out of email, do not contact, donotcontact, abgemeldet, désinscrit
+    """,
+    Field.BOUNCED: "bounced, hard bounced, bounced at, clean time",
     # What an errors file has before the columns of the original: it can be mended and imported again.
     Field.IGNORE: "import_line, import_reason",
 }

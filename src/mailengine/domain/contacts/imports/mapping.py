@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from mailengine.core.errors import InvalidInput
 from mailengine.domain.contacts.attributes import MAX_ATTRIBUTES, attribute_name, check_attribute
+from mailengine.domain.contacts.imports.cells import is_state
 from mailengine.domain.contacts.imports.dialect import Dialect, looks_like_address
+from mailengine.domain.contacts.imports.exporters import Exporter, recognise
 from mailengine.domain.contacts.imports.headers import FIELDS, Field, field_of, normalise_header
 from mailengine.models import AttributeKind
 
 MAX_COLUMNS = 500  # more is a file with the wrong delimiter or a matrix, not an address book
 _SHOWN = 12
+_STATE_HEADERS = frozenset({"status", "state", "subscription", "subscriptionstate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class ColumnMap:
     targets: tuple[str, ...]
     least_fields: int  # a row with fewer was cut off; columns at the end that nobody named may be missing
     said_kinds: Mapping[str, AttributeKind]  # attributes whose kind a person said
+    exporter: Exporter  # the program that wrote the file
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -48,11 +52,17 @@ def headers_of(dialect: Dialect) -> tuple[str, ...]:
     return tuple(names)
 
 
-def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
-    """Raises InvalidInput when no column holds addresses, or `given` names what is not there."""
+def map_columns(dialect: Dialect, given: Mapping[str, str], *, exporter: Exporter | None = None) -> ColumnMap:
+    """Raises InvalidInput when no column holds addresses, or `given` names what is not there. `exporter` wrote the
+    file, where its headers no longer say so."""
     headers = headers_of(dialect)
     said, kinds = _said(headers, given)
-    targets = [said.get(number) or field_of(header) for number, header in enumerate(headers)]
+    exporter = exporter or recognise(headers)
+    targets: list[str | None] = [
+        said.get(number) or exporter.field_of(header) or field_of(header)
+        for number, header in enumerate(headers)
+    ]
+    _find_states(headers, targets, dialect)
     _keep_first(targets, said)
     _settle_names(targets, said)
     if Field.EMAIL not in targets and (column := _address_column(dialect, targets, said)) is not None:
@@ -65,7 +75,7 @@ def map_columns(dialect: Dialect, given: Mapping[str, str]) -> ColumnMap:
     _name_attributes(headers, targets)
     named = [number for number, cell in enumerate(dialect.first, 1) if cell.strip()]
     named_targets = tuple(str(target) for target in targets if target is not None)
-    found = ColumnMap(headers, named_targets, max(named), kinds)
+    found = ColumnMap(headers, named_targets, max(named), kinds, exporter)
     if len(found.attributes) > MAX_ATTRIBUTES:
         raise InvalidInput(
             f"the file has {len(found.attributes)} columns that would become attributes, and "
@@ -81,7 +91,7 @@ def _said(
     said: dict[int, str] = {}
     kinds: dict[str, AttributeKind] = {}
     for header, text in given.items():
-        target, kind = _check_target(text)
+        target, kind = check_target(text)
         said[_column(headers, header)] = target
         if kind is not None:
             kinds[target] = kind
@@ -102,7 +112,7 @@ def _column(headers: Sequence[str], wanted: str) -> int:
     return alike[0]
 
 
-def _check_target(text: str) -> tuple[str, AttributeKind | None]:
+def check_target(text: str) -> tuple[str, AttributeKind | None]:
     target, _, kind = (part.strip() for part in text.partition(":"))
     target = target or Field.IGNORE
     if target in FIELDS:
@@ -110,6 +120,17 @@ def _check_target(text: str) -> tuple[str, AttributeKind | None]:
     if kind and kind not in set(AttributeKind):
         raise InvalidInput(f"--map: {kind!r} is no kind of attribute; use {', '.join(AttributeKind)}")
     return check_attribute(target), AttributeKind(kind) if kind else None
+
+
+def _find_states(headers: Sequence[str], targets: list[str | None], dialect: Dialect) -> None:
+    """`Status` is anything; where every cell is a word for a contact's state it is that."""
+    for number, header in enumerate(headers):
+        if targets[number] is None and normalise_header(header) in _STATE_HEADERS:
+            cells = {
+                cell for record in dialect.sample for cell in record[number : number + 1] if cell.strip()
+            }
+            if cells and all(map(is_state, cells)):
+                targets[number] = Field.CONTACT_STATE
 
 
 def _keep_first(targets: list[str | None], said: Mapping[int, str]) -> None:

@@ -1,7 +1,8 @@
 """What an import does to each contact: a pure comparison of the file's row with what is stored.
 
-Invariants: a contact's state is never changed here, nor its membership of a list it is or was on: a person
-who left stays gone. A deleted contact that a file brings again is revived as it was, its state included.
+Invariants: a file may say that a person left, and then they are out; that they are back is for them to say. So
+without `override` no state changes but away from `subscribed`, nor the membership of a list that somebody is or
+was on. A deleted contact that a file brings again is revived as it was, its state included.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mailengine.domain.contacts.imports.rows import Row
-from mailengine.domain.contacts.states import LEFT
-from mailengine.models import MemberState
+from mailengine.domain.contacts.states import LEFT, TRANSITIONS
+from mailengine.models import ContactState, MemberState
 
 
 class OnDuplicate(StrEnum):
@@ -66,6 +67,7 @@ class Step(NamedTuple):
     known: Known | None
     profile: Profile
     kept_out: bool  # they left or must not be mailed, and stay so
+    state: ContactState  # when this is done; a suppression may still turn a new contact's to `suppressed`
 
 
 class Columns(NamedTuple):
@@ -83,8 +85,10 @@ def plan(
     rule: OnDuplicate,
     columns: Columns,
     consent: Consent,
+    override: bool = False,
 ) -> list[Step]:
-    """One step for each row; `consent` is what holds where neither file nor contact says anything."""
+    """One step for each row; `consent` is what holds where neither file nor contact says anything. `override`
+    brings back those who left, unless the file says that they did."""
     steps: list[Step] = []
     for row in rows:
         found = known.get(row.key)
@@ -92,22 +96,32 @@ def plan(
             profile = Profile(
                 row.email, row.first_name, row.last_name, row.attributes, row.consent or consent
             )
-            steps.append(Step(row, Outcome.CREATED, None, profile, False))
+            state = row.state or ContactState.SUBSCRIBED
+            steps.append(Step(row, Outcome.CREATED, None, profile, False, state))
         else:
-            steps.append(_known_step(row, found, rule, columns))
+            steps.append(_known_step(row, found, rule, columns, override))
     return steps
 
 
-def _known_step(row: Row, known: Known, rule: OnDuplicate, columns: Columns) -> Step:
+def _known_step(row: Row, known: Known, rule: OnDuplicate, columns: Columns, override: bool) -> Step:
     profile = _merged(row, known, rule, columns)
+    was = ContactState(known.state)
+    state = _moved(row, was, override)
     if known.deleted:
         outcome = Outcome.RESTORED
-    elif profile == known[1:6]:
+    elif profile == known[1:6] and state is was:
         outcome = Outcome.UNCHANGED
     else:
         outcome = Outcome.UPDATED
-    kept_out = known.state in LEFT or known.member_state == MemberState.UNSUBSCRIBED
-    return Step(row, outcome, known, profile, kept_out)
+    left = known.member_state == MemberState.UNSUBSCRIBED and not override
+    return Step(row, outcome, known, profile, left or (was in LEFT and state in LEFT), state)
+
+
+def _moved(row: Row, was: ContactState, override: bool) -> ContactState:
+    """What the file's word does to the state of a known contact: nothing, or the way out."""
+    if row.state in LEFT:
+        return row.state if row.state in TRANSITIONS[was] and was not in LEFT else was
+    return ContactState.SUBSCRIBED if override and was in LEFT else was
 
 
 def _merged(row: Row, known: Known, rule: OnDuplicate, columns: Columns) -> Profile:

@@ -16,15 +16,18 @@ from mailengine.domain.contacts.imports.report import (
 )
 from mailengine.domain.contacts.imports.rows import Rejected
 from mailengine.domain.contacts.imports.run import (
+    FOLDER,
     ImportRequest,
     Surroundings,
     batches,
+    check_rights,
     read_source,
     rules_of,
     with_kinds,
 )
-from mailengine.domain.contacts.imports.source import Batch
+from mailengine.domain.contacts.imports.source import Batch, Source
 from mailengine.domain.contacts.imports.store import Compared, compare
+from mailengine.domain.contacts.imports.tables import unpack_folder
 
 RowSink = Callable[[dict[str, Any]], None]
 
@@ -33,7 +36,15 @@ async def rehearse(
     around: Surroundings, scope: Scope, request: ImportRequest, *, each_row: RowSink | None = None
 ) -> ImportReport:
     """The report that the import would give; `each_row` gets every row as it would be stored."""
-    source = await asyncio.to_thread(read_source, request)
+    check_rights(scope, request)
+    with unpack_folder(around.data_dir / FOLDER) as folder:
+        source = await asyncio.to_thread(read_source, request, folder)
+        return await _compared(around, scope, request, source, each_row)
+
+
+async def _compared(
+    around: Surroundings, scope: Scope, request: ImportRequest, source: Source, each_row: RowSink | None
+) -> ImportReport:
     async with around.db.read(scope) as tx:
         source = await with_kinds(tx, scope, source)
         await attributes.check_room(tx, scope, source.columns.attributes)
@@ -50,6 +61,7 @@ async def rehearse(
             counts.add_steps(compared.steps)
             counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))
             counts.suppressed += len(compared.blocked)
+            counts.flagged += batch.flagged
             errors += rejected[: ERRORS_SHOWN - len(errors)]
             if each_row is not None:
                 _tell(each_row, batch, compared, rejected)
@@ -60,6 +72,7 @@ async def rehearse(
         counts=counts,
         errors_file=None,
         errors=errors,
+        format=source.format,
         encoding=source.facts.decoding.label,
         delimiter=source.dialect.label,
         mapping=source.columns.shown(),

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mailengine.domain.contacts.imports.hints import hints
 from mailengine.domain.contacts.imports.plan import Outcome, Step
 from mailengine.domain.contacts.imports.rows import Rejected
+from mailengine.domain.contacts.states import LEFT
 from mailengine.models import AttributeKind, ContactState
 
 ERRORS_SHOWN = 20
@@ -15,7 +17,7 @@ ERRORS_SHOWN = 20
 
 @dataclass(slots=True)
 class Counts:
-    """`rows` is the sum of the next six; `kept_unsubscribed` and `suppressed` are parts of them."""
+    """`rows` is the sum of the next six; those after them are parts of these."""
 
     rows: int = 0
     created: int = 0
@@ -26,12 +28,19 @@ class Counts:
     rejected: int = 0
     kept_unsubscribed: int = 0  # who left (or bounced, complained) and stays so
     suppressed: int = 0  # new, but their address or domain must not be mailed
+    left: int = 0  # the file says that they unsubscribed, bounced …: new ones, and known ones taken out
+    brought_back: int = 0  # by --override-suppression
+    flagged: int = 0  # likely typos (gmial.com) and role addresses: stored, for somebody to look at
 
     def add_steps(self, steps: Iterable[Step]) -> None:
         outcomes: Counter[Outcome] = Counter()
         for step in steps:
             outcomes[step.outcome] += 1
             self.kept_unsubscribed += step.kept_out
+            if step.state in LEFT:
+                self.left += step.known is None or step.known.state != step.state
+            elif step.known is not None and step.known.state in LEFT:
+                self.brought_back += 1
         self.created += outcomes[Outcome.CREATED]
         self.updated += outcomes[Outcome.UPDATED]
         self.unchanged += outcomes[Outcome.UNCHANGED]
@@ -68,6 +77,7 @@ class ImportReport:
     counts: Counts
     errors_file: Path | None
     errors: list[Rejected]
+    format: str  # where it is known: Mailchimp, sheet Contacts …
     encoding: str
     delimiter: str
     mapping: dict[str, str]
@@ -85,6 +95,7 @@ class ImportReport:
             "errors": [
                 {"line": error.line, "reason": error.reason, "row": error.fields} for error in self.errors
             ],
+            "format": self.format,
             "encoding": self.encoding,
             "delimiter": self.delimiter,
             "mapping": self.mapping,
@@ -94,7 +105,6 @@ class ImportReport:
 
 def step_as_dict(step: Step, *, blocked: bool) -> dict[str, Any]:
     """A row as a dry run lists it: as it would be stored."""
-    new = ContactState.SUPPRESSED if blocked else ContactState.SUBSCRIBED
     profile = step.profile
     return {
         "line": step.row.line,
@@ -103,9 +113,16 @@ def step_as_dict(step: Step, *, blocked: bool) -> dict[str, Any]:
         "first_name": profile.first_name,
         "last_name": profile.last_name,
         "attributes": dict(profile.attributes),
-        "state": step.known.state if step.known else new.value,
+        "state": state_of(step, blocked=blocked).value,
+        "tags": list(step.row.tags),
+        "hints": hints(step.row.key),
         "kept_unsubscribed": step.kept_out,
     }
+
+
+def state_of(step: Step, *, blocked: bool) -> ContactState:
+    """The state that is stored: whoever must not be mailed is not, whatever the file says."""
+    return ContactState.SUPPRESSED if blocked and step.state not in LEFT else step.state
 
 
 def rejected_as_dict(rejected: Rejected) -> dict[str, Any]:

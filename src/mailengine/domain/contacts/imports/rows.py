@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from mailengine.domain.contacts.attribute_values import Value, parse
 from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
+from mailengine.domain.contacts.imports.cells import is_said, parse_state, parse_tags
 from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import ColumnMap
+from mailengine.domain.contacts.imports.names import split_name
 from mailengine.mail.address import AddressError, parse_address
-from mailengine.models import AttributeKind
+from mailengine.models import AttributeKind, ContactState
 
 # NUL (no database stores it), what a decoder could not decode (see Decoding.errors), half a surrogate pair.
 _UNDECODED = re.compile("[\x00\ud800-\udfff\ufffd]")
@@ -27,6 +29,8 @@ class Row(NamedTuple):
     last_name: str
     attributes: dict[str, Value]
     consent: tuple[str, datetime | None, str] | None  # source, date, address; None: the file does not say
+    state: ContactState | None = None  # None: the file does not say
+    tags: tuple[str, ...] = ()
 
 
 class Rejected(NamedTuple):
@@ -54,6 +58,18 @@ class RowReader:
             places.get(field) for field in (Field.CONSENT_SOURCE, Field.CONSENT_AT, Field.CONSENT_IP)
         ]
         self._has_consent = any(place is not None for place in self._consent)
+        self._tags = places.get(Field.TAGS)
+        self._state = places.get(Field.CONTACT_STATE)
+        self._left = [
+            (places[field], state)
+            for field, state in (
+                (Field.BOUNCED, ContactState.BOUNCED),
+                (Field.UNSUBSCRIBED, ContactState.UNSUBSCRIBED),
+            )
+            if field in places
+        ]
+        self._has_state = self._state is not None or bool(self._left)
+        self._exporter = columns.exporter
         self._attributes = [
             (name, kinds[name], number) for number, name in enumerate(targets) if name not in FIELDS
         ]
@@ -67,15 +83,19 @@ class RowReader:
         if self._check_text and any(map(_UNDECODED.search, cells)):
             return Rejected(line, "it holds bytes that are no text in the file's encoding", fields)
         try:
+            if self._exporter.rewrites:
+                cells = self._exporter.rewritten(cells, self._email)
             address = parse_address(cells[self._email])
             first, last = self._names(cells)
             attributes = self._values(cells)
             consent = self._consent_of(cells) if self._has_consent else None
+            state = self._state_of(cells) if self._has_state else None
+            tags = parse_tags(cells[self._tags].strip()) if self._tags is not None else ()
         except AddressError as error:
             return Rejected(line, f"address: {error.reason}", fields)
         except ValueError as error:
             return Rejected(line, str(error), fields)
-        return Row(line, address.email, address.key, first, last, attributes, consent)
+        return Row(line, address.email, address.key, first, last, attributes, consent, state, tags)
 
     def _names(self, cells: list[str]) -> tuple[str, str]:
         first = _one_line(cells[self._first]) if self._first is not None else ""
@@ -98,23 +118,17 @@ class RowReader:
                     values[name] = value
         return values
 
+    def _state_of(self, cells: list[str]) -> ContactState | None:
+        for place, state in self._left:
+            if is_said(cells[place]):
+                return state
+        return parse_state(cells[self._state]) if self._state is not None else None
+
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
         source, date, address = ("" if place is None else _one_line(cells[place]) for place in self._consent)
         if not (source or date or address):
             return None
         return source[:200], consent_date(date), address[:45]
-
-
-def split_name(full: str) -> tuple[str, str]:
-    """`Ada King Lovelace` as (`Ada King`, `Lovelace`), `Lovelace, Ada` the same way round.
-
-    A name in Chinese characters or Hangul without a space is not cut: families of two characters exist.
-    """
-    if "," in full:
-        last, _, first = (part.strip() for part in full.partition(","))
-        return first, last
-    first, _, last = full.rpartition(" ")
-    return (first, last) if first else (last, "")
 
 
 def consent_date(text: str) -> datetime | None:

@@ -21,14 +21,17 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
+from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.errors_file import ErrorsFile
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.report import ERRORS_SHOWN, Counts, ImportProgress, ImportReport
 from mailengine.domain.contacts.imports.source import Batch, Reader, Source, understand
 from mailengine.domain.contacts.imports.store import Rules, store
+from mailengine.domain.contacts.imports.tables import unpack_folder
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job, JobKind, JobState
 
+FOLDER = "imports"  # of the data directory: error files, uploads, what is being unpacked
 _SERIALISATION = frozenset({"40001", "40P01"})  # PostgreSQL: deadlock, serialisation failure
 _TRIES = 5
 
@@ -44,6 +47,9 @@ class ImportRequest:
     consent_source: str = ""  # default: the file's name
     encoding: str | None = None
     delimiter: str | None = None
+    part: str | None = None  # a sheet, or a file of an archive
+    tags: tuple[str, ...] = ()  # for everybody in the file
+    override_suppression: bool = False  # brings back who left; needs the right to manage, and is audited
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path.absolute()), "mapping": dict(self.mapping)}
@@ -51,7 +57,8 @@ class ImportRequest:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ImportRequest":
         rule = OnDuplicate(values["on_duplicate"])
-        return cls(**{**values, "path": Path(values["path"]), "on_duplicate": rule})
+        given = {**values, "path": Path(values["path"]), "on_duplicate": rule}
+        return cls(**{**given, "tags": tuple(values.get("tags", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +75,12 @@ class Surroundings:
 
 async def import_file(around: Surroundings, scope: Scope, request: ImportRequest) -> ImportReport:
     """Raises InvalidInput for a file that cannot be imported at all; bad rows are in the report."""
-    scope.require(Grant.EDIT)
+    check_rights(scope, request)
     lists.check_name(request.list_name)
-    source = await asyncio.to_thread(read_source, request)
-    job, source = await _begin(around, scope, request, source)
-    return await _run(around, scope, _Run.of(job, source, request))
+    with unpack_folder(around.data_dir / FOLDER) as folder:
+        source = await asyncio.to_thread(read_source, request, folder)
+        job, source = await _begin(around, scope, request, source)
+        return await _run(around, scope, _Run.of(job, source, request))
 
 
 async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> ImportReport:
@@ -83,14 +91,16 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
     if job.kind != JobKind.IMPORT:
         raise InvalidInput(f"job {job_id} is no import")
     request = ImportRequest.from_dict(job.result["request"])
-    source = await asyncio.to_thread(read_source, request)
-    async with around.db.read(scope) as tx:
-        source = await with_kinds(tx, scope, source)
-    if _fingerprint(source) != job.result["file"]:
-        raise Conflict(f"{request.path} is not the file that job {job_id} read; import it anew")
-    async with around.db.write(scope) as write:
-        job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
-    return await _run(around, scope, _Run.of(job, source, request))
+    check_rights(scope, request)
+    with unpack_folder(around.data_dir / FOLDER) as folder:
+        source = await asyncio.to_thread(read_source, request, folder)
+        async with around.db.read(scope) as tx:
+            source = await with_kinds(tx, scope, source)
+        if _fingerprint(source) != job.result["file"]:
+            raise Conflict(f"{request.path} is not the file that job {job_id} read; import it anew")
+        async with around.db.write(scope) as write:
+            job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
+        return await _run(around, scope, _Run.of(job, source, request))
 
 
 async def with_kinds(tx: ReadTx, scope: Scope, source: Source) -> Source:
@@ -99,9 +109,21 @@ async def with_kinds(tx: ReadTx, scope: Scope, source: Source) -> Source:
     return replace(source, kinds=kinds)
 
 
-def read_source(request: ImportRequest) -> Source:
+def check_rights(scope: Scope, request: ImportRequest) -> None:
+    scope.require(Grant.EDIT)
+    if request.override_suppression:
+        scope.require(Grant.MANAGE)
+
+
+def read_source(request: ImportRequest, folder: Path) -> Source:
+    """`folder` takes what has to be unpacked, and lives as long as the source."""
     return understand(
-        request.path, mapping=request.mapping, encoding=request.encoding, delimiter=request.delimiter
+        request.path,
+        mapping=request.mapping,
+        folder=folder,
+        encoding=request.encoding,
+        delimiter=request.delimiter,
+        part=request.part,
     )
 
 
@@ -169,7 +191,7 @@ async def _begin(
 
 async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
     errors = ErrorsFile(
-        around.data_dir / "imports" / f"{run.job_id}-errors.csv",
+        errors_path(around.data_dir, run.job_id),
         run.source.columns.headers,
         keep_bytes=run.errors_bytes,
     )
@@ -179,16 +201,28 @@ async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
             if around.cancelled():
                 await _close(around, scope, run, JobState.CANCELLED)
                 return _report(run, errors, JobState.CANCELLED)
+            if not await _still_running(around, scope, run):
+                return _report(run, errors, JobState.CANCELLED)
             await _store_batch(around, scope, run, batch, rules, errors)
             around.progress(ImportProgress(run.counts.copy(), batch.bytes_done, run.source.facts.size_bytes))
         await _finish(around, scope, run)
     return _report(run, errors, JobState.DONE)
 
 
+def errors_path(data_dir: Path, job_id: int) -> Path:
+    return data_dir / FOLDER / f"{job_id}-errors.csv"
+
+
 def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, list_id: int | None) -> Rules:
     consent = (request.consent_source or f"import of {request.path.name}")[:200]
     return Rules(
-        list_id, request.on_duplicate, source.written, (consent, around.clock.now(), ""), around.hash_key
+        list_id=list_id,
+        on_duplicate=request.on_duplicate,
+        columns=source.written,
+        consent=(consent, around.clock.now(), ""),
+        hash_key=around.hash_key,
+        tags=request.tags,
+        override=request.override_suppression,
     )
 
 
@@ -213,6 +247,12 @@ async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[As
         reader.close()
 
 
+async def _still_running(around: Surroundings, scope: Scope, run: _Run) -> bool:
+    """False when somebody cancelled the job, perhaps from another process."""
+    async with around.db.read(scope) as tx:
+        return (await jobs.get(tx, scope, job_id=run.job_id)).state == JobState.RUNNING
+
+
 async def _store_batch(
     around: Surroundings, scope: Scope, run: _Run, batch: Batch, rules: Rules, errors: ErrorsFile
 ) -> None:
@@ -227,6 +267,8 @@ async def _store_batch(
                 counts.add_steps(found.steps)
                 counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))
                 counts.suppressed += len(found.blocked)
+                counts.flagged += batch.flagged
+                await undo.record(tx, scope, run.job_id, batch.records, found.trace)
                 errors.append(rejected)
                 moved = replace(run, counts=counts, records=batch.records, errors_bytes=errors.size_bytes)
                 await jobs.progress(tx, scope, job_id=run.job_id, done=batch.records, result=moved.result())
@@ -270,6 +312,11 @@ async def _finish(around: Surroundings, scope: Scope, run: _Run) -> None:
         await audit.record(
             tx, scope, "contact.import", "job", run.job_id, now=now, list=run.list_id, **run.counts.as_dict()
         )
+        if run.request.override_suppression:
+            brought_back = run.counts.brought_back
+            await audit.record(
+                tx, scope, "suppression.override", "job", run.job_id, now=now, contacts=brought_back
+            )
 
 
 def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
@@ -279,6 +326,7 @@ def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
         counts=run.counts,
         errors_file=errors.written,
         errors=errors.head(ERRORS_SHOWN),
+        format=run.source.format,
         encoding=run.source.facts.decoding.label,
         delimiter=run.source.dialect.label,
         mapping=run.source.columns.shown(),
@@ -288,4 +336,5 @@ def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
 
 
 def _fingerprint(source: Source) -> dict[str, int]:
-    return {"size": source.facts.size_bytes, "modified_ns": source.facts.modified_ns}
+    size_bytes, modified_ns = source.stamp
+    return {"size": size_bytes, "modified_ns": modified_ns}

@@ -1,6 +1,5 @@
 """A file that was understood, and its rows in batches. All of it is blocking: it runs in a thread."""
 
-import io
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -8,17 +7,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mailengine.core.errors import Conflict, InvalidInput
-from mailengine.domain.contacts.imports.dialect import Dialect, check_delimiter, detect
+from mailengine.domain.contacts.imports.dialect import Dialect, check_delimiter
+from mailengine.domain.contacts.imports.headers import normalise_header
+from mailengine.domain.contacts.imports.hints import hints
+from mailengine.domain.contacts.imports.joined import join_tables, unfold_json
 from mailengine.domain.contacts.imports.kinds import infer_kinds
 from mailengine.domain.contacts.imports.mapping import ColumnMap, map_columns
 from mailengine.domain.contacts.imports.plan import Columns
-from mailengine.domain.contacts.imports.records import Record, records
+from mailengine.domain.contacts.imports.records import Record
 from mailengine.domain.contacts.imports.rows import Rejected, Row, RowReader
-from mailengine.domain.contacts.imports.scan import FileFacts, opened, scan
+from mailengine.domain.contacts.imports.scan import FileFacts, opened
 from mailengine.domain.contacts.imports.seen import SeenKeys
+from mailengine.domain.contacts.imports.tables import open_tables
+from mailengine.domain.contacts.imports.texts import Text, decoded, read_text, records_of
 from mailengine.models import AttributeKind
 
-SAMPLE_LINES = 400
 # Larger batches touch each page of the address index once instead of many times; this size keeps two of
 # them (one read, one stored) under 60 MB and SQLite's write lock under a second.
 BATCH_ROWS = 10_000
@@ -27,12 +30,27 @@ FIRST_BATCH_ROWS = 2_000  # small, so that progress is seen at once
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What scan and samples told about a file."""
+    """What scan and samples told about a file. `text` may be what was unpacked of it; `stamp` (size and time of
+    change) is the file's own."""
 
-    facts: FileFacts
-    dialect: Dialect
+    text: Text
+    what: str
+    stamp: tuple[int, int]
     columns: ColumnMap
     kinds: Mapping[str, AttributeKind]  # of each attribute: said or inferred, until the tenant's are known
+
+    @property
+    def facts(self) -> FileFacts:
+        return self.text.facts
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.text.dialect
+
+    @property
+    def format(self) -> str:
+        """What is known of the file besides being a text: `Mailchimp`, `sheet Contacts`."""
+        return ", ".join(filter(None, (self.columns.exporter.name, self.what)))
 
     @property
     def written(self) -> Columns:
@@ -47,27 +65,37 @@ class Source:
 
 
 def understand(
-    path: Path, *, mapping: Mapping[str, str], encoding: str | None = None, delimiter: str | None = None
+    path: Path,
+    *,
+    mapping: Mapping[str, str],
+    folder: Path,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    part: str | None = None,
 ) -> Source:
-    """Raises InvalidInput with what is wrong with the file as a whole."""
+    """Raises InvalidInput with what is wrong with the file as a whole. `folder` takes what has to be unpacked and
+    must live as long as the source."""
     declared = check_delimiter(delimiter) if delimiter else None
-    facts = scan(path, declared_encoding=encoding)
-    with opened(path) as file, _text(file, facts) as text:
-        try:
-            dialect = detect(list(islice(text, SAMPLE_LINES)), declared=declared)
-        except InvalidInput as error:
-            raise InvalidInput(f"{path}: {error}") from error
+    tables = open_tables(path, folder, part=part)
+    status = path.stat()
     try:
-        columns = map_columns(dialect, mapping)
+        table = tables[0]
+        if len(tables) > 1 or table.state:
+            table = join_tables(tables, folder / "joined.csv")
+        text = read_text(table, encoding=encoding, delimiter=declared)
+        columns = map_columns(text.dialect, mapping)
+        if columns.exporter.name == "listmonk":
+            text = read_text(unfold_json(text, _attributes_column(columns), folder / "unfolded.csv"))
+            columns = map_columns(text.dialect, mapping, exporter=columns.exporter)
     except InvalidInput as error:
-        raise InvalidInput(f"{path}: {error}") from error
-    return Source(facts, dialect, columns, {**infer_kinds(facts, dialect, columns), **columns.said_kinds})
+        message = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise InvalidInput(message) from error
+    kinds = {**infer_kinds(text, columns), **columns.said_kinds}
+    return Source(text, table.what, (status.st_size, status.st_mtime_ns), columns, kinds)
 
 
-def _text(file: BinaryIO, facts: FileFacts) -> io.TextIOWrapper:
-    decoding = facts.decoding
-    # newline="": line breaks inside quotes stay what they are, CR alone ends a line too.
-    return io.TextIOWrapper(file, encoding=decoding.codec, errors=decoding.errors, newline="")
+def _attributes_column(columns: ColumnMap) -> int:
+    return [normalise_header(header) for header in columns.headers].index("attributes")
 
 
 @dataclass(slots=True)
@@ -77,6 +105,7 @@ class Batch:
     rows: list[Row] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     duplicates: list[Row] = field(default_factory=list)
+    flagged: int = 0  # rows with hints: somebody should look at them
     records: int = 0
     bytes_done: int = 0
 
@@ -110,8 +139,8 @@ class Reader:
                 raise _changed(facts)
 
     def _batched(self, file: BinaryIO) -> Iterator[Batch]:
-        with _text(file, self._source.facts) as text:
-            found = self._records(text)
+        with decoded(file, self._source.facts) as lines:
+            found = records_of(self._source.text, lines)
             read = 0
             for record in islice(found, self._skip):  # a resumed import: only which addresses they had
                 read += 1
@@ -123,15 +152,6 @@ class Reader:
                 read += len(chunk)
                 yield self._sorted(chunk, read, file.tell())
                 size = min(size * 3, BATCH_ROWS)
-
-    def _records(self, text: io.TextIOWrapper) -> Iterator[Record]:
-        dialect = self._source.dialect
-        for _ in range(dialect.skip_lines):
-            next(text)
-        found = records(text, delimiter=dialect.delimiter, first_line=1 + dialect.skip_lines)
-        if dialect.has_header:
-            next(found, None)
-        return found
 
     def _sorted(self, chunk: list[Record], read: int, bytes_done: int) -> Batch:
         batch = Batch(records=read, bytes_done=bytes_done)
@@ -145,6 +165,7 @@ class Reader:
                 batch.rejected.append(row)
             elif seen(row.key):
                 batch.rows.append(row)
+                batch.flagged += bool(hints(row.key))
             else:
                 batch.duplicates.append(row)
         return batch

@@ -53,6 +53,13 @@ WHERE true ON CONFLICT DO NOTHING
 """
 
 
+_TAG = """
+INSERT INTO contact_tags (tag_id, contact_id, tenant_id)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), ?1 FROM json_each(?2)
+WHERE true ON CONFLICT DO NOTHING RETURNING tag_id, contact_id
+"""
+
+
 async def read_known(
     tx: ReadTx, scope: Scope, keys: Sequence[str], *, list_id: int | None, lock: bool
 ) -> dict[str, Known]:
@@ -108,6 +115,13 @@ async def join_list(
     """Add contacts with their state on the list; who is or was on it stays as they are."""
     connection = await tx.connection()
     await connection.exec_driver_sql(_JOIN, (list_id, scope.tenant_id, _text(now), _json(members)))
+
+
+async def tag(tx: WriteTx, scope: Scope, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Tag contacts, as (tag id, contact id); returns the pairs that are new."""
+    connection = await tx.connection()
+    rows: Any = await connection.exec_driver_sql(_TAG, (scope.tenant_id, _json(pairs)))
+    return [(row[0], row[1]) for row in rows]
 
 
 def _values(profile: Profile, state: ContactState | None) -> tuple[object, ...]:

@@ -6,15 +6,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 
+from sqlmodel import col
+
+from mailengine.core.ids import ListId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.contacts import suppression
+from mailengine.domain.contacts import lists, suppression, tags
 from mailengine.domain.contacts.imports import postgres_store, sqlite_store
 from mailengine.domain.contacts.imports.plan import Columns, Consent, Known, OnDuplicate, Outcome, Step, plan
+from mailengine.domain.contacts.imports.report import state_of
 from mailengine.domain.contacts.imports.rows import Rejected, Row
-from mailengine.domain.contacts.states import member_state_of
-from mailengine.models import ContactState, MemberState
+from mailengine.domain.contacts.imports.trace import Trace
+from mailengine.domain.contacts.states import member_state_of, move_all
+from mailengine.models import Contact, ContactState, MemberState
 
+_CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
+_LEFT_LIST = MemberState.UNSUBSCRIBED
 FORGOTTEN = "this person asked to be forgotten"
 
 
@@ -27,6 +34,8 @@ class Rules:
     columns: Columns
     consent: Consent
     hash_key: bytes
+    tags: tuple[str, ...] = ()
+    override: bool = False
 
 
 @dataclass(slots=True)
@@ -34,6 +43,7 @@ class Compared:
     """A batch beside what is stored."""
 
     steps: list[Step]
+    trace: Trace = field(default_factory=Trace)
     forgotten: list[Rejected] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)  # keys of new contacts that must not be mailed
 
@@ -42,8 +52,18 @@ async def compare(tx: ReadTx, scope: Scope, rows: Sequence[Row], rules: Rules, *
     """What would become of each row. `lock` keeps the stored contacts as they are until the commit."""
     keys = [row.key for row in rows]
     known = await _read_known(tx, scope, keys, rules, lock=lock)
-    steps = plan(rows, known, rule=rules.on_duplicate, columns=rules.columns, consent=rules.consent)
+    steps = plan(
+        rows,
+        known,
+        rule=rules.on_duplicate,
+        columns=rules.columns,
+        consent=rules.consent,
+        override=rules.override,
+    )
     found = Compared(steps)
+    if rules.override:
+        await _keep_domains_out(tx, scope, found)
+        return found
     new = [key for key in keys if key not in known]
     forgotten = await suppression.erased(tx, scope, new, hash_key=rules.hash_key)
     if forgotten:
@@ -54,18 +74,31 @@ async def compare(tx: ReadTx, scope: Scope, rows: Sequence[Row], rules: Rules, *
     return found
 
 
+async def _keep_domains_out(tx: ReadTx, scope: Scope, found: Compared) -> None:
+    """Who is brought back against a suppression of their whole domain is not."""
+    keys = [step.row.key for step in found.steps]
+    found.blocked = await suppression.suppressed(tx, scope, keys, by_address=False)
+    if found.blocked:
+        found.steps = [
+            step._replace(state=ContactState(step.known.state), kept_out=True)
+            if step.known is not None and step.row.key in found.blocked
+            else step
+            for step in found.steps
+        ]
+
+
 async def store(tx: WriteTx, scope: Scope, rows: Sequence[Row], rules: Rules, now: datetime) -> Compared:
-    """Compare and store; the steps say what was done."""
-    assert rules.list_id is not None
+    """Compare and store; the steps say what was done, the trace how to take it back."""
+    if rules.override:
+        await suppression.lift(tx, scope, [row.key for row in rows], hash_key=rules.hash_key, now=now)
     found = await compare(tx, scope, rows, rules, lock=True)
+    trace = found.trace
     done: list[Step] = []
     todo = found
     while todo.steps:
-        members, raced = await _store_steps(tx, scope, todo, now)
+        raced = await _store_steps(tx, scope, todo, rules, trace, now)
         lost = {step.row.key for step in raced}
         done += [step for step in todo.steps if step.row.key not in lost] if lost else todo.steps
-        if members:
-            await _statements(tx).join_list(tx, scope, members, list_id=rules.list_id, now=now)
         # Somebody else stored these addresses since we looked: now they are known.
         todo = await compare(tx, scope, [step.row for step in raced], rules, lock=True)
     found.steps = done
@@ -73,34 +106,100 @@ async def store(tx: WriteTx, scope: Scope, rows: Sequence[Row], rules: Rules, no
 
 
 async def _store_steps(
-    tx: WriteTx, scope: Scope, todo: Compared, now: datetime
-) -> tuple[list[tuple[int, str]], list[Step]]:
-    """New list members with their states, and the steps that lost a race for a new address."""
+    tx: WriteTx, scope: Scope, todo: Compared, rules: Rules, trace: Trace, now: datetime
+) -> list[Step]:
+    """Contacts, list and tags; returns the steps that lost a race for a new address."""
     statements = _statements(tx)
     new = [step for step in todo.steps if step.known is None]
-    changed = [step for step in todo.steps if step.outcome in (Outcome.UPDATED, Outcome.RESTORED)]
-    members: list[tuple[int, str]] = []
+    known = [step for step in todo.steps if step.known is not None]
+    stored: list[tuple[int, Step]] = []
     raced: list[Step] = []
     if new:
-        states = [_state_of(step, todo.blocked) for step in new]
+        states = [state_of(step, blocked=step.row.key in todo.blocked) for step in new]
         stored = await statements.insert(tx, scope, new, states, now)
-        # Subscribed and suppressed contacts alike are subscribed to the list: the suppression decides.
-        members += [(identity, MemberState.SUBSCRIBED.value) for identity, _step in stored]
+        trace.created += [identity for identity, _step in stored]
         if len(stored) < len(new):
             kept = {step.row.key for _identity, step in stored}
             raced = [step for step in new if step.row.key not in kept]
+    changed = [step for step in known if step.outcome in (Outcome.UPDATED, Outcome.RESTORED)]
     if changed:
         await statements.update(tx, scope, changed, now)
-    members += [
-        (step.known.id, member_state_of(ContactState(step.known.state)).value)
-        for step in todo.steps
+        await _move(tx, scope, changed, now)
+        trace.changed += changed
+    await _join(tx, scope, stored, known, rules, trace, now)
+    await _tag(tx, scope, stored, known, rules, trace, now)
+    return raced
+
+
+async def _move(tx: WriteTx, scope: Scope, changed: Sequence[Step], now: datetime) -> None:
+    by_state: dict[ContactState, list[int]] = {}
+    for step in changed:
+        if step.known is not None and step.known.state != step.state:
+            by_state.setdefault(step.state, []).append(step.known.id)
+    for state, ids in by_state.items():
+        for start in range(0, len(ids), _CHUNK):
+            await move_all(tx, scope, col(Contact.id).in_(ids[start : start + _CHUNK]), state, now)
+
+
+async def _join(
+    tx: WriteTx,
+    scope: Scope,
+    stored: Sequence[tuple[int, Step]],
+    known: Sequence[Step],
+    rules: Rules,
+    trace: Trace,
+    now: datetime,
+) -> None:
+    # Suppressed and bounced contacts too are subscribed to the list: the contact's own state decides.
+    members = [(identity, member_state_of(step.state).value) for identity, step in stored]
+    joining = [
+        (step.known.id, member_state_of(step.state).value)
+        for step in known
         if step.known is not None and step.known.member_state is None
     ]
-    return members, raced
+    trace.joined += [identity for identity, _state in joining]
+    members += joining
+    if members:
+        await _statements(tx).join_list(tx, scope, members, list_id=rules.list_id, now=now)
+    if rules.override and rules.list_id is not None:
+        back = [step.known.id for step in known if step.known and step.known.member_state == _LEFT_LIST]
+        await lists.rejoin(tx, scope, list_id=ListId(rules.list_id), contact_ids=back)
+        trace.rejoined += back
 
 
-def _state_of(step: Step, blocked: set[str]) -> ContactState:
-    return ContactState.SUPPRESSED if step.row.key in blocked else ContactState.SUBSCRIBED
+async def _tag(
+    tx: WriteTx,
+    scope: Scope,
+    stored: Sequence[tuple[int, Step]],
+    known: Sequence[Step],
+    rules: Rules,
+    trace: Trace,
+    now: datetime,
+) -> None:
+    """The tags of each row and those for everybody; what known contacts get is remembered."""
+    everybody = [*stored, *((step.known.id, step) for step in known if step.known is not None)]
+    # In the file's order: a tag is written as it was first.
+    names = dict.fromkeys((*rules.tags, *(name for _identity, step in everybody for name in step.row.tags)))
+    if not names:
+        return
+    ids = await tags.ids_of(tx, scope, names, now=now)
+    common = [ids[name] for name in rules.tags]
+    statements = _statements(tx)
+    pairs = {
+        (tag_id, identity)
+        for identity, step in stored
+        for tag_id in (*common, *(ids[name] for name in step.row.tags))
+    }
+    if pairs:
+        await statements.tag(tx, scope, sorted(pairs))
+    pairs = {
+        (tag_id, step.known.id)
+        for step in known
+        if step.known is not None
+        for tag_id in (*common, *(ids[name] for name in step.row.tags))
+    }
+    if pairs:
+        trace.tagged += await statements.tag(tx, scope, sorted(pairs))
 
 
 async def _read_known(

@@ -1,0 +1,227 @@
+"""What files say of states and tags, the audited way back for those who left, and imports that are taken back."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from mailengine.core.clock import ManualClock
+from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from mailengine.core.ids import ContactId, JobId
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.tenancy import owned
+from mailengine.db.unit import Database
+from mailengine.domain.contacts import editing, states, suppression, tags
+from mailengine.domain.contacts.imports.plan import OnDuplicate
+from mailengine.domain.contacts.imports.report import ImportReport
+from mailengine.domain.contacts.imports.run import Surroundings
+from mailengine.domain.contacts.imports.undo import begin, pieces, rehearse_undo
+from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
+from mailengine.domain.jobs import jobs
+from mailengine.models import AuditEntry, Contact, Job, JobState, SuppressionKind
+from support.house import KEYRING, NOW
+
+pytestmark = pytest.mark.anyio
+Importing = Callable[..., Awaitable[ImportReport]]
+Stored = Callable[[Scope], Awaitable[dict[str, Contact]]]
+Membership = Callable[[Scope], Awaitable[dict[int, str]]]
+HASH_KEY = KEYRING.derive(suppression.HASH_PURPOSE)
+
+
+async def tags_by_name(db: Database, scope: Scope, people: dict[str, Contact]) -> dict[str, list[str]]:
+    async with db.read(scope) as tx:
+        found = await tags.tags_of(tx, scope, [row.id or 0 for row in people.values()])
+    names = {row.id: address.partition("@")[0] for address, row in people.items()}
+    return {names[contact_id]: theirs for contact_id, theirs in found.items()}
+
+
+async def undo(around: Surroundings, scope: Scope, job: int | None) -> Job:
+    async with around.db.write(scope) as tx:
+        begun = await begin(tx, scope, import_id=JobId(job or 0), now=around.clock.now())
+        job_id = JobId(begun.id or 0)
+        await jobs.start(tx, scope, job_id=job_id, now=around.clock.now())
+    async for _ in pieces(around.db, around.clock, scope, job_id):
+        pass
+    async with around.db.read(scope) as read:
+        return await jobs.get(read, scope, job_id=job_id)
+
+
+async def test_a_file_takes_people_out_and_never_back(
+    importing: Importing, stored: Stored, scope: Scope
+) -> None:
+    await importing(
+        "email,status\nin@example.org,active\nout@example.org,unsubscribed\nwait@example.org,pending\n"
+    )
+    report = await importing(
+        "email,status\nin@example.org,cleaned\nout@example.org,active\nwait@example.org,active\nnew@example.org,spam\n"
+    )
+    assert {name.partition("@")[0]: row.state for name, row in (await stored(scope)).items()} == {
+        "in": "bounced",
+        "out": "unsubscribed",
+        "wait": "unconfirmed",
+        "new": "complained",
+    }
+    assert (report.counts.left, report.counts.kept_unsubscribed, report.counts.updated) == (2, 1, 1)
+    odd = await importing("email,contact state\nx@example.org,perhaps\n")
+    assert odd.errors[0].reason.startswith("'perhaps' is no state of a contact; use subscribed, ")
+
+
+async def test_tags_come_from_cells_and_for_everybody(
+    importing: Importing, stored: Stored, scope: Scope, other: Scope, db: Database
+) -> None:
+    await importing("email,tags\na@example.org,vip|beta\nb@example.org,VIP\nc@example.org,\n")
+    long = "x" * 101
+    report = await importing(f"email,tags\na@example.org,new\nd@example.org,{long}\n", tags=("fair 2026",))
+    assert [error.line for error in report.errors] == [3]
+    people = await stored(scope)
+    assert await tags_by_name(db, scope, people) == {
+        "a": ["beta", "fair 2026", "new", "vip"],
+        "b": ["vip"],
+    }
+    assert await tags_by_name(db, other, people) == {}
+
+
+async def test_attributes_keep_their_kind(importing: Importing, stored: Stored, scope: Scope) -> None:
+    first = await importing(
+        "email,score,day,member,likes\na@example.org,7,24.12.2025,TRUE,\nb@example.org,8.5,2025-01-01,false,\n",
+        mapping={"likes": "likes:list"},
+    )
+    assert first.kinds == {"score": "number", "day": "date", "member": "boolean", "likes": "list"}
+    again = await importing("email,score,likes\na@example.org,many,\nb@example.org,9,tea;maths\n")
+    assert (again.errors[0].line, again.errors[0].reason[:5]) == (2, "score")
+    found = (await stored(scope))["b@example.org"].attributes
+    assert found == {"score": 9, "day": "2025-01-01", "member": False, "likes": ["tea", "maths"]}
+    with pytest.raises(InvalidInput, match="score is known as number and cannot be text too"):
+        await importing("email,score\na@example.org,1\n", mapping={"score": "score:text"})
+
+
+async def test_the_way_back_for_those_who_left_is_audited(
+    importing: Importing, stored: Stored, membership: Membership, scope: Scope, db: Database
+) -> None:
+    await importing("email\na@example.org\nb@example.org\nc@example.org\n")
+    ids = {name: ContactId(row.id or 0) for name, row in (await stored(scope)).items()}
+    erased = Target(SuppressionKind.HASH, erased_hash(HASH_KEY, "e@example.org"))
+    async with db.write(scope) as tx:
+        await states.unsubscribe(tx, scope, contact_id=ids["a@example.org"], now=NOW, reason="link")
+        await suppression.suppress_all(
+            tx,
+            scope,
+            [parse_target("b@example.org"), parse_target("@bad.example"), erased],
+            reason="x",
+            now=NOW,
+        )
+    text = (
+        "email,contact state\na@example.org,\nb@example.org,\nc@example.org,unsubscribed\n"
+        "e@example.org,\nf@bad.example,\n"
+    )
+    editor = replace(scope, grants=frozenset({Grant.READ, Grant.EDIT}))
+    with pytest.raises(Forbidden, match="manage"):
+        await importing(text, override_suppression=True, scope=editor)
+    assert (await importing(text)).counts.brought_back == 0
+    report = await importing(text, override_suppression=True)
+    assert {name[0]: row.state for name, row in (await stored(scope)).items()} == {
+        "a": "subscribed",
+        "b": "subscribed",
+        "c": "unsubscribed",
+        "e": "subscribed",
+        "f": "suppressed",  # a whole domain: nobody meant it
+    }
+    assert report.counts.brought_back == 2
+    async with db.read(scope) as tx:
+        entries = {row.action for row in await tx.scalars(owned(AuditEntry, scope))}
+        assert not await suppression.suppressed(tx, scope, ["b@example.org"])
+    assert "suppression.override" in entries
+
+
+CHANGING = "email,first name,last name,city,score,contact state,tags\n"
+
+
+async def test_an_import_is_taken_back(
+    importing: Importing,
+    around: Surroundings,
+    stored: Stored,
+    membership: Membership,
+    scope: Scope,
+    other: Scope,
+    db: Database,
+) -> None:
+    clock = around.clock
+    assert isinstance(clock, ManualClock)
+    await importing(
+        CHANGING
+        + "old@example.org,Ann,Lee,Bonn,1,,vip\nsame@example.org,Bob,,,,,\nedited@example.org,Cem,,Bonn,,,\n"
+    )
+    before = {name: row.model_dump(exclude={"updated_at"}) for name, row in (await stored(scope)).items()}
+    clock.advance(timedelta(hours=1))
+    report = await importing(
+        CHANGING
+        + "Old@example.org,Anna,,Köln,2,unsubscribed,vip|new\nsame@example.org,Bob,,,,,\n"
+        + "edited@example.org,Cemal,,Köln,,,\n"
+        + "fresh@example.org,Dora,,,,,new\nkept@example.org,Eva,,,,,\n",
+        list_name="Second",
+        on_duplicate=OnDuplicate.OVERWRITE,
+    )
+    assert (report.counts.created, report.counts.updated, report.counts.unchanged) == (2, 2, 1)
+    clock.advance(timedelta(hours=1))
+    people = await stored(scope)
+    async with db.write(scope) as tx:
+        for name, changes in (
+            ("edited@example.org", editing.ContactChanges(first_name="Jem")),
+            ("kept@example.org", editing.ContactChanges(first_name="Ewa")),
+        ):
+            contact_id = ContactId(people[name].id or 0)
+            await editing.update(tx, scope, contact_id=contact_id, changes=changes, now=clock.now())
+    assert report.job is not None
+    with pytest.raises(NotFound):
+        await rehearse_undo(db, clock, other, import_id=JobId(report.job))
+    # Of the three known ones who joined the list one joined it as somebody who left, and stays noted so.
+    expected = {"deleted": 1, "kept": 1, "off_list": 2, "untagged": 1, "given_back": 2}
+    assert await rehearse_undo(db, clock, scope, import_id=JobId(report.job)) == expected
+    assert (await stored(scope))["Old@example.org"].first_name == "Anna"
+    job = await undo(around, scope, report.job)
+    assert (job.state, job.result["counts"]) == (JobState.DONE, expected)
+    after = await stored(scope)
+    assert after["old@example.org"].model_dump(exclude={"updated_at"}) == before["old@example.org"]
+    assert after["same@example.org"].model_dump(exclude={"updated_at"}) == before["same@example.org"]
+    assert (after["edited@example.org"].first_name, after["edited@example.org"].attributes) == (
+        "Jem",
+        {"city": "Bonn"},
+    )
+    assert (after["fresh@example.org"].deleted_at, after["kept@example.org"].deleted_at) == (
+        clock.now(),
+        None,
+    )
+    assert (await tags_by_name(db, scope, after))["old"] == ["vip"]
+    on_second = set(await membership(scope))
+    assert after["same@example.org"].id in on_second  # on the first list still
+    with pytest.raises(Conflict, match="taken back already"):
+        await undo(around, scope, report.job)
+    with pytest.raises(InvalidInput, match="is no import"):
+        await undo(around, scope, job.id)
+
+
+async def test_what_cannot_be_taken_back(
+    importing: Importing, around: Surroundings, scope: Scope, db: Database, stored: Stored
+) -> None:
+    report = await importing("email\na@example.org\n")
+    assert isinstance(around.clock, ManualClock)
+    around.clock.advance(timedelta(days=30, seconds=1))
+    with pytest.raises(Refused, match="more than 30 days ago"):
+        await undo(around, scope, report.job)
+    viewer = replace(scope, grants=frozenset({Grant.READ}))
+    with pytest.raises(Forbidden):
+        await undo(around, viewer, report.job)
+    assert (await stored(scope))["a@example.org"].deleted_at is None
+
+
+async def test_who_an_import_restored_is_deleted_again(
+    importing: Importing, around: Surroundings, scope: Scope, db: Database, stored: Stored
+) -> None:
+    first = await importing("email\na@example.org\n")
+    await undo(around, scope, first.job)
+    again: Any = await importing("email\na@example.org\n")
+    assert (again.counts.restored, (await stored(scope))["a@example.org"].deleted_at) == (1, None)
+    await undo(around, scope, again.job)
+    assert (await stored(scope))["a@example.org"].deleted_at is not None
