@@ -9,10 +9,18 @@ import ipaddress
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -111,6 +119,39 @@ class AccountsSettings(_Section):
     )
 
 
+class OidcSettings(_Section):
+    issuer: str | None = Field(
+        default=None, description="OpenID provider to log in with; none: passwords only"
+    )
+    client_id: str = Field(default="", description="what the provider calls this installation")
+    client_secret: SecretStr | None = Field(default=None, description="its secret; none for a public client")
+    name: str = Field(default="single sign-on", description="on the button: Log in with …")
+    private_hosts: bool = Field(
+        default=False, description="let the provider be by http or in a private network"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.issuer is not None and not self.client_id:
+            raise ValueError("oidc.issuer needs oidc.client_id")
+        return self
+
+
+class JwtSettings(_Section):
+    issuer: str | None = Field(
+        default=None, description="issuer whose bearer tokens the API takes; none: keys only"
+    )
+    audience: str = Field(default="", description="what the tokens must be meant for")
+    jwks_url: str | None = Field(default=None, description="where its public keys are")
+    private_hosts: bool = Field(default=False, description="let jwks_url be by http or in a private network")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.issuer is not None and not (self.audience and self.jwks_url):
+            raise ValueError("jwt.issuer needs jwt.audience and jwt.jwks_url")
+        return self
+
+
 class CatcherSettings(_Section):
     maildir: Path | None = Field(default=None, description="mail caught in development, for /caught")
 
@@ -165,6 +206,8 @@ class Settings(BaseSettings):
     dns: DnsSettings = DnsSettings()
     log: LogSettings = LogSettings()
     accounts: AccountsSettings = AccountsSettings()
+    oidc: OidcSettings = OidcSettings()
+    jwt: JwtSettings = JwtSettings()
     catcher: CatcherSettings = CatcherSettings()
 
     @classmethod

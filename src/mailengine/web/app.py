@@ -7,7 +7,9 @@ from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
+from mailengine.core.config import Settings
 from mailengine.core.scope import InstanceScope
+from mailengine.domain.accounts.openid.provider import Provider
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
@@ -22,6 +24,7 @@ from mailengine.web.api import suppressions as api_suppressions
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
 from mailengine.web.api import trash as api_trash
+from mailengine.web.bearer import verifier_of
 from mailengine.web.maildir import Maildir
 from mailengine.web.pages import (
     account,
@@ -33,6 +36,7 @@ from mailengine.web.pages import (
     keys,
     lists,
     login,
+    oidc,
     organisation,
     passwords,
     second_factor,
@@ -61,6 +65,8 @@ PUBLIC = [
     login.submit,
     login.code_form,
     login.submit_code,
+    oidc.begin,
+    oidc.callback,
     passwords.forgot_form,
     passwords.forgot,
     passwords.reset_form,
@@ -160,7 +166,16 @@ def make_site(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event, built: mani
         pages=environment(built),
         caught=Maildir(maildir) if maildir is not None else None,
         stopping=stopping,
+        provider=provider_of(rt.settings),
+        bearer=verifier_of(rt.settings.jwt),
     )
+
+
+def provider_of(settings: Settings) -> Provider | None:
+    """Single sign-on, where it is configured."""
+    if settings.oidc.issuer is None:
+        return None
+    return Provider(settings.oidc, redirect_uri=settings.base_url + oidc.CALLBACK)
 
 
 def api_router() -> Router:

@@ -21,6 +21,7 @@ from mailengine.core.errors import Forbidden, Unauthorised
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.domain.accounts.auth import scope_of_key
 from mailengine.domain.accounts.sessions import Login, NewLogin, keep_alive, scope_of_session
+from mailengine.web.bearer import TENANT_HEADER, scope_of_token
 from mailengine.web.redirects import own_path
 from mailengine.web.security import request_id
 from mailengine.web.site import Site
@@ -32,6 +33,7 @@ HOST_PREFIX = "__Host-"
 # The row in the database says when a session ends; the cookie only must not end before it.
 COOKIE_SECONDS = 365 * 24 * 3600
 MAX_TOKEN_CHARS = 200
+MAX_JWT_CHARS = 8000
 CSRF_FIELD = "_csrf_token"
 CSRF_HEADER = "x-csrftoken"
 SAFE_METHODS = ("GET", "HEAD")
@@ -160,10 +162,18 @@ async def _key_scope(site: Site, connection: AnyConnection) -> Scope | None:
     kind, _, token = connection.headers.get("authorization", "").partition(" ")
     if not kind:
         return None
-    instance = instance_scope(connection)
+    instance, token = instance_scope(connection), token.strip()
+    if (
+        site.bearer is not None
+        and kind.lower() == "bearer"
+        and token.count(".") == 2
+        and len(token) <= MAX_JWT_CHARS
+    ):
+        tenant = connection.headers.get(TENANT_HEADER, "")
+        return await scope_of_token(site.rt, instance, site.bearer, token=token, tenant=tenant)
     if kind.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_CHARS:
         async with site.rt.db.read(instance) as tx:
-            scope = await scope_of_key(tx, instance, token=token.strip(), now=site.rt.clock.now())
+            scope = await scope_of_key(tx, instance, token=token, now=site.rt.clock.now())
         if scope is not None:
             return scope
     raise Unauthorised("the API key is unknown or was revoked")

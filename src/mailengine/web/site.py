@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
+from mailengine.domain.accounts.openid.provider import Provider
+from mailengine.domain.accounts.openid.tokens import Verifier
 from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
@@ -23,6 +25,8 @@ class Site:
     pages: Environment
     caught: Maildir | None
     stopping: asyncio.Event
+    provider: Provider | None = None
+    bearer: Verifier | None = None
 
     @property
     def https(self) -> bool:

@@ -236,6 +236,28 @@ def unlock(ctx: typer.Context, address: Address, as_json: output.Json = False) -
     output.emit(in_instance(ctx, work), as_json=as_json)
 
 
+@app.command()
+def link(
+    ctx: typer.Context,
+    address: Address,
+    issuer: Annotated[str, typer.Option(help="The provider, as its tokens name it (iss).")],
+    subject: Annotated[str, typer.Option(help="Who the user is there (sub).")],
+    as_json: output.Json = False,
+) -> None:
+    """Let an identity of a provider be the user: for logins and tokens without a confirmed address."""
+    from mailengine.core.scope import InstanceScope
+    from mailengine.domain.accounts import identities
+
+    async def work(rt: "Runtime") -> str:
+        user = await _found(rt, address)
+        instance, now = InstanceScope("cli"), rt.clock.now()
+        async with rt.db.write(instance) as tx:
+            await identities.tie(tx, instance, user_id=user.id or 0, issuer=issuer, subject=subject, now=now)
+        return user.email
+
+    output.emit({"email": in_instance(ctx, work), "issuer": issuer, "subject": subject}, as_json=as_json)
+
+
 async def _found(rt: "Runtime", address: str) -> "User":
     from mailengine.core.scope import InstanceScope
     from mailengine.domain.accounts.users import find_user

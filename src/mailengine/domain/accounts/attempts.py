@@ -46,6 +46,8 @@ PASSWORD = (
 )
 # Six digits, three of them right at a time: 288 guesses a day find one in a thousand who already knows the password.
 CODE = (Rule("code", 5, 300, by_client=False),)
+# Each costs a question to the identity provider and a row.
+SIGN_ON = (Rule("sign-on", 30, 10, by_account=False),)
 # Mail to an address whose owner may not have asked for it.
 MAIL = (Rule("mail-client", 20, 60, by_account=False), Rule("mail-account", 3, 600, by_client=False))
 

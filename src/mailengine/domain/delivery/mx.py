@@ -5,7 +5,6 @@ private network are refused unless allowed: an MX of 10.0.0.5 would make this ma
 """
 
 import asyncio
-import ipaddress
 import random
 import re
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import dns.resolver
 
 from mailengine.core.clock import Clock
 from mailengine.core.config import DnsSettings
+from mailengine.core.network import is_public
 from mailengine.domain.delivery.answers import Answer, Answers
 from mailengine.domain.delivery.provider_groups import group_of_host
 from mailengine.domain.senders.dns import open_resolver
@@ -31,7 +31,6 @@ _FAILURE_SECONDS = 30.0  # RFC 2308 7: a server's failure is to be remembered, f
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,18 +218,6 @@ def provider_group(found: MailHosts) -> str:
 def is_host_name(text: str) -> bool:
     """Letters, digits, hyphens and, as many have them, underscores; nothing that needs quoting anywhere."""
     return _HOST_NAME.fullmatch(text) is not None
-
-
-def is_public(text: str) -> bool:
-    """Whether an address is out on the internet, also where IPv6 only wraps an IPv4 address."""
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(str(wrapped))
-    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def _why_none(found: list[Addresses], *, implicit: bool) -> str:

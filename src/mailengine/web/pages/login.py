@@ -217,6 +217,7 @@ def show(
         error=error,
         next=own_path(next_path, ""),
         open=site.rt.settings.accounts.sign_up == "open",
+        provider=site.rt.settings.oidc.name if site.provider else "",
     )
 
 
