@@ -28,6 +28,12 @@ from mailengine.migrations.run import upgrade
 from mailengine.models import CampaignTotals, Contact, ListMember, Tls
 from mailengine.runtime import Runtime, open_runtime
 
+_FIRST = ("Ann", "Jürgen", "Marie", "Łukasz", "Tom", "Zoë", "Ines", "Peter", "Ayşe", "Ola", "Ravi", "Noor")
+_STEMS, _ENDS = (
+    ("Hol", "Mü", "Ber", "Kow", "Sö", "Van"),
+    ("ler", "stein", "ski", "man", "berg", "son", "dal", "ný", "es"),
+)
+_TOWNS = ("Łódź", "Leeds", "Porto", "Köln", "Lyon")
 CAMPAIGN, LIST = "Spring", "Everyone"
 INSTANCE = InstanceScope("bench")
 _CHUNK = 20_000
@@ -115,11 +121,20 @@ def address(number: int) -> str:
     return f"reader{number}@example{number % 300}.org"
 
 
+def _names(number: int) -> dict[str, str]:
+    """As in a real list: few first names, thousands of last names, a third of them not ASCII."""
+    stem, end = number * 7919 % 30, number * 104_729 % 97
+    return {
+        "first_name": _FIRST[number % len(_FIRST)],
+        "last_name": f"{_STEMS[stem % 6]}{_ENDS[end % 9]}{'aeiou'[stem % 5]}{end}",
+    }
+
+
 async def _people(rt: Runtime, scope: Scope, count: int) -> None:
     now = rt.clock.now()
     common = {
         "tenant_id": scope.tenant_id, "state": "subscribed", "consent_source": "", "consent_ip": "",
-        "first_name": "Jürgen", "last_name": "Müller", "created_at": now, "updated_at": now,
+        "created_at": now, "updated_at": now,
     }  # fmt: skip
     for start in range(0, count, _CHUNK):
         numbers = range(start, min(start + _CHUNK, count))
@@ -128,7 +143,11 @@ async def _people(rt: Runtime, scope: Scope, count: int) -> None:
                 **common,
                 "email": address(number),
                 "email_key": address(number),
-                "attributes": {"plan": "pro" if number % 3 else "free", "city": "Łódź"},
+                **_names(number),
+                "attributes": {
+                    "plan": "pro" if number % 3 else "free",
+                    "city": f"{_TOWNS[number % 5]} {number % 97}",
+                },
             }
             for number in numbers
         ]

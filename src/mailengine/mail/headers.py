@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from mailengine.core.errors import InvalidInput
-from mailengine.mail.address import parse_address
+from mailengine.mail.address import Address, parse_address
 
 MAX_LINE = 78
 _MAX_ENCODED_LINE = 76
@@ -49,6 +49,7 @@ def check_header_value(value: str) -> str:
     return value
 
 
+@lru_cache(1024)  # a subject with a first name in it repeats from recipient to recipient
 def encode_unstructured(name: str, value: str) -> bytes:
     """`Name: value` CRLF for free text such as Subject."""
     prefix = _prefix(name)
@@ -76,7 +77,11 @@ def encode_mailbox_header(name: str, display_name: str, addr_spec: str) -> bytes
 
     Raises `AddressError` when `addr_spec` is no address.
     """
-    address = parse_address(addr_spec)
+    return mailbox_header(name, display_name, parse_address(addr_spec))
+
+
+def mailbox_header(name: str, display_name: str, address: Address) -> bytes:
+    """The same for an address that was parsed already."""
     written = address.email if address.needs_smtputf8 else address.envelope
     return _phrase_field(_prefix(name), display_name, written)
 
@@ -101,6 +106,7 @@ def _phrase_field(prefix: str, display_name: str, inner: str, *, always_brackets
     return f"{prefix}{phrase}{gap}<{inner}>\r\n".encode()
 
 
+@lru_cache(4096)  # names repeat; one takes longer to encode than all the rest of its line
 def _phrase(display_name: str, used: int) -> str:
     """RFC 5322 3.2.5: atoms as they are, other short ASCII quoted, the rest as encoded words."""
     clean = " ".join(filter(None, _UNSAFE.sub(" ", display_name).split(" ")))

@@ -24,6 +24,17 @@ def test_corpus(row: list[str]) -> None:
     assert (found.outcome, found.cause or "-", "hard" if found.hard else "-") == (outcome, cause, hard)
 
 
+@pytest.mark.parametrize("row", CORPUS, ids=lambda row: " ".join(row[4:])[:60])
+def test_the_short_way_of_an_ordinary_line_reads_what_the_general_one_does(row: list[str]) -> None:
+    for line in "".join(row[4:]).split("\\n"):
+        assert parse_reply([line.encode()]) == parse_reply(line)
+
+
+@given(st.from_regex(rb"[245][0-9]{2} (5\.1\.1 )?[ -~]{0,40}", fullmatch=True))
+def test_so_it_does_whatever_the_line(line: bytes) -> None:
+    assert parse_reply([line]) == parse_reply(line.decode())
+
+
 def test_the_corpus_is_large() -> None:
     assert len(CORPUS) > 100
 

@@ -46,6 +46,9 @@ MAX_LOOPED_CHARS = 2_000_000  # a message above it is no newsletter but a loop i
 Target = Literal["html", "text", "header"]
 
 _RAW = re.compile(r"\{%[-+]?\s*(raw|endraw)\b")
+_MARKUP = re.compile("[&<>\"']")  # the search costs half of what `escape` does
+_SHORT_CHARS = 30  # longer ones are links and texts, of which each recipient has their own
+_KNOWN_VALUES = 4096
 _HEADER_CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
@@ -279,20 +282,31 @@ def _bound_loops(tree: nodes.Template) -> None:
 
 
 def _printer(target: Target, value: Callable[[str], str]) -> Callable[[EvalContext, object], str]:
-    """The one way out for values. It takes the evaluation context so that Jinja folds no constant past it."""
+    """The one way out for values. It takes the evaluation context so that Jinja folds no constant past it.
+
+    Short values repeat from recipient to recipient (first names, towns, plans): they are encoded once.
+    """
     clean = _CLEANERS[target]
+    known: dict[str, str] = {}
 
     @pass_eval_context
     def print_value(_context: EvalContext, printed: object) -> str:
-        if isinstance(printed, str):
-            return value(clean(printed))
-        return "" if printed is None else value(clean(text_of(printed)))
+        if not isinstance(printed, str):
+            return "" if printed is None else value(clean(text_of(printed)))
+        encoded = known.get(printed)
+        if encoded is None:
+            encoded = value(clean(printed))
+            if len(printed) <= _SHORT_CHARS:
+                if len(known) >= _KNOWN_VALUES:
+                    known.clear()
+                known[printed] = encoded
+        return encoded
 
     return print_value
 
 
 def _escaped(text: str) -> str:
-    return str(escape(text))
+    return str(escape(text)) if _MARKUP.search(text) else text
 
 
 def _one_line(text: str) -> str:

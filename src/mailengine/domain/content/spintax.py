@@ -175,9 +175,12 @@ _MASK = (1 << 64) - 1
 
 def spinner(seed: str) -> Callable[[int, int], int]:
     """The `spin(k, n)` of one recipient: group `k` of `n` options → 0…n-1, the same for the same seed."""
-    base = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest())
+    base: int | None = None  # most messages have no spintax and never ask
 
     def spin(group: int, options: int) -> int:
+        nonlocal base
+        if base is None:
+            base = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest())
         # splitmix64's finaliser (Steele, Lea, Flood 2014): groups of one recipient are independent.
         mixed = (base + (group + 1) * 0x9E3779B97F4A7C15) & _MASK
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

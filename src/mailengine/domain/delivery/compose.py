@@ -23,6 +23,7 @@ from mailengine.mail.headers import (
     encode_mailbox_header,
     encode_structured,
     encode_unstructured,
+    mailbox_header,
 )
 from mailengine.mail.message import MultipartFrame, qp_static, qp_value
 from mailengine.mail.verp import encode_return_path
@@ -31,13 +32,17 @@ from mailengine.models import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A message ready for SMTP; `content` has CRLF line ends and is not dot-stuffed."""
+    """A message ready for SMTP; `content` has CRLF line ends and is not dot-stuffed.
+
+    `plain`: it is ASCII and no line begins with a dot, because of what `mail.message` and `mail.headers` promise.
+    """
 
     mail_from: str
     rcpt_to: str
     content: bytes
     message_id: str
     smtputf8: bool
+    plain: bool
 
 
 class Composer:
@@ -101,7 +106,7 @@ class Composer:
         message_id = f"{task_id:x}.{self._launched}@{self.domain}"
         headers = b"".join(
             (
-                encode_mailbox_header("To", str(values["full_name"]), recipient.envelope),
+                mailbox_header("To", str(values["full_name"]), recipient),
                 encode_unstructured("Subject", rendered.subject),
                 self._date_header(now),
                 b"Message-ID: <%s>\r\n" % message_id.encode("ascii"),
@@ -119,6 +124,7 @@ class Composer:
             content=b"".join((signatures, headers, b"\r\n", body)),
             message_id=message_id,
             smtputf8=recipient.needs_smtputf8,
+            plain=not recipient.needs_smtputf8,  # such an address stands in the header in UTF-8
         )
 
     def _date_header(self, now: datetime) -> bytes:

@@ -284,7 +284,9 @@ class LaneSource:
         except InvalidInput as error:
             job.batch.settle(outcome.failed(job.task, cannot_compose(error)))
             return None
-        return Envelope(composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8)
+        return Envelope(
+            composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8, composed.plain
+        )
 
 
 def cannot_compose(error: InvalidInput) -> Verdict:

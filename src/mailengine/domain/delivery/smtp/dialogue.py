@@ -97,6 +97,8 @@ class Dialogue(Channel):
             self._on_unexpected(parse_reply(lines))
             return
         step = self._expected.popleft()
+        if code < 300 and (step is _MAIL or step is _RCPT) and not self._unwritten:
+            return  # half of all replies: pipelined, nothing follows from them
         if 300 <= code < 400 and step is not _DATA:
             self._desynchronised(step, code)
         elif held is None:
@@ -216,7 +218,7 @@ class Dialogue(Channel):
 
     def _send_content(self, held: Held) -> None:
         assert held.current is not None
-        content = framing.stuffed(held.current.content)
+        content = framing.stuffed(held.current)
         held.leaving, held.current = held.current, None
         if len(content) > BODY_FIRST_BYTES:
             self._transport.write(content)

@@ -14,6 +14,8 @@ class Envelope:
 
     `ref` is the caller's and comes back untouched. Addresses are addr-specs in ASCII (A-labels), or in
     UTF-8 where the server takes SMTPUTF8 (RFC 6531). `mail_from` may be "" (the null return path).
+    `plain`: whoever made `content` guarantees that it is ASCII, that every line ends in CRLF and that none begins
+    with a dot, so that nobody looks through it again.
     """
 
     mail_from: str
@@ -21,6 +23,7 @@ class Envelope:
     content: bytes
     ref: object
     smtputf8: bool = False
+    plain: bool = False
 
 
 class Source(Protocol):

@@ -28,7 +28,7 @@ def commands(envelope: Envelope, capabilities: Capabilities) -> tuple[bytes, byt
 
 def _parameters(envelope: Envelope, capabilities: Capabilities) -> str:
     parameters = f" SIZE={len(envelope.content)}" if capabilities.takes_size else ""
-    if not envelope.content.isascii():
+    if not (envelope.plain or envelope.content.isascii()):
         parameters += " BODY=8BITMIME"  # RFC 6152 section 3; objection() made sure that it is offered
     if needs_smtputf8(envelope):
         parameters += " SMTPUTF8"  # RFC 6531 section 3.4
@@ -39,8 +39,11 @@ def needs_smtputf8(envelope: Envelope) -> bool:
     return envelope.smtputf8 or not (envelope.rcpt_to.isascii() and envelope.mail_from.isascii())
 
 
-def stuffed(content: bytes) -> bytes:
+def stuffed(envelope: Envelope) -> bytes:
     """Content with leading dots doubled (RFC 5321 4.5.2), ending in CRLF, without the final dot."""
+    content = envelope.content
+    if envelope.plain:
+        return content
     if _DOT_LINE.search(content):
         content = content.replace(b"\r\n.", b"\r\n..")
     if content.startswith(b"."):
@@ -50,17 +53,20 @@ def stuffed(content: bytes) -> bytes:
 
 def objection(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Reply] | None:
     """Why this envelope cannot be sent to this server at all, or None."""
-    content = envelope.content
-    # A bare CR or LF is read as a line end by some servers and not by others: what one takes for text,
-    # another takes for an end of data and a second message (SMTP smuggling; RFC 5321 2.3.8).
-    line_ends = content.translate(None, _NO_LINE_END)  # half the cost of counting CRLF, CR and LF
-    if line_ends != b"\r\n" * (len(line_ends) // 2):
+    if not envelope.plain and _has_bare_line_end(envelope.content):
         return "final", Reply(554, "5.6.0", "the message has a bare CR or LF; lines must end in CRLF")
     if not _is_path(envelope.rcpt_to) or not envelope.rcpt_to:
         return "rcpt", Reply(501, "5.1.3", "the recipient's address is not a valid mailbox")
     if envelope.mail_from and not _is_path(envelope.mail_from):
         return "mail", Reply(501, "5.1.7", "the envelope sender's address is not a valid mailbox")
     return _unmet_need(envelope, capabilities)
+
+
+def _has_bare_line_end(content: bytes) -> bool:
+    """A bare CR or LF is read as a line end by some servers and not by others: what one takes for text, another
+    takes for an end of data and a second message (SMTP smuggling; RFC 5321 2.3.8)."""
+    line_ends = content.translate(None, _NO_LINE_END)  # half the cost of counting CRLF, CR and LF
+    return line_ends != b"\r\n" * (len(line_ends) // 2)
 
 
 def _unmet_need(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Reply] | None:
@@ -70,7 +76,7 @@ def _unmet_need(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, 
         return "mail", Reply(552, "5.3.4", text)  # RFC 1870 section 6.1
     if needs_smtputf8(envelope) and not capabilities.smtputf8:
         return "rcpt", Reply(553, "5.6.7", "the server does not take non-ASCII addresses (SMTPUTF8)")
-    if not envelope.content.isascii() and not capabilities.eight_bit_mime:
+    if not (envelope.plain or capabilities.eight_bit_mime or envelope.content.isascii()):
         return "mail", Reply(554, "5.6.3", "the message has 8-bit text, the server does not offer 8BITMIME")
     return None
 

@@ -1,0 +1,74 @@
+"""A composed message needs no look before it goes on the wire, whoever it is for."""
+
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailengine.core.secrets import Keyring
+from mailengine.domain.content.values import Person
+from mailengine.domain.delivery.compose import Composer
+from mailengine.domain.delivery.smtp import Envelope
+from mailengine.domain.delivery.smtp.endpoint import Capabilities
+from mailengine.domain.delivery.smtp.framing import objection, stuffed
+from mailengine.domain.tracking.tokens import TokenSigner
+from mailengine.mail.dkim import Signer, generate_ed25519
+from mailengine.models import Snapshot
+from support.world import NOON
+
+BARE = Capabilities(extensions={})
+
+
+@pytest.fixture(scope="module")
+def composer() -> Composer:
+    keyring = Keyring(b"k" * 32)
+    snapshot = Snapshot(
+        id=1, tenant_id=1, campaign_id=1, subject="News for {{ first_name }}",
+        html="<p>.{{ first_name }}\n.{{ city }}</p>{% if last_name %}\n.<a href='{{ click_url }}/0'>x</a>{% endif %}",
+        text="From {{ first_name }}\n.{{ city }}\n..\n{{ last_name }}", links=["https://example.org"],
+        from_name="Häfen", from_email="news@example.org", reply_to="", created_at=NOON,
+        settings={"organisation": "Hafen", "postal_address": "4 Dock Road\n.Leeds"},
+    )  # fmt: skip
+    signer = Signer("example.org", "s1", generate_ed25519().private_pem)
+    return Composer(
+        snapshot, tenant_slug="hafen", base_url="http://127.0.0.1", tokens=TokenSigner(keyring),
+        verp_key=keyring.derive("return path"), signers=[signer],
+    )  # fmt: skip
+
+
+any_text = st.text(max_size=40) | st.text("\r\n.= \tF\x00\x85\u2028ü", max_size=40)
+
+
+@settings(max_examples=200)
+@given(
+    any_text, any_text, any_text, st.sampled_from(["a@example.org", "jörg@example.org", "a@müller.example"])
+)
+def test_it_is_as_plain_as_it_says(
+    composer: Composer, first_name: str, last_name: str, city: str, email: str
+) -> None:
+    made = composer.compose(7, 1, Person(email, first_name, last_name, {"city": city}), NOON)
+    assert made.plain == ("jörg" not in email)
+    looked_at = Envelope(made.mail_from, made.rcpt_to, made.content, None, made.smtputf8, plain=False)
+    taken = Envelope(made.mail_from, made.rcpt_to, made.content, None, made.smtputf8, plain=True)
+    if made.plain:
+        assert objection(looked_at, BARE) is None
+        assert stuffed(looked_at) == stuffed(taken) == made.content
+    else:
+        assert objection(looked_at, BARE) == objection(taken, BARE)
+
+
+def test_what_was_encoded_for_one_recipient_is_right_for_the_next(composer: Composer) -> None:
+    for first_name, city in [("A&B", "Łódź"), ("Łódź", "A&B"), ("A&B", ""), ("", "A&B"), ("<b>", "<b>")] * 2:
+        made = composer.compose(7, 1, Person("a@example.org", first_name, "", {"city": city}), NOON)
+        parsed = message_from_bytes(made.content, policy=default)
+        text, html = (part.get_content().splitlines() for part in parsed.iter_parts())
+        assert text[:2] == [f"From {first_name}", f".{city}"]
+        escaped = [
+            value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            for value in (first_name, city)
+        ]
+        assert html[0] == f"<p>.{escaped[0]}"
+        assert html[1].startswith(f".{escaped[1]}</p>")
+        assert parsed["Subject"].strip() == f"News for {first_name}".strip()
