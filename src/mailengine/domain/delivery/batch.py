@@ -26,11 +26,21 @@ class Pace:
     largest: int
     size: int = SMALLEST
     next_claim: float = 0.0
+    settled_at: float = 0.0  # when the last claim had all its outcomes
 
-    def learn(self, took_seconds: float) -> None:
-        """Grow or shrink towards claims of half a second."""
-        factor = min(2.0, max(0.5, _TARGET_SECONDS / max(took_seconds, 0.001)))
-        self.size = max(min(SMALLEST, self.largest), min(int(self.size * factor), self.largest))
+    def learn(self, count: int, *, ready_at: float, settled_at: float) -> None:
+        """Grow or shrink towards claims of half a second of sending.
+
+        `count` messages could leave from `ready_at` on. What the database took before and after, and the wait behind
+        the claim before, do not count: a slow database would make claims smaller, and these make it slower still.
+        """
+        sending_seconds = settled_at - max(ready_at, self.settled_at)
+        self.settled_at = settled_at
+        if count * 2 < self.size:
+            return  # the end of a campaign, or of a limit: the round trips of a few messages are no pace
+        fitting = count * _TARGET_SECONDS / max(sending_seconds, 0.001)
+        size = int(min(self.size * 2.0, max(self.size * 0.5, fitting)))
+        self.size = max(min(SMALLEST, self.largest), min(size, self.largest))
 
 
 @dataclass(slots=True)
@@ -60,9 +70,9 @@ class Batch(ABC):
     open: int
     on_outcome: Callable[["Batch"], None]
     outcomes: list[Outcome] = field(default_factory=list)
-    claimed_at: float = 0.0
     written_at: float = 0.0
     deadline: float = 0.0
+    settled_at: float = 0.0
 
     @abstractmethod
     async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:
@@ -72,8 +82,8 @@ class Batch(ABC):
     async def renew(self, tx: WriteTx, *, now: datetime) -> None:
         """Push the lease of what is still claimed."""
 
-    def finished(self, took_seconds: float) -> None:  # noqa: B027  # most have nothing to learn
-        """Everything is written, so long after the claim."""
+    def finished(self) -> None:  # noqa: B027  # most have nothing to learn
+        """Everything is written."""
 
     def settle(self, result: Outcome) -> None:
         self.outcomes.append(result)
@@ -92,6 +102,8 @@ class CampaignBatch(Batch):
     campaign: RunningCampaign
     composer: Composer
     pace: Pace
+    ready: int = 0  # so many of its messages were given to the carrier
+    ready_at: float = 0.0
 
     async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:
         await outcome.record(
@@ -106,8 +118,8 @@ class CampaignBatch(Batch):
     async def renew(self, tx: WriteTx, *, now: datetime) -> None:
         await renew(tx, self.scope, claim_token=self.claim_token, now=now)
 
-    def finished(self, took_seconds: float) -> None:
-        self.pace.learn(took_seconds)
+    def finished(self) -> None:
+        self.pace.learn(self.ready, ready_at=self.ready_at, settled_at=self.settled_at)
 
 
 @dataclass(slots=True)

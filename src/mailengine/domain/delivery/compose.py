@@ -30,7 +30,7 @@ from mailengine.mail.verp import encode_return_path
 from mailengine.models import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Composed:
     """A message ready for SMTP; `content` has CRLF line ends and is not dot-stuffed.
 
@@ -42,7 +42,7 @@ class Composed:
     content: bytes
     message_id: str
     smtputf8: bool
-    plain: bool
+    plain: bool = False
 
 
 class Composer:

@@ -166,6 +166,7 @@ class Feeder:
         )
         self._hand.add(batch)
         jobs = await self._jobs(batch, claimed)
+        batch.ready, batch.ready_at = len(jobs), boot_seconds()
         carrier.push(jobs, low_mark=pace.size // 2)
         return _Result.CLAIMED
 

@@ -40,12 +40,13 @@ class Hand:
 
     def add(self, batch: Batch) -> None:
         """From here on the batch's outcomes are written."""
-        batch.claimed_at = batch.written_at = boot_seconds()
-        batch.deadline = batch.claimed_at + _SAFE_SECONDS
+        batch.written_at = boot_seconds()
+        batch.deadline = batch.written_at + _SAFE_SECONDS
         self._batches[batch.claim_token] = batch
 
     def on_outcome(self, batch: Batch) -> None:
         if batch.open == 0:
+            batch.settled_at = boot_seconds()
             self._due.set()
 
     def drained(self) -> None:
@@ -96,7 +97,7 @@ class Hand:
         if whole:
             del self._batches[batch.claim_token]
             batch.journal.remove()
-            batch.finished(batch.written_at - batch.claimed_at)
+            batch.finished()
 
 
 def boot_seconds() -> float:
