@@ -32,7 +32,7 @@ _TRAILING_ENHANCED = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)")  # qmail: "so
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Reply:
     """What a server said; `code` is 0 when it said nothing that is a reply."""
 

@@ -8,7 +8,7 @@ from mailengine.domain.content.merge import compile_template
 Encode = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Rendered:
     subject: str
     html: str

@@ -14,7 +14,7 @@ LINK_TAGS = ("unsubscribe_url", "view_online_url")
 BUILT_IN_TAGS = frozenset(CONTACT_TAGS + TENANT_TAGS + LINK_TAGS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Person:
     """What is merged from a contact."""
 
@@ -24,7 +24,7 @@ class Person:
     attributes: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Links:
     """The recipient's own URLs; `click` takes `/N`, N being the link's index in the snapshot."""
 

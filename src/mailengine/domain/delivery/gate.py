@@ -18,7 +18,7 @@ from mailengine.domain.content.values import Person
 from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState, TaskStatus
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Send:
     """The message may go to this person."""
 
@@ -50,7 +50,7 @@ async def look_again(
                 contacts.c.last_name,
                 contacts.c.attributes,
                 contacts.c.state,
-                contacts.c.deleted_at,
+                contacts.c.deleted_at.is_not(None),
                 _still_member(scope, list_ids).label("member"),
             )
             .join(contacts, contacts.c.id == tasks.c.contact_id)
@@ -63,20 +63,22 @@ async def look_again(
     ).all()
     keys = [row.email_key for row in rows]
     blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
-    return {row.id: _decide(row, blocked) for row in rows}
+    return {row[0]: _decide(row, blocked) for row in rows}
 
 
 def _decide(row: Any, blocked: set[str]) -> Decision:
-    if row.deleted_at is not None:
+    # Taken apart at once: a row looks each name up, and this is done for every message.
+    _id, email, key, first_name, last_name, attributes, state, is_deleted, is_member = row
+    if is_deleted:
         return Skip("the contact was deleted")
-    if row.state != ContactState.SUBSCRIBED:
-        return Skip(f"the contact is {row.state}")
-    if row.email_key in blocked:
+    if state != ContactState.SUBSCRIBED:
+        return Skip(f"the contact is {state}")
+    if key in blocked:
         return Skip("the address is suppressed")
-    if not row.member:
+    if not is_member:
         return Skip("the contact left the list")
     # The address is the one frozen at launch, the rest is merged as it is now.
-    return Send(Person(row.email, row.first_name, row.last_name, row.attributes))
+    return Send(Person(email, first_name, last_name, attributes))
 
 
 def _still_member(scope: Scope, list_ids: Sequence[int]) -> sa.ColumnElement[bool]:
