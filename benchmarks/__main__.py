@@ -7,13 +7,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # real servers to send to: `peers`
 
-from benchmarks import bench_content, bench_import, bench_latency, bench_send, report
+from benchmarks import (
+    bench_content,
+    bench_dkim,
+    bench_growth,
+    bench_import,
+    bench_latency,
+    bench_launch,
+    bench_send,
+    report,
+)
 
 SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "content": bench_content.run,
     "import": bench_import.run,
     "send": bench_send.run,
     "latency": bench_latency.run,
+    "dkim": bench_dkim.run,
+    "growth": bench_growth.run,
+    "launch": bench_launch.run,
 }
 
 

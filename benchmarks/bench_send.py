@@ -11,22 +11,16 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.house import House, daemon, house
+from benchmarks.house import daemon, house
 from benchmarks.report import Row
+from benchmarks.stage import CONNECTIONS, databases, reached, sink
 from mailengine.domain.campaigns import control
-from peers import shared
 from peers.availability import LACKING
-from peers.postgres import Postgres
-from peers.sink import CountingSink, SmtpSink
+from peers.sink import CountingSink
 
-Url = Callable[[], str | None]
-CONNECTIONS = 10
-SAMPLE_SECONDS = 0.02
-LIMIT_SECONDS = 600.0
 QUIET_SECONDS = 1.0
 
 
@@ -36,15 +30,15 @@ def run(quick: bool) -> list[Row]:
         return []
     count, cores = 10_000 if quick else 50_000, os.cpu_count() or 1
     rows: list[Row] = []
-    with _sink() as sink, _databases() as databases:
-        size = asyncio.run(_message_bytes(sink.port))
+    with sink() as server, databases() as kinds:
+        size = asyncio.run(_message_bytes(server.port))
         for processes in sorted({1, cores}):
-            limit = smtp_source(sink.port, sessions=CONNECTIONS * processes, size=size, count=count)
-            for name, url in databases:
-                rate = asyncio.run(_rate(url(), sink.port, count, processes))
+            limit = smtp_source(server.port, sessions=CONNECTIONS * processes, size=size, count=count)
+            for name, url in kinds:
+                value = asyncio.run(rate(url(), server.port, count, processes))
                 workers = "1 worker" if processes == 1 else f"{processes} workers"
-                rows.append(_row(f"send {count:,}, {name}, {workers}", rate, "msg/s", limit))
-        seconds = asyncio.run(_seconds(sink.port, 10_000, cores))
+                rows.append(_row(f"send {count:,}, {name}, {workers}", value, "msg/s", limit))
+        seconds = asyncio.run(_seconds(server.port, 10_000, cores))
         rows.append({"name": "launch to last reply, 10,000, SQLite", "value": round(seconds, 2), "unit": "s"})
     return [*rows, *asyncio.run(_pause(cores))]
 
@@ -53,30 +47,6 @@ def _row(name: str, value: float, unit: str, baseline: float) -> Row:
     ratio = round(value / baseline, 2)
     told = {"name": name, "value": round(value), "unit": unit, "baseline": round(baseline), "ratio": ratio}
     return {**told, "baseline_name": "smtp-source"}
-
-
-@contextmanager
-def _sink() -> Iterator[SmtpSink]:
-    with tempfile.TemporaryDirectory(prefix="mailengine-bench-") as folder:
-        sink = SmtpSink(Path(folder) / "log")
-        try:
-            yield sink
-        finally:
-            sink.stop()
-
-
-@contextmanager
-def _databases() -> Iterator[list[tuple[str, Url]]]:
-    """SQLite, and PostgreSQL (a throw-away server without fsync) where there is one."""
-    found: list[tuple[str, Url]] = [("SQLite", lambda: None)]
-    with ExitStack() as stack:
-        run = shared.open_run()
-        stack.callback(shared.close_run, run)
-        if LACKING["postgres"]() is None:
-            server = Postgres()
-            stack.callback(server.close)
-            found.append(("PostgreSQL", lambda: stack.enter_context(server.database(migrated=False))))
-        yield found
 
 
 def smtp_source(port: int, *, sessions: int, size: int, count: int) -> float:
@@ -94,13 +64,13 @@ async def _message_bytes(port: int) -> int:
         return made.message_bytes()
 
 
-async def _rate(url: str | None, port: int, count: int, processes: int) -> float:
+async def rate(url: str | None, port: int, count: int, processes: int, *, keys: Sequence[str] = ()) -> float:
     """Messages a second, from a tenth of the campaign to its end."""
-    async with house(url, recipients=count, port=port) as made:
+    async with house(url, recipients=count, port=port, keys=keys) as made:
         await made.launch(expanded=True)
         with daemon(made.rt.settings, processes):
-            first, at_first = await _reached(made, count // 10)
-            last, at_last = await _reached(made, count)
+            first, at_first = await reached(made, count // 10)
+            last, at_last = await reached(made, count)
     return (last - first) / (at_last - at_first)
 
 
@@ -111,17 +81,8 @@ async def _seconds(port: int, count: int, processes: int) -> float:
             await asyncio.sleep(2)  # it is up; nothing tells from outside, as it does not serve
             started = time.perf_counter()
             await made.launch(expanded=False)
-            _, ended = await _reached(made, count)
+            _, ended = await reached(made, count)
     return ended - started
-
-
-async def _reached(made: House, number: int) -> tuple[int, float]:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while True:
-            done = await made.done()
-            if done >= number:
-                return done, time.perf_counter()
-            await asyncio.sleep(SAMPLE_SECONDS)
 
 
 async def _pause(processes: int) -> list[Row]:
@@ -132,7 +93,7 @@ async def _pause(processes: int) -> list[Row]:
             async with house(None, recipients=20_000, port=sink.port) as made:
                 await made.launch(expanded=True)
                 with daemon(made.rt.settings, processes):
-                    await _reached(made, 2_000)
+                    await reached(made, 2_000)
                     async with made.rt.db.write(made.scope) as tx:
                         await control.pause(
                             tx, made.scope, campaign_id=made.campaign_id, now=made.rt.clock.now()
