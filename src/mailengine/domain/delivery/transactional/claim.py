@@ -17,7 +17,7 @@ from mailengine.models import Contact, ContactState, Message, MessageStatus
 NOBODY = 0  # a message is for an address; whether it is a contact's does not matter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClaimedMessage(ClaimedTask):
     """A claimed row with what it is composed of."""
 
