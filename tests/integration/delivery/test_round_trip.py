@@ -101,7 +101,7 @@ def _check_message(raw: bytes, message: email.message.EmailMessage, label: str, 
     assert re.fullmatch(r"<http://127\.0\.0\.1:\d+/u/[\w-]{30}>", message["List-Unsubscribe"])
     assert message["List-Id"].endswith(".example.org>")
     assert message["Feedback-ID"].count(":") == 3
-    assert re.fullmatch(r"<?b-[a-z2-7]+@example\.org>?", message["Return-Path"].strip())
+    assert re.fullmatch(r"<?b-[0-9a-f]{40}@example\.org>?", message["Return-Path"].strip())
     _check_bodies(message, label)
 
 
