@@ -59,7 +59,9 @@ async def test_each_person_once_and_only_those_who_may_be_mailed(
         chosen = await audience.choose(tx, scope, audience.Choice(list_ids=tuple(ids)), now=NOW)
         rows = (await tx.execute(audience.audience(scope, chosen).order_by("id"))).all()
         assert [email for _id, email in rows] == ["p0@example.org", "only@example.org"]
-        assert await audience.left_out(tx, scope, chosen) == {
+        reachable, left_out = await audience.reach(tx, scope, chosen)
+        assert reachable == len(rows)
+        assert left_out == {
             "unsubscribed": 1,
             "bounced": 1,
             "deleted": 1,

@@ -26,9 +26,8 @@ from mailengine.domain.contacts.audience import (
     Choice,
     Chosen,
     audience,
-    audience_size,
     choose,
-    left_out,
+    reach,
 )
 from mailengine.domain.contacts.segments.rules import AnyOf
 from mailengine.domain.content.links import fault, links_in
@@ -83,20 +82,20 @@ async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     list_ids = {*campaign.list_ids, *campaign.excluded_list_ids}
     lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(list_ids)))
     chosen, segment_fault = await _chosen(tx, scope, campaign, now)
-    counted = await audience_size(tx, scope, chosen)
+    reachable, left_out = await reach(tx, scope, chosen)
     return Facts(
         campaign=campaign,
         tenant=await get_tenant(tx, scope),
         sources=sources,
         known_names=BUILT_IN_TAGS | set(await attribute_labels(tx, scope)),
-        audience=counted,
-        left_out=await left_out(tx, scope, chosen),
+        audience=reachable,
+        left_out=left_out,
         missing_lists=len(list_ids) - len(lists.all()),
         missing_segments=await missing_segments(tx, scope, campaign),
         empty_values=await _empty_values(tx, scope, chosen, sources),
         relay=await _relay(tx, scope, campaign),
         domain=await covering(tx, scope, domain=parse_address(campaign.from_email).domain),
-        throttled=await throttle(tx, scope, campaign, messages=counted, now=now),
+        throttled=await throttle(tx, scope, campaign, messages=reachable, now=now),
         fault=fault,
         segment_fault=segment_fault,
     )
@@ -271,14 +270,15 @@ async def _empty_values(tx: ReadTx, scope: Scope, chosen: Chosen, sources: Sourc
     """How many recipients lack a value that the template prints without a default."""
     contacts = table_of(Contact).c
     names = {name for _, source in _parts(sources) for name in _names(source, without_default=True)}
-    recipients = audience(scope, chosen).subquery()
-    counted = {}
-    for name in sorted(names - {"email", *TENANT_TAGS, *LINK_TAGS, "full_name"}):
-        value = contacts[name] if name in CONTACT_TAGS else contacts.attributes[name].as_string()
-        query = (
-            sa.select(sa.func.count())
-            .select_from(recipients.join(table_of(Contact), contacts.id == recipients.c.id))
-            .where(contacts.tenant_id == scope.tenant_id, sa.func.coalesce(value, "") == "")
-        )
-        counted[name] = await tx.scalar(query) or 0
-    return counted
+    asked = sorted(names - {"email", *TENANT_TAGS, *LINK_TAGS, "full_name"})
+    if not asked:
+        return {}
+    values = [
+        contacts[name] if name in CONTACT_TAGS else contacts.attributes[name].as_string() for name in asked
+    ]
+    empty = [sa.func.coalesce(value, "") == "" for value in values]
+    counts = [sa.func.sum(sa.case((condition, 1), else_=0)) for condition in empty]
+    # One pass for all of them, and over nobody who lacks nothing.
+    query = audience(scope, chosen).with_only_columns(*counts).where(sa.or_(*empty))
+    row = (await tx.execute(query)).one()
+    return {name: number or 0 for name, number in zip(asked, row, strict=True)}

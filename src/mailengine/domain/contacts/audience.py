@@ -115,14 +115,12 @@ def audience(scope: Scope, chosen: Chosen) -> sa.Select[int | None, str]:
     return query if chosen.upto is None else query.where(col(Contact.id) <= chosen.upto)
 
 
-async def audience_size(tx: ReadTx, scope: Scope, chosen: Chosen) -> int:
-    people = audience(scope, chosen).subquery()
-    return await tx.scalar(sa.select(sa.func.count()).select_from(people)) or 0
-
-
-async def left_out(tx: ReadTx, scope: Scope, chosen: Chosen) -> dict[str, int]:
-    """How many people of the choice are not in the audience, by the first reason that holds for each."""
-    return {reason: number for reason, number in (await _by_reason(tx, scope, chosen)).items() if reason}
+async def reach(tx: ReadTx, scope: Scope, chosen: Chosen) -> tuple[int, dict[str, int]]:
+    """How many people of the choice are in the audience, and how many are not, by the first reason that holds for
+    each. In one pass: on a million people each takes seconds."""
+    found = await _by_reason(tx, scope, chosen)
+    reachable = found.pop("", 0)
+    return reachable, found
 
 
 async def explain(tx: ReadTx, scope: Scope, chosen: Chosen) -> Explanation:
