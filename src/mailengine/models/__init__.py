@@ -62,7 +62,7 @@ from mailengine.models.limits import (
     WarmUpScope,
 )
 from mailengine.models.segments import ActivityMark, CampaignActivity, ContactActivity, Segment
-from mailengine.models.senders import DkimKey, Relay, RelayKind, SendingDomain, Tls
+from mailengine.models.senders import DkimKey, Relay, RelayAuth, RelayKind, SendingDomain, Tls
 from mailengine.models.tags import ContactTag, Tag
 from mailengine.models.tracking import EmailEvent, EventKind
 
@@ -117,6 +117,7 @@ __all__ = [
     "QuietHours",
     "RecoveryCode",
     "Relay",
+    "RelayAuth",
     "RelayKind",
     "Reputation",
     "Role",

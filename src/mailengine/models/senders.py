@@ -17,6 +17,11 @@ class Tls(StrEnum):
     TLS = "tls"
 
 
+class RelayAuth(StrEnum):
+    PASSWORD = "password"  # noqa: S105  # CRAM-MD5, PLAIN or LOGIN, whichever the server offers
+    XOAUTH2 = "xoauth2"  # the password is an OAuth access token, which its owner replaces before it ends
+
+
 class RelayKind(StrEnum):
     SMTP = "smtp"  # one server that takes all mail
     DIRECT = "direct"  # the recipients' own mail hosts, found by MX; host and port stay unused
@@ -34,6 +39,7 @@ class Relay(SQLModel, table=True):
         sa.UniqueConstraint("tenant_id", "name"),
         one_of("kind", RelayKind),
         one_of("tls", Tls),
+        one_of("auth", RelayAuth),
     )
 
     id: int | None = pk()
@@ -43,6 +49,7 @@ class Relay(SQLModel, table=True):
     host: str = Field(max_length=253)
     port: int
     tls: str = Field(max_length=20)
+    auth: str = Field(default=RelayAuth.PASSWORD, max_length=10)
     username: str = Field(default="", max_length=320)
     password_sealed: str = Field(default="", sa_type=sa.Text)
     helo: str = Field(default="", max_length=253)  # of direct delivery: must resolve to the source address

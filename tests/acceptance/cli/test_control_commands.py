@@ -130,6 +130,18 @@ def test_relays_have_shares_and_their_limits_go_with_them(installation: Installa
     assert "priority" in str(details)
 
 
+def test_a_relay_logs_in_by_an_access_token_that_can_be_replaced(installation: Installation) -> None:
+    add = ("relay", "add", "mail", "--host", "smtp.example.org", "--auth", "xoauth2", "--password-file", "-")
+    assert "username" in installation.run(*add, stdin="token").complaint
+    added = installation.ok(*add, "--username", "me@example.org", "--json", stdin="token").json
+    assert (added["auth"], added["username"]) == ("xoauth2", "me@example.org")
+    replace = ("relay", "password", "mail", "--password-file", "-")
+    assert "token" not in installation.ok(*replace, "--json", stdin="token-2").out
+    assert installation.run(*replace, stdin="x", **OTHER).code == 1
+    assert installation.run("relay", "password", "main", "--password-file", "-", stdin="x").code == 2
+    assert "choose" in installation.run("relay", "add", "x", "--host", "h.example", "--auth", "y").complaint
+
+
 def test_the_forecast_is_seen_before_and_after_the_launch(installation: Installation) -> None:
     installation.ok("limit", "set", "2/day")
     said = "Throttled: sending at 2/day, 24 hours remaining"  # one of three goes at once

@@ -1,6 +1,7 @@
 """The send loop on both databases, against real SMTP servers: each task ends once, and rightly."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -287,3 +288,33 @@ async def _still(sink: CountingSink, seconds: float = 10) -> None:
             await asyncio.sleep(0.5)
             if sink.accepted() == before:
                 return
+
+
+async def test_a_connection_carries_many_messages_but_no_more_than_its_limit(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    sink = counting_sink()
+    emails = await world.people(60)
+    await world.relay(sink.port)
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker(connections=2, messages_per_connection=25)):
+        await world.settled(campaign)
+    assert sink.received() == dict.fromkeys(emails, 1)
+    carried = Counter(envelope.connection for envelope in sink.envelopes())
+    assert max(carried.values()) <= 25
+    assert 3 <= len(carried) < 10
+
+
+async def test_a_connection_that_grew_old_is_followed_by_a_new_one(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    sink = counting_sink(delay_ms=20)
+    emails = await world.people(30)
+    await world.relay(sink.port)
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker(connections=1, connection_age_seconds=0.1)):
+        await world.settled(campaign)
+    assert sink.received() == dict.fromkeys(emails, 1)
+    assert len({envelope.connection for envelope in sink.envelopes()}) > 1

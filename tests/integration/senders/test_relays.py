@@ -4,13 +4,13 @@ import pytest
 import sqlalchemy as sa
 
 from mailengine.core.config import Settings, WorkerSettings
-from mailengine.core.errors import Conflict, Forbidden, NotFound, Unavailable
+from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from mailengine.core.scope import ROLE_GRANTS, Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
 from mailengine.domain.delivery.transport import endpoint_of
 from mailengine.domain.senders import relays
-from mailengine.models import AuditEntry, Campaign, Relay, Tls
+from mailengine.models import AuditEntry, Campaign, Relay, RelayAuth, Tls
 from support.house import INSTANCE, KEYRING, NOW, add_campaign
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +35,39 @@ async def test_a_relay_becomes_an_endpoint(db: Database, scope: Scope) -> None:
     assert "hunter2" not in repr(endpoint)
     with pytest.raises(Unavailable, match="sealed with another secret"):
         endpoint_of(relay, Keyring(b"x" * 32), settings)
+
+
+async def test_the_next_access_token_takes_the_place_of_the_last(
+    db: Database, scope: Scope, other: Scope
+) -> None:
+    details = relays.check_relay(
+        name="main", host="smtp.example.org", port=465, tls=Tls.TLS,
+        username="me@example.org", password="first", auth=RelayAuth.XOAUTH2,
+    )  # fmt: skip
+    async with db.write(scope) as tx:
+        await relays.add(tx, scope, details=details, keyring=KEYRING, now=NOW)
+    async with db.write(scope) as tx:
+        relay = await relays.replace_password(
+            tx, scope, name="main", password="second", keyring=KEYRING, now=NOW
+        )
+    endpoint = endpoint_of(relay, KEYRING, Settings())
+    assert (endpoint.auth, endpoint.username, endpoint.password) == ("xoauth2", "me@example.org", "second")
+    for wrong in ("", "two\r\nlines"):
+        with pytest.raises(InvalidInput):
+            async with db.write(scope) as tx:
+                await relays.replace_password(
+                    tx, scope, name="main", password=wrong, keyring=KEYRING, now=NOW
+                )
+    with pytest.raises(NotFound):
+        async with db.write(other) as tx:
+            await relays.replace_password(tx, other, name="main", password="x", keyring=KEYRING, now=NOW)
+    viewer = Scope(scope.tenant_id, "viewer", ROLE_GRANTS["viewer"])
+    with pytest.raises(Forbidden):
+        async with db.write(viewer) as tx:
+            await relays.replace_password(tx, viewer, name="main", password="x", keyring=KEYRING, now=NOW)
+    async with db.read(scope) as tx:
+        entries = await tx.scalars(sa.select(AuditEntry).where(AuditEntry.tenant_id == scope.tenant_id))
+        assert not any("second" in str(entry.details) for entry in entries)
 
 
 async def test_relays_belong_to_their_tenant(db: Database, scope: Scope, other: Scope) -> None:

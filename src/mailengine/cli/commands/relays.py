@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.core.paging import Page
     from mailengine.core.scope import Scope
     from mailengine.domain.delivery.smtp import ProbeReport
-    from mailengine.models import Relay, Tls
+    from mailengine.models import Relay, RelayAuth, Tls
     from mailengine.runtime import Runtime
 
 app = typer.Typer(help="SMTP servers that take your mail.", no_args_is_help=True)
@@ -34,6 +34,9 @@ def add(
     port: Annotated[int, typer.Option(help="Port: 587 for starttls, 465 for tls, 25 for none.")] = 587,
     tls: Annotated[str, typer.Option(help="none, starttls or tls.")] = "starttls",
     username: Annotated[str, typer.Option(help="Name to log in with; none: no login.")] = "",
+    auth: Annotated[
+        str, typer.Option(help="password, or xoauth2: the password is an access token.")
+    ] = "password",
     password_file: Annotated[
         Path | None, typer.Option(help="File with the password; - reads standard input. Default: ask.")
     ] = None,
@@ -47,7 +50,7 @@ def add(
     password = _password(username, password_file)
     details = relays.check_relay(
         name=name, host=host, port=port, tls=_tls(tls), username=username, password=password,
-        priority=priority, weight=weight,
+        priority=priority, weight=weight, auth=_auth(auth),
     )  # fmt: skip
 
     async def work(rt: "Runtime", scope: "Scope") -> "Relay":
@@ -130,6 +133,29 @@ def update(
 
 
 @app.command()
+def password(
+    ctx: typer.Context,
+    name: Name,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password; - reads standard input. Default: ask.")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Replace a relay's password or access token, also while campaigns are being sent."""
+    from mailengine.domain.senders import relays
+
+    new = _password(name, password_file)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Relay":
+        async with rt.db.write(scope) as tx:
+            return await relays.replace_password(
+                tx, scope, name=name, password=new, keyring=rt.keyring, now=rt.clock.now()
+            )
+
+    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+
+
+@app.command()
 def remove(
     ctx: typer.Context,
     name: Name,
@@ -201,6 +227,15 @@ def _password(username: str, file: Path | None) -> str:
     )
 
 
+def _auth(text: str) -> "RelayAuth":
+    from mailengine.models import RelayAuth
+
+    try:
+        return RelayAuth(text.lower())
+    except ValueError as error:
+        raise InvalidInput(f"--auth {text}: choose password or xoauth2") from error
+
+
 def _tls(text: str) -> "Tls":
     from mailengine.models import Tls
 
@@ -232,6 +267,7 @@ def _shown(relay: "Relay") -> dict[str, Any]:
         "host": relay.host or None,
         "port": relay.port,
         "tls": relay.tls,
+        "auth": relay.auth,
         "username": relay.username or None,
         "helo": relay.helo or None,
         "source_address": relay.source_address or None,

@@ -1,7 +1,7 @@
 """From a relay, as it is stored, to the server that messages are handed to."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from mailengine.core.config import Settings
 from mailengine.core.errors import InvalidInput
@@ -43,6 +43,7 @@ def endpoint_of(relay: Relay, keyring: Keyring, settings: Settings) -> Endpoint:
         tls=cast(TlsMode, str(relay.tls)),
         username=relay.username or None,
         password=password,
+        auth=cast(Literal["password", "xoauth2"], str(relay.auth)),
         command_timeout_seconds=settings.worker.command_timeout_seconds,
         data_timeout_seconds=settings.worker.data_timeout_seconds,
     )

@@ -27,6 +27,7 @@ from mailengine.models import (
     Limit,
     LimitScope,
     Relay,
+    RelayAuth,
     RelayKind,
     Tls,
     WarmUp,
@@ -57,6 +58,7 @@ class RelayDetails:
     kind: RelayKind = RelayKind.SMTP
     helo: str = ""
     source_address: str = ""
+    auth: RelayAuth = RelayAuth.PASSWORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,24 @@ def check_relay(
     password: str = "",
     priority: int = 0,
     weight: int = 1,
+    auth: RelayAuth = RelayAuth.PASSWORD,
 ) -> RelayDetails:
     """Check what a person gave; raises InvalidInput with what to give instead."""
     name = _checked_name(name)
     if not 1 <= port <= 65535:
         raise InvalidInput(f"port {port} does not exist; 587 (starttls) and 465 (tls) are usual")
-    if _CONTROL.search(username + password):
-        raise InvalidInput(
-            "the relay's username and password must not hold line breaks or control characters"
-        )
+    _check_credentials(username, password)
     if bool(username) != bool(password):
         raise InvalidInput("a relay needs both a username and a password, or neither")
+    if auth is RelayAuth.XOAUTH2 and not username:
+        raise InvalidInput("xoauth2 needs a username, the mailbox that the access token is for")
     host = check_host(host)
     if username and tls is Tls.NONE and not is_local(host):
         raise InvalidInput(
             f"the password would travel to {host} unencrypted; use --tls starttls (587) or --tls tls (465)"
         )
     check_share(priority=priority, weight=weight)
-    return RelayDetails(name, host, port, tls, username, password, priority, weight)
+    return RelayDetails(name, host, port, tls, username, password, priority, weight, auth=auth)
 
 
 def check_direct(
@@ -127,6 +129,13 @@ def check_direct(
         helo=check_host(helo),
         source_address=source_address,
     )
+
+
+def _check_credentials(username: str, password: str) -> None:
+    if _CONTROL.search(username + password):
+        raise InvalidInput(
+            "the relay's username and password must not hold line breaks or control characters"
+        )
 
 
 def _checked_name(name: str) -> str:
@@ -176,6 +185,7 @@ async def add(tx: WriteTx, scope: Scope, *, details: RelayDetails, keyring: Keyr
         host=details.host,
         port=details.port,
         tls=details.tls,
+        auth=details.auth,
         username=details.username,
         password_sealed=sealed,
         priority=details.priority,
@@ -228,6 +238,22 @@ async def update(tx: WriteTx, scope: Scope, *, name: str, changes: RelayChanges,
         setattr(relay, key, value)
     check_share(priority=relay.priority, weight=relay.weight)
     await audit.record(tx, scope, "relay.update", "relay", relay.id, now=now, **changed)
+    return relay
+
+
+async def replace_password(
+    tx: WriteTx, scope: Scope, *, name: str, password: str, keyring: Keyring, now: datetime
+) -> Relay:
+    """A new password, or the next access token; workers log in with it on their next connections. Raises NotFound."""
+    scope.require(Grant.MANAGE)
+    relay = await get_relay(tx, scope, name=name)
+    if not relay.username:
+        raise InvalidInput(f"the relay {name} logs in with no password; add it again with a username")
+    _check_credentials(relay.username, password)
+    if not password:
+        raise InvalidInput("the new password is empty")
+    relay.password_sealed = keyring.seal(password.encode(), PASSWORD_PURPOSE)
+    await audit.record(tx, scope, "relay.password", "relay", relay.id, now=now)
     return relay
 
 
