@@ -56,7 +56,9 @@ def test_whatever_csv_can_write_comes_back_equal(
     for number, (city, note) in enumerate(cells):
         writer.writerow((f"p{number}@example.org", city, note))
     path = written(tmp_path, text.getvalue().encode(encoding))
-    whole = read(understand(path, mapping={}, folder=tmp_path, delimiter=delimiter))
+    # As texts: what looks like a number, a date or a boolean has kinds and tests of its own (attribute values).
+    mapping = {"city": "city:text", "note": "note:text"}
+    whole = read(understand(path, mapping=mapping, folder=tmp_path, delimiter=delimiter))
     assert whole.rejected == []
     expected = [
         {name: cell.strip() for name, cell in zip(("city", "note"), pair, strict=True) if cell.strip()}
