@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.models import Campaign, EmailTask
 from peers.ports import wait_until
+from peers.postgres import Postgres
 from peers.shared import run_directory
 from peers.sink import CountingSink
 from support.program import Program
@@ -80,6 +81,9 @@ class House:
     def wait_for_state(self, state: str, seconds: float = 90) -> None:
         wait_until(lambda: self.state() == state, f"the campaign is {state}", seconds)
 
+    def wait_for_tasks(self, count: int) -> None:
+        wait_until(lambda: len(self.statuses()) >= count, f"{count} recipients are found", 60)
+
     def _rows(self, query: Any) -> list[Any]:
         async def read() -> list[Any]:
             db = Database(self.url, DatabaseSettings())
@@ -98,6 +102,20 @@ class House:
 
     def events(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.said() if line["event"] == event]
+
+
+@contextmanager
+def elsewhere(house: House, folder: Path, postgres: Postgres) -> Iterator[House]:
+    """A house on another machine, with nothing in it: same settings, another directory and an empty database."""
+    with ExitStack() as stack:
+        if house.url.startswith("sqlite"):
+            url = f"sqlite+aiosqlite:///{folder / 'mailengine.sqlite3'}"
+        else:
+            url = stack.enter_context(postgres.database(migrated=False))
+        folder.mkdir()
+        yield House(
+            url, folder, **{k: v for k, v in house.environment.items() if k != "MAILENGINE_DATABASE_URL"}
+        )
 
 
 class Daemon:

@@ -11,6 +11,7 @@ import typer
 from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
+    backups,
     contacts,
     daemon,
     debug,
@@ -110,6 +111,10 @@ app.command("send")(messages.send)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(debug.app, name="debug")
 app.command("doctor")(doctor.doctor)
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
+app.command("upgrade")(backups.upgrade)
+app.command("migrate-database")(backups.migrate_database)
 app.command("daemon")(daemon.daemon)
 app.command("demo")(demo.demo)
 app.command("seed")(seed.seed)

@@ -246,6 +246,11 @@ def _toml_path() -> Path | None:
     return Path(path) if path else None
 
 
+def config_file() -> Path | None:
+    """The settings file that the environment names."""
+    return _toml_path()
+
+
 def setting_fields() -> dict[str, FieldInfo]:
     """Every setting by its dotted name, as a settings file groups them: `web.port`."""
     found: dict[str, FieldInfo] = {}

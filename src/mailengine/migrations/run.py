@@ -54,6 +54,22 @@ async def upgrade(url: str, settings: DatabaseSettings) -> str:
         await engine.dispose()
 
 
+async def stored_revision(url: str, settings: DatabaseSettings) -> str | None:
+    """The schema revision of a database that nobody has opened yet."""
+    url = normalise_url(url)
+    engine = (
+        sqlite_engine(url, write=False, busy_timeout_seconds=settings.busy_timeout_seconds)
+        if url.startswith("sqlite")
+        else postgres_engine(url, settings)
+    )
+    try:
+        with translated_errors():
+            async with engine.connect() as connection:
+                return await current_revision(connection)
+    finally:
+        await engine.dispose()
+
+
 async def current_revision(connection: AsyncConnection) -> str | None:
     """The schema revision stored in the database, None for an empty one."""
     return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
@@ -61,13 +77,23 @@ async def current_revision(connection: AsyncConnection) -> str | None:
 
 async def check_current(connection: AsyncConnection) -> None:
     """Raise Unavailable unless the schema is exactly this code's."""
-    found = await current_revision(connection)
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    check_head(await current_revision(connection))
+
+
+def check_head(found: str | None) -> None:
+    """Raise Unavailable unless that is the revision of this code's schema."""
     if found is None:
         raise Unavailable("the database is empty; run `mailengine init` first")
-    if found != head:
-        _refuse_newer(found)
-        raise Unavailable("the database has an older schema; start the daemon or run `mailengine init`")
+    if found != head_revision():
+        refuse_unknown(found)
+        raise Unavailable("the database has an older schema; start the daemon or run `mailengine upgrade`")
+
+
+def head_revision() -> str:
+    """The revision of this code's schema."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
 
 
 async def _migrate(connection: AsyncConnection) -> str:
@@ -75,7 +101,7 @@ async def _migrate(connection: AsyncConnection) -> str:
     found = await current_revision(connection)
     await connection.rollback()
     if found is not None:
-        _refuse_newer(found)
+        refuse_unknown(found)
 
     def run(sync: sa.Connection) -> None:
         config.attributes["connection"] = sync
@@ -83,12 +109,11 @@ async def _migrate(connection: AsyncConnection) -> str:
 
     await connection.run_sync(run)
     await connection.commit()
-    head = ScriptDirectory.from_config(config).get_current_head()
-    assert head is not None
-    return head
+    return head_revision()
 
 
-def _refuse_newer(found: str) -> None:
+def refuse_unknown(found: str) -> None:
+    """Raise Unavailable for a schema that only a newer program can have written."""
     known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
     if found not in known:
         raise Unavailable(

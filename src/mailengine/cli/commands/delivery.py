@@ -14,6 +14,8 @@ from mailengine.core.errors import InvalidInput
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from mailengine.core.paging import Page
     from mailengine.core.scope import Scope
     from mailengine.domain.campaigns.retry import Requeued
@@ -29,7 +31,8 @@ app.add_typer(messages.app, name="messages")
 
 Campaign = Annotated[str | None, typer.Option(help="Only of this campaign.")]
 Cause = Annotated[str | None, typer.Option(help="Only of this cause, such as mailbox_full.")]
-Ids = Annotated[list[int], typer.Argument(help="Ids, as `doubts list` shows them.")]
+Ids = Annotated[list[int] | None, typer.Argument(help="Ids, as `doubts list` shows them.")]
+AllOf = Annotated[str | None, typer.Option("--campaign", help="All that is in doubt of this campaign.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -62,8 +65,9 @@ def list_doubts(
 @doubts_app.command()
 def settle(
     ctx: typer.Context,
-    ids: Ids,
     as_: Annotated[str, typer.Option("--as", help="sent: it arrived; failed: it is given up.")],
+    ids: Ids = None,
+    campaign: AllOf = None,
     as_json: output.Json = False,
 ) -> None:
     """Write down what became of messages in doubt, when you found out."""
@@ -72,25 +76,66 @@ def settle(
     if as_ not in ("sent", "failed"):
         raise InvalidInput(f"--as {as_}: choose sent or failed")
 
-    async def work(rt: "Runtime", scope: "Scope") -> int:
+    async def settle_some(rt: "Runtime", scope: "Scope", some: list[int]) -> int:
         async with rt.db.write(scope) as tx:
-            return await doubts.settle(tx, scope, task_ids=ids, accepted=as_ == "sent", now=rt.clock.now())
+            return await doubts.settle(tx, scope, task_ids=some, accepted=as_ == "sent", now=rt.clock.now())
 
-    output.emit({"settled": in_tenant(ctx, work), "as": as_}, as_json=as_json)
+    done = in_tenant(ctx, _doubts(ids, campaign, settle_some))
+    output.emit({"settled": done, "as": as_}, as_json=as_json)
 
 
 @doubts_app.command()
-def resend(ctx: typer.Context, ids: Ids, yes: Yes = False, as_json: output.Json = False) -> None:
+def resend(
+    ctx: typer.Context,
+    ids: Ids = None,
+    campaign: AllOf = None,
+    yes: Yes = False,
+    as_json: output.Json = False,
+) -> None:
     """Send messages in doubt again; who got the first one gets a second."""
     from mailengine.domain.campaigns import retry
 
-    confirm(f"Send {len(set(ids))} again? Who got the first message gets a second one.", yes=yes)
+    async def resend_some(rt: "Runtime", scope: "Scope", some: list[int]) -> int:
+        async with rt.db.write(scope) as tx:
+            return await retry.resend(tx, scope, task_ids=some, now=rt.clock.now())
+
+    work = _doubts(ids, campaign, resend_some)
+    which = f"all that is in doubt of {campaign}" if campaign else str(len(set(ids or ())))
+    confirm(f"Send {which} again? Who got the first message gets a second one.", yes=yes)
+    output.emit({"queued": in_tenant(ctx, work)}, as_json=as_json)
+
+
+def _doubts(
+    ids: list[int] | None,
+    campaign: str | None,
+    act: "Callable[[Runtime, Scope, list[int]], Awaitable[int]]",
+) -> "Callable[[Runtime, Scope], Awaitable[int]]":
+    """Act on the ids, or on all that is in doubt of a campaign, some at a time; nobody writes for minutes."""
+    from mailengine.core.paging import MAX_PAGE, PageRequest
+    from mailengine.domain.delivery import doubts
+
+    if bool(ids) == bool(campaign):
+        raise InvalidInput("say which: ids as `doubts list` shows them, or --campaign")
 
     async def work(rt: "Runtime", scope: "Scope") -> int:
-        async with rt.db.write(scope) as tx:
-            return await retry.resend(tx, scope, task_ids=ids, now=rt.clock.now())
+        if ids:
+            return await act(rt, scope, ids)
+        done, cursor = 0, None
+        async with rt.db.read(scope) as tx:
+            chosen = await _campaign_id(tx, scope, campaign)
+        while True:
+            async with rt.db.read(scope) as tx:
+                page = await doubts.list_doubts(
+                    tx, scope, campaign_id=chosen, request=PageRequest(MAX_PAGE, cursor)
+                )
+            some = [task.id for task in page.items if task.id is not None]
+            if some:
+                done += await act(rt, scope, some)
+            if page.next is None:
+                return done
+            cursor = page.next
 
-    output.emit({"queued": in_tenant(ctx, work)}, as_json=as_json)
+    return work
 
 
 @letters_app.command("list")
