@@ -13,7 +13,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types bench chaos seed install clean peers gate tests
+.PHONY: help demo test check lint types bench chaos seed install man binary clean peers gate tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ seed: $(DONE)/runtime ## fill the data directory with made-up contacts, template
 	@$(BIN)/mailengine seed $(ARGS)
 
 install: $(DONE)/runtime ## only install into .venv
+
+man: $(DONE)/runtime ## the manual page: dist/mailengine.1
+	@mkdir -p dist
+	$(BIN)/python -m mailengine.cli.manual > dist/mailengine.1
+
+binary: $(DONE)/runtime ## one file with Python and everything in it, tested: dist/mailengine
+	bash deploy/binary/build $(BIN)
 
 clean: ## remove .venv, built assets and caches
 	rm -rf $(VENV) src/mailengine/web/static/dist src/mailengine/web/assets/node_modules

@@ -10,8 +10,8 @@ from pathlib import Path
 from mailengine.core.clock import Clock, SystemClock
 from mailengine.core.config import Settings
 from mailengine.core.errors import Unavailable
-from mailengine.core.secrets import Keyring, load_secret
-from mailengine.db.engine import normalise_url
+from mailengine.core.secrets import Keyring, load_keyring
+from mailengine.db.engine import normalise_url, sqlite_path
 from mailengine.db.unit import Database, translated_errors
 from mailengine.domain.delivery.wake import bell_of
 from mailengine.migrations.run import check_current
@@ -66,10 +66,8 @@ def require_installation(settings: Settings) -> Keyring:
     """Raise Unavailable where `init` was never run: SQLite would make an empty file where there is none, and a
     wrong path must not look like a new start."""
     configured = settings.secret_key.get_secret_value() if settings.secret_key else None
-    keyring = Keyring(load_secret(secret_path(settings), configured))
-    url = normalise_url(settings.database_url)
-    if url.startswith("sqlite"):
-        path = Path(url.split("///", 1)[1])
-        if not path.exists():
-            raise Unavailable(f"{path}: there is no database; run `mailengine init` first")
+    keyring = load_keyring(secret_path(settings), configured)
+    path = sqlite_path(normalise_url(settings.database_url))
+    if path is not None and not path.exists():
+        raise Unavailable(f"{path}: there is no database; run `mailengine init` first")
     return keyring

@@ -1,13 +1,15 @@
-"""The table of settings in docs/configuration.md; `python tests/support/settings_table.py` writes it anew."""
+"""The table of settings in docs and the example file: `python tests/support/settings_table.py` writes both anew."""
 
 import sys
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from mailengine.cli.settings_file import example
 from mailengine.core.config import setting_fields, variable_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "mailengine.example.toml"
 START, END = "<!-- settings: start -->\n", "<!-- settings: end -->\n"
 
 
@@ -39,4 +41,5 @@ def _default(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(renewed(PAGE.read_text()))
-    sys.stdout.write(f"wrote {PAGE.name}\n")
+    EXAMPLE.write_text(example())
+    sys.stdout.write(f"wrote {PAGE.name}, {EXAMPLE.name}\n")

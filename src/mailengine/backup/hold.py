@@ -33,6 +33,7 @@ _TOTALS = """
 UPDATE campaign_totals SET doubt =
     (SELECT count(*) FROM email_tasks t WHERE t.campaign_id = campaign_totals.campaign_id AND t.status = 'doubt')
 """
+_MESSAGES = "SELECT count(*) FROM messages WHERE status IN ('queued', 'claimed')"
 _PAUSE = "UPDATE campaigns SET state = 'paused' WHERE state = 'sending' AND expanded_at IS NULL"
 _LEASES = "DELETE FROM leases"
 _OFF = "DELETE FROM kill_switches WHERE key = 0"
@@ -57,12 +58,29 @@ class Held:
     growing: bool
 
 
-async def hold(url: str, settings: DatabaseSettings, *, taken_at: datetime, now: datetime) -> list[Held]:
-    """Put in doubt, pause and switch off; returns the campaigns that a person must look at."""
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What waits for a person's word; `messages` are transactional ones."""
+
+    campaigns: list[Held]
+    messages: int
+
+
+async def waiting_messages(tx: WriteTx) -> int:
+    """Transactional messages that were open: they are sent at least once, so again, when the switch is off."""
+    connection = await tx.connection()
+    if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table("messages")):
+        return 0  # an older schema
+    return int(await tx.scalar(sa.text(_MESSAGES)) or 0)
+
+
+async def hold(url: str, settings: DatabaseSettings, *, taken_at: datetime, now: datetime) -> Holding:
+    """Put in doubt, pause and switch off; returns what a person must look at."""
     db, instance = Database(url, settings), InstanceScope("restore")
     try:
         async with db.write(instance, durable=True) as tx:
-            return await _hold(tx, taken_at.strftime("%Y-%m-%d %H:%M UTC"), now)
+            campaigns = await _hold(tx, taken_at.strftime("%Y-%m-%d %H:%M UTC"), now)
+            return Holding(campaigns, await waiting_messages(tx))
     finally:
         await db.close()
 

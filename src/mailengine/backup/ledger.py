@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from mailengine.backup.hold import TOKEN, Held
+from mailengine.backup.hold import TOKEN, Holding
 
 _SAME = """
 later.email_tasks o WHERE o.id = email_tasks.id AND o.campaign_id = email_tasks.campaign_id
@@ -37,7 +37,7 @@ JOIN tenants n ON n.id = c.tenant_id WHERE t.claim_token LIKE '{TOKEN}%' GROUP B
 """  # noqa: S608
 
 
-def settle_by(restored: Path, later: Path, held: list[Held]) -> list[Held]:
+def settle_by(restored: Path, later: Path, held: Holding) -> Holding:
     """Take up what the replaced file knows; returns what is still to be looked at. Blocking."""
     with closing(
         sqlite3.connect(f"file:{quote(str(restored))}?mode=rw", uri=True, isolation_level=None)
@@ -52,5 +52,5 @@ def settle_by(restored: Path, later: Path, held: list[Held]) -> list[Held]:
             ours.execute(statement)
         left = {(slug, name): int(count) for slug, name, count in ours.execute(_LEFT)}
         ours.execute("COMMIT")
-    remaining = [replace(each, in_doubt=left.get((each.tenant, each.campaign), 0)) for each in held]
-    return [each for each in remaining if each.in_doubt or each.growing]
+    remaining = [replace(each, in_doubt=left.get((each.tenant, each.campaign), 0)) for each in held.campaigns]
+    return replace(held, campaigns=[each for each in remaining if each.in_doubt or each.growing])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from anyio import to_thread
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -18,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from mailengine.backup import archive, postgres, sqlite_copy
 from mailengine.backup.archive import DATABASE, FILES, SECRET, SETTINGS, Manifest
-from mailengine.backup.hold import Held, hold
+from mailengine.backup.hold import Holding, hold
 from mailengine.backup.ledger import settle_by
 from mailengine.core.config import Settings
 from mailengine.core.errors import Conflict, InvalidInput, Unavailable
@@ -36,7 +37,7 @@ class Restored:
     """What was put in place; `held` must be looked at before anything is sent."""
 
     manifest: Manifest
-    held: list[Held]
+    held: Holding
     replaced: Path | None
     settings_file: Path | None
     notes: tuple[str, ...]
@@ -118,12 +119,12 @@ async def _put_in_place(settings: Settings, manifest: Manifest, stage: Path, now
 
 async def _ready(
     settings: Settings, manifest: Manifest, staged: Path, taken_at: datetime, now: datetime
-) -> list[Held]:
+) -> Holding:
     """The SQLite database as it will be, before it is put in place."""
     await to_thread.run_sync(sqlite_copy.check, staged)
     if await to_thread.run_sync(sqlite_copy.counts, staged) != manifest.counts:
         raise InvalidInput("the database in the backup does not have the rows that its manifest names")
-    held = await hold(f"sqlite:///{staged}", settings.database, taken_at=taken_at, now=now)
+    held = await hold(f"sqlite:///{quote(str(staged))}", settings.database, taken_at=taken_at, now=now)
     later = sqlite_path(settings.database_url)
     if later is not None and later.exists():
         held = await to_thread.run_sync(settle_by, staged, later, held)

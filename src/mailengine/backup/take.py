@@ -19,14 +19,24 @@ from mailengine.backup import archive, postgres, sqlite_copy
 from mailengine.backup.archive import DATABASE, FILES, FORMAT, SECRET, SETTINGS, Manifest, Member, Source
 from mailengine.core.config import Settings
 from mailengine.core.errors import Conflict, InvalidInput, Unavailable
-from mailengine.core.secrets import load_secret
+from mailengine.core.secrets import load_keyring
 from mailengine.db.engine import sqlite_path
 from mailengine.runtime import require_installation, secret_path
 
 NAME = "mailengine-{stamp}.backup"
 _GLOB = "mailengine-*.backup"
 # What belongs to this machine or to a process that runs, and what is a copy itself.
-_NOT_OURS = ("secret.key", "node.id", "daemon.json", "wire", "backups", "caught", "restore.part")
+_NOT_OURS = (
+    "secret.key",
+    "mailengine.toml",
+    "node.id",
+    "daemon.json",
+    "health.json",
+    "wire",
+    "backups",
+    "caught",
+    "restore.part",
+)
 _NOT_ENDING = (".lock", ".log", ".part", "-wal", "-shm", "-journal", ".replaced")
 
 
@@ -108,7 +118,7 @@ def _secret(settings: Settings, scratch: Path) -> Source:
     """The secret, wherever the settings have it from."""
     configured = settings.secret_key.get_secret_value() if settings.secret_key else None
     path = scratch / SECRET
-    path.write_text(load_secret(secret_path(settings), configured).hex() + "\n")
+    path.write_text(load_keyring(secret_path(settings), configured).text())
     return Source(SECRET, path)
 
 

@@ -5,7 +5,7 @@ from sqlalchemy.engine import make_url
 from mailengine.core.config import Settings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import InstanceScope
-from mailengine.core.secrets import Keyring, create_secret, load_secret
+from mailengine.core.secrets import create_secret, load_keyring
 from mailengine.db.engine import normalise_url, sqlite_path
 from mailengine.db.unit import Database, translated_errors
 from mailengine.domain.accounts.tenants import list_tenants
@@ -25,7 +25,7 @@ def check_secret(settings: Settings, *, needed: bool) -> None:
     configured = settings.secret_key.get_secret_value() if settings.secret_key else None
     path = secret_path(settings)
     if configured is not None or path.exists():
-        Keyring(load_secret(path, configured))
+        load_keyring(path, configured)
     elif needed:
         raise Unavailable(
             f"{path} is missing, but the database holds tenants whose passwords it seals: "

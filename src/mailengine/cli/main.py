@@ -12,6 +12,7 @@ from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
     backups,
+    config,
     contacts,
     daemon,
     debug,
@@ -20,6 +21,7 @@ from mailengine.cli.commands import (
     doctor,
     domains,
     exports,
+    healthcheck,
     imports,
     init,
     jobs,
@@ -37,6 +39,7 @@ from mailengine.cli.commands import (
     seed,
     segments,
     sending,
+    service,
     suppression,
     tags,
     tenants,
@@ -111,11 +114,14 @@ app.command("send")(messages.send)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(debug.app, name="debug")
 app.command("doctor")(doctor.doctor)
+app.add_typer(config.app, name="config")
 app.command("backup")(backups.backup)
 app.command("restore")(backups.restore)
 app.command("upgrade")(backups.upgrade)
 app.command("migrate-database")(backups.migrate_database)
 app.command("daemon")(daemon.daemon)
+app.command("healthcheck")(healthcheck.healthcheck)
+app.add_typer(service.app, name="service")
 app.command("demo")(demo.demo)
 app.command("seed")(seed.seed)
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import (
@@ -34,11 +35,19 @@ from pydantic_settings import (
 from mailengine.core.errors import InvalidInput
 
 PREFIX = "MAILENGINE_"
+FILE_NAME = "mailengine.toml"  # in the data directory, where no other is named
 _NOT_SETTINGS = {"CONFIG", "TENANT", "SKIP_WEB"}  # read by the command line and the build, not by this model
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _parted(value: Any) -> Any:
+    """The environment has no lists; commas part what TOML gives as an array."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 class DatabaseSettings(_Section):
@@ -51,6 +60,22 @@ class WebSettings(_Section):
     host: str = Field(default="127.0.0.1", description="address the daemon listens on")
     port: int = Field(default=8025, ge=0, le=65535, description="its port; 0 picks a free one")
     base_url: str | None = Field(default=None, description="URL in links; default http://host:port")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("127.0.0.1", "::1"),
+        description="proxies whose X-Forwarded-For and -Proto are believed: addresses, networks",
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return _parted(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
 
 
 class WorkerSettings(_Section):
@@ -92,12 +117,15 @@ class DnsSettings(_Section):
     )
     port: int = Field(default=53, ge=1, le=65535, description="their port")
     timeout_seconds: float = Field(default=5, gt=0, description="wait for an answer")
+    blocklists: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("zen.spamhaus.org", "bl.spamcop.net"),
+        description="block lists that `doctor` asks where nameservers are set",
+    )
 
-    @field_validator("nameservers", mode="before")
+    @field_validator("nameservers", "blocklists", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        """The environment has no lists; commas part what TOML gives as an array."""
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        return _parted(value)
 
     @field_validator("nameservers")
     @classmethod
@@ -152,6 +180,26 @@ class JwtSettings(_Section):
         return self
 
 
+class HealthSettings(_Section):
+    host: str = Field(default="127.0.0.1", description="address of the health port")
+    port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port for health and metrics of whatever roles run; none: closed",
+    )
+    token: SecretStr | None = Field(
+        default=None, description="opens /metrics on the web port: Authorization: Bearer TOKEN"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("must have at least 16 characters")
+        return value
+
+
 class CatcherSettings(_Section):
     maildir: Path | None = Field(default=None, description="mail caught in development, for /caught")
 
@@ -194,7 +242,7 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("mailengine"),
+        default_factory=lambda: default_data_dir(),
         description="database, secret, logs and files of the installation",
     )
     secret_key: SecretStr | None = Field(default=None, description="64 hex digits; default: secret.key")
@@ -208,6 +256,7 @@ class Settings(BaseSettings):
     accounts: AccountsSettings = AccountsSettings()
     oidc: OidcSettings = OidcSettings()
     jwt: JwtSettings = JwtSettings()
+    health: HealthSettings = HealthSettings()
     catcher: CatcherSettings = CatcherSettings()
 
     @classmethod
@@ -222,7 +271,7 @@ class Settings(BaseSettings):
         if isinstance(env_settings, EnvSettingsSource):  # else …_URL_FILE would be the field `url_file`
             variables = env_settings.env_vars.items()
             env_settings.env_vars = {name: value for name, value in variables if not name.endswith("_file")}
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=_toml_path())
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file(_data_dir(init_settings)))
         return init_settings, env_settings, _FileSecrets(settings_cls), toml
 
     @property
@@ -230,7 +279,8 @@ class Settings(BaseSettings):
         """The URL to connect to, password included: never log it."""
         if self.database.url is not None:
             return self.database.url.get_secret_value()
-        return f"sqlite+aiosqlite:///{self.data_dir / 'mailengine.sqlite3'}"
+        # Quoted: a directory may be called anything, and in a URL ? and % mean something.
+        return f"sqlite+aiosqlite:///{quote(str(self.data_dir / 'mailengine.sqlite3'))}"
 
     @property
     def base_url(self) -> str:
@@ -239,16 +289,25 @@ class Settings(BaseSettings):
         return configured.rstrip("/")
 
 
-def _toml_path() -> Path | None:
+def config_file(data_dir: Path) -> Path | None:
+    """The settings file: the one that is named, else the one in the data directory, None where there is none."""
     path = os.environ.get(PREFIX + "CONFIG")
     if path is not None and not Path(path).is_file():
         raise InvalidInput(f"{path}: there is no such settings file (from {PREFIX}CONFIG or --config)")
-    return Path(path) if path else None
+    if path:
+        return Path(path)
+    usual = data_dir / FILE_NAME
+    return usual if usual.is_file() else None
 
 
-def config_file() -> Path | None:
-    """The settings file that the environment names."""
-    return _toml_path()
+def _data_dir(flags: PydanticBaseSettingsSource) -> Path:
+    """Where to look for the settings file, known before it is read: so it cannot say it itself."""
+    given = flags().get("data_dir") or os.environ.get(PREFIX + "DATA_DIR")
+    return Path(given) if given else default_data_dir()
+
+
+def default_data_dir() -> Path:
+    return platformdirs.user_data_path("mailengine")
 
 
 def setting_fields() -> dict[str, FieldInfo]:

@@ -17,7 +17,7 @@ _INSTANCE = InstanceScope("role:scheduler")
 
 async def empty_trash(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
     """What was deleted 30 days ago is erased (P16-03)."""
-    before, hash_key = now - RESTORABLE, rt.keyring.derive(HASH_PURPOSE)
+    before, hash_key = now - RESTORABLE, rt.keyring.derive_for_ever(HASH_PURPOSE)
     async with rt.db.read(_INSTANCE) as tx:
         tenants = await erase.tenants_with_deleted(tx, _INSTANCE, before=before)
     for tenant_id in tenants:

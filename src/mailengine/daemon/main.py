@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
 from pydantic import SecretStr
@@ -21,15 +21,15 @@ from mailengine.core import log as logs
 from mailengine.core.config import Settings
 from mailengine.core.errors import InvalidInput
 from mailengine.core.log import get_logger
-from mailengine.core.secrets import load_secret
 from mailengine.daemon.handover import Orders
-from mailengine.daemon.listening import announced, bind, url_of
+from mailengine.daemon.listening import announced, bind, bind_health, url_of
+from mailengine.daemon.notify import feed_watchdog, notify
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
-from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.migrations.run import upgrade
-from mailengine.runtime import Runtime, open_runtime, require_installation, secret_path
+from mailengine.runtime import Runtime, open_runtime, require_installation
+from mailengine.web.pulse import Pulse
 
 ROLES = ("web", "tracker", "worker", "scheduler")
 _HTTP = {"web", "tracker"}  # hits come in by HTTP and wait in memory: one server for both
@@ -51,20 +51,28 @@ async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool =
     the daemon cannot start."""
     logs.configure(settings.log)
     require_installation(settings)
-    listener: socket.socket | None = None
-    if roles & _HTTP:
-        listener, settings = bind(settings)
-    with listener or nullcontext():
+    with ExitStack() as sockets:
+        listener = health_listener = None
+        if roles & _HTTP:
+            listener, settings = bind(settings)
+            sockets.enter_context(listener)
+        if settings.health.port is not None:
+            health_listener, settings = bind_health(settings)
+            sockets.enter_context(health_listener)
         await upgrade(settings.database_url, settings.database)
         async with open_runtime(settings) as rt:
-            serving = announced(settings, rt.clock.now()) if listener else nullcontext()
-            with serving:
-                await _run(rt, roles, listener, with_stdin=with_stdin)
+            with announced(settings, rt.clock.now(), serves=listener is not None):
+                await _run(rt, roles, listener, health_listener, with_stdin=with_stdin)
     log.info("stopped")
 
 
 async def _run(
-    rt: Runtime, roles: frozenset[str], listener: socket.socket | None, *, with_stdin: bool
+    rt: Runtime,
+    roles: frozenset[str],
+    listener: socket.socket | None,
+    health_listener: socket.socket | None,
+    *,
+    with_stdin: bool,
 ) -> None:
     stop, killed = asyncio.Event(), worker.Killers()
     log.info(
@@ -77,36 +85,44 @@ async def _run(
     with _signals(stop, killed), _stdin(stop) if with_stdin else nullcontext():
         await settle_dead(rt)
         async with asyncio.TaskGroup() as group:
-            for name, run in _parts(rt, roles, listener, stop, killed).items():
+            for name, run in _parts(rt, roles, listener, health_listener, stop, killed).items():
                 group.create_task(keep_running(name, run, stop), name=name)
+            group.create_task(feed_watchdog(stop))
+            notify("READY=1", f"STATUS=roles: {', '.join(sorted(roles))}")
+            await stop.wait()
+            notify("STOPPING=1", "STATUS=waiting for replies to what is on the wire")
 
 
 def _parts(
     rt: Runtime,
     roles: frozenset[str],
     listener: socket.socket | None,
+    health_listener: socket.socket | None,
     stop: asyncio.Event,
     killed: worker.Killers,
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """What runs side by side."""
     parts: dict[str, Callable[[], Awaitable[None]]] = {}
+    pulse = Pulse(roles)
     if listener is not None:
         # Deferred: a machine that only sends need not load a web framework (30 MB, a third of its start).
         from mailengine.daemon.roles import web
 
-        parts["web"] = partial(web.run, rt, stop, listener=listener, hits=HitBuffer())
+        parts["web"] = partial(web.run, rt, stop, listener=listener, pulse=pulse)
+    if health_listener is not None:
+        from mailengine.daemon.roles import health  # deferred, as above: uvicorn
+
+        parts["health"] = partial(health.run, rt, stop, listener=health_listener, pulse=pulse)
     if "scheduler" in roles:
         parts["scheduler"] = partial(scheduler.run, rt, stop)
     if "worker" in roles:
-        parts["worker"] = partial(worker.run, rt, stop, orders=_orders(rt), killed=killed)
+        parts["worker"] = partial(worker.run, rt, stop, orders=_orders(rt), killed=killed, pulse=pulse)
     return parts
 
 
 def _orders(rt: Runtime) -> Orders:
     """What workers are told: the settings, with the secret in them wherever it came from."""
-    configured = rt.settings.secret_key
-    secret = load_secret(secret_path(rt.settings), configured.get_secret_value() if configured else None)
-    settings = rt.settings.model_copy(update={"secret_key": SecretStr(secret.hex())})
+    settings = rt.settings.model_copy(update={"secret_key": SecretStr(rt.keyring.text())})
     return Orders(settings, owner_of(rt))
 
 

@@ -13,21 +13,25 @@ sys.modules["rich"] = None  # type: ignore[assignment]
 import asyncio  # noqa: E402
 import ctypes  # noqa: E402
 import gc  # noqa: E402
+import json  # noqa: E402
 import os  # noqa: E402
 import signal  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import uvloop  # noqa: E402
 
 from mailengine.core import log  # noqa: E402
 from mailengine.core.clock import SystemClock  # noqa: E402
-from mailengine.core.secrets import Keyring, load_secret  # noqa: E402
+from mailengine.core.secrets import load_keyring  # noqa: E402
 from mailengine.daemon import handover  # noqa: E402
 from mailengine.db.unit import Database  # noqa: E402
+from mailengine.domain.delivery.tally import Tally  # noqa: E402
 from mailengine.domain.delivery.worker import Worker  # noqa: E402
 
 _PR_SET_PDEATHSIG = 1
 _NEW_OBJECTS = 20_000
+_TELL_SECONDS = 1.0
 _GRACE_SECONDS = 10  # above drain_seconds: then the journals must settle what is left
 
 
@@ -50,15 +54,38 @@ async def _send(orders: handover.Orders) -> None:
     worker = Worker(
         db,
         settings,
-        Keyring(load_secret(Path(), settings.secret_key.get_secret_value())),
+        load_keyring(Path(), settings.secret_key.get_secret_value()),
         SystemClock(),
         owner=orders.owner,
         wire_folder=settings.data_dir / "wire",
     )
+    telling = asyncio.create_task(_tell(worker.tally))
     try:
         await worker.run(_stop_event(settings.worker.drain_seconds))
     finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
         await db.close()
+
+
+async def _tell(tally: Tally) -> None:
+    """What was done goes to the supervisor by standard output, a line of JSON a second, and the rest at the end."""
+    transport, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
+    try:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            if transport.get_write_buffer_size() == 0:  # else the supervisor is busy: the numbers wait here
+                _write(transport, tally)
+    finally:
+        _write(transport, tally)
+        transport.close()
+
+
+def _write(transport: asyncio.WriteTransport, tally: Tally) -> None:
+    told = tally.take()
+    if told is not None:
+        transport.write(json.dumps(told).encode() + b"\n")
 
 
 def _stop_event(drain_seconds: float) -> asyncio.Event:

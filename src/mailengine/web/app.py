@@ -45,6 +45,7 @@ from mailengine.web.pages import (
     team,
 )
 from mailengine.web.public import online, tracking, unsubscribe
+from mailengine.web.pulse import Pulse
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
 from mailengine.web.session import caller_of, require_api_access, require_login
@@ -53,7 +54,7 @@ from mailengine.web.site import Site
 MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
 IMMUTABLE = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
 
-HEALTH = [health.livez, health.readyz, health.health]
+HEALTH = [health.livez, health.readyz, health.health, health.metrics]
 PUBLIC = [
     tracking.pixel,
     tracking.click,
@@ -134,10 +135,12 @@ PAGES = [
 ]
 
 
-def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = None) -> Litestar:
+def create_app(
+    rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = None, pulse: Pulse | None = None
+) -> Litestar:
     """The whole web face. Set `stopping` before the server shuts down, so that event streams end."""
     built = manifest.load()
-    site = make_site(rt, hits, stopping or asyncio.Event(), built)
+    site = make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), built)
     return Litestar(
         [
             Router("/", route_handlers=[*HEALTH, *PUBLIC], include_in_schema=False),
@@ -156,11 +159,12 @@ def create_app(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = No
     )
 
 
-def make_site(rt: Runtime, hits: HitBuffer, stopping: asyncio.Event, built: manifest.Manifest) -> Site:
+def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, built: manifest.Manifest) -> Site:
     maildir = rt.settings.catcher.maildir
     return Site(
         rt=rt,
-        hits=hits,
+        hits=pulse.hits,
+        pulse=pulse,
         tokens=TokenSigner(rt.keyring),
         targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
         pages=environment(built),

@@ -1,28 +1,14 @@
-"""Is the process alive, can it serve, does the whole installation work (P75-07)."""
+"""Is the process alive, can it serve, does the whole installation work (P75-07), and the numbers of it."""
 
-from typing import Literal
+import hmac
+from typing import Any
 
-import msgspec
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
+from litestar.datastructures import State
 from litestar.di import NamedDependency
 
-from mailengine.core.errors import Unavailable
-from mailengine.core.scope import InstanceScope
-from mailengine.db.unit import translated_errors
-from mailengine.domain.reports.liveness import scheduler_runs
-from mailengine.migrations.run import check_current
+from mailengine.web.condition import Condition, condition, database_problem
 from mailengine.web.site import Site
-
-
-class Health(msgspec.Struct):
-    """`problem` is one line for a person, without addresses or names of the installation's parts."""
-
-    status: Literal["ok", "failing"]
-    database: Literal["ok", "failing"]
-    scheduler: Literal["ok", "not running"]
-    hits_waiting: int
-    hits_dropped: int
-    problem: str = ""
 
 
 @get("/livez", sync_to_thread=False, media_type=MediaType.TEXT)
@@ -34,38 +20,35 @@ def livez() -> str:
 @get("/readyz", media_type=MediaType.TEXT)
 async def readyz(site: NamedDependency[Site]) -> Response[str]:
     """The database answers and has this code's schema: a proxy may send requests here."""
-    problem = await database_problem(site)
+    problem = await database_problem(site.rt)
     return Response(problem or "ok", status_code=503 if problem else 200, media_type=MediaType.TEXT)
 
 
 @get("/health")
-async def health(site: NamedDependency[Site]) -> Response[Health]:
+async def health(site: NamedDependency[Site]) -> Response[Condition]:
     """For monitors: 200 when all works, 503 when something does not."""
-    problem = await database_problem(site)
-    running = not problem and await scheduler_is_there(site)
-    answer = Health(
-        status="ok" if running else "failing",
-        database="failing" if problem else "ok",
-        scheduler="ok" if running else "not running",
-        hits_waiting=len(site.hits),
-        hits_dropped=site.hits.dropped,
-        problem=problem or ("" if running else "no daemon runs the role scheduler: nothing is sent"),
-    )
-    return Response(answer, status_code=200 if running else 503)
+    found = await condition(site.rt, site.pulse)
+    return Response(found, status_code=200 if found.status == "ok" else 503)
 
 
-async def scheduler_is_there(site: Site) -> bool:
-    instance = InstanceScope("web")
-    async with site.rt.db.read(instance) as tx:
-        return await scheduler_runs(tx, instance, now=site.rt.clock.now())
+@get("/metrics")
+async def metrics(site: NamedDependency[Site], request: Request[Any, Any, State]) -> Response[bytes]:
+    """For Prometheus, with the token of the settings; nothing is here while there is none.
+
+    An address is no credential: behind a proxy on the same machine everybody comes from the loopback.
+    """
+    from mailengine.web.metrics import CONTENT_TYPE, scrape  # prometheus_client, for those who scrape
+
+    token = site.rt.settings.health.token
+    if token is None:
+        return _refused(404, "metrics are on the health port, or here once health.token is set")
+    given = request.headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token.get_secret_value()}".encode()):
+        return _refused(401, "metrics need `Authorization: Bearer TOKEN` with the token of the settings")
+    return Response(await scrape(site.rt, site.pulse), media_type=CONTENT_TYPE)
 
 
-async def database_problem(site: Site) -> str:
-    """What is wrong with the database in one line, empty when it serves."""
-    try:
-        with translated_errors():
-            async with site.rt.db.reader.connect() as connection:
-                await check_current(connection)
-    except Unavailable as error:
-        return str(error)
-    return ""
+def _refused(status: int, words: str) -> Response[bytes]:
+    """A line for a program: an error of the pages would send it to the login."""
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return Response(words.encode(), status_code=status, media_type=MediaType.TEXT, headers=headers)

@@ -12,6 +12,7 @@ from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web.maildir import Maildir
+from mailengine.web.pulse import Pulse
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Site:
 
     rt: Runtime
     hits: HitBuffer
+    pulse: Pulse
     tokens: TokenSigner
     targets: Targets
     pages: Environment

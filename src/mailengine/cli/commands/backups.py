@@ -50,7 +50,12 @@ def backup(
     settings = settings_of(ctx)
     taken = run_async(
         take(
-            settings, target, now=SystemClock().now(), passphrase=passphrase, keep=keep, config=config_file()
+            settings,
+            target,
+            now=SystemClock().now(),
+            passphrase=passphrase,
+            keep=keep,
+            config=config_file(settings.data_dir),
         )
     )
     output.emit(_taken(taken, encrypted=passphrase is not None), as_json=as_json)
@@ -120,8 +125,9 @@ def _restored(done: "Restored") -> dict[str, Any]:
         "taken_at": done.manifest.taken_at,
         "schema": done.manifest.schema,
         "rows": sum(done.manifest.counts.values()),
-        "in_doubt": sum(each.in_doubt for each in done.held),
-        "campaigns": [asdict(each) for each in done.held],
+        "in_doubt": sum(each.in_doubt for each in done.held.campaigns),
+        "campaigns": [asdict(each) for each in done.held.campaigns],
+        "messages_waiting": done.held.messages,
         "replaced": str(done.replaced) if done.replaced else None,
         "settings_file": str(done.settings_file) if done.settings_file else None,
     }
@@ -130,13 +136,17 @@ def _restored(done: "Restored") -> dict[str, Any]:
 def _what_now(done: "Restored") -> None:
     for note in done.notes:
         output.note(note)
-    for each in done.held:
+    for each in done.held.campaigns:
         growing = (
             "; it was still finding recipients and is paused: the rest may have got it"
             if each.growing
             else ""
         )
         output.note(f"{each.tenant}: {each.campaign}: {each.in_doubt} in doubt{growing}")
+    if done.held.messages:
+        output.note(
+            f"{done.held.messages} transactional messages waited; they are sent when sending is on again"
+        )
     for text in (
         "All sending is off: mail that left after the backup is not in this database. Next:",
         "  mailengine delivery doubts list",
@@ -188,7 +198,7 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
     folder = settings.data_dir / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"before-upgrade-{now:%Y%m%dT%H%M%SZ}-{found}.backup"
-    taken = await take(settings, target, now=now, config=config_file())
+    taken = await take(settings, target, now=now, config=config_file(settings.data_dir))
     schema = await run.upgrade(settings.database_url, settings.database)
     instance = InstanceScope("cli")
     async with open_runtime(settings) as rt, rt.db.read(instance) as tx:

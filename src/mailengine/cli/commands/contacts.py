@@ -113,7 +113,7 @@ def add(
     )
 
     async def work(rt: "Runtime", scope: "Scope") -> "Contact":
-        now, hash_key = rt.clock.now(), rt.keyring.derive(HASH_PURPOSE)
+        now, hash_key = rt.clock.now(), rt.keyring.derive_for_ever(HASH_PURPOSE)
         async with rt.db.write(scope) as tx:
             list_id = None
             if list_name is not None:

@@ -10,28 +10,40 @@ from mailengine.cli.session import run_async, settings_of
 
 # What is examined loads inside the function: `--help` must stay quick.
 
+_ERROR, _WARNING = 1, 3
+
 
 def doctor(
     ctx: typer.Context,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not try the relays.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no other machine: no relay, no DNS, no proxy.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 for warnings.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Examine the installation; exit code 0 when there is no error."""
-    from mailengine.cli.examination import examine
+    """Examine the installation; exit code 0 when there is no error, 3 with --strict for warnings."""
+    from mailengine.cli.examination import examine, worst
 
     findings = run_async(examine(settings_of(ctx), offline=offline))
-    healthy = all(finding.level != "error" for finding in findings)
+    severity = worst(findings)
 
     def text() -> None:
         for finding in findings:
-            output.line(f"{finding.level:7}  {finding.name:10}  {output.one_line(finding.words)}")
-            if finding.todo:
-                output.line(f"{'':21}{output.one_line(finding.todo)}")
+            output.line(f"{finding.level:7}  {finding.name:14}  {output.one_line(finding.words)}")
+            for more in (finding.why, finding.todo):
+                if more:
+                    output.line(f"{'':25}{output.one_line(more)}")
 
     output.emit(
-        {"healthy": healthy, "findings": [asdict(finding) for finding in findings]},
+        {
+            "healthy": severity != "error",
+            "severity": severity,
+            "findings": [asdict(finding) for finding in findings],
+        },
         as_json=as_json,
         text=text,
     )
-    if not healthy:
-        raise typer.Exit(1)
+    if severity == "error":
+        raise typer.Exit(_ERROR)
+    if severity == "warning" and strict:
+        raise typer.Exit(_WARNING)

@@ -182,7 +182,7 @@ def surroundings(rt: "Runtime", progress: "Callable[[ImportProgress], None]") ->
         db=rt.db,
         clock=rt.clock,
         data_dir=rt.settings.data_dir,
-        hash_key=rt.keyring.derive(HASH_PURPOSE),
+        hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
         progress=progress,
     )
 

@@ -37,7 +37,11 @@ def erase(
         scope_files = await forget_everywhere(rt.db, scope, data_dir=rt.settings.data_dir, address=address)
         async with rt.db.write(scope) as tx:
             found = await erase_person(
-                tx, scope, address=address, hash_key=rt.keyring.derive(HASH_PURPOSE), now=rt.clock.now()
+                tx,
+                scope,
+                address=address,
+                hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
+                now=rt.clock.now(),
             )
         return found, scope_files
 

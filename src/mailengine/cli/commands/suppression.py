@@ -88,7 +88,7 @@ def remove(
 
     async def work(rt: "Runtime", scope: "Scope") -> None:
         async with rt.db.write(scope) as tx:
-            hash_key = rt.keyring.derive(HASH_PURPOSE)
+            hash_key = rt.keyring.derive_for_ever(HASH_PURPOSE)
             await unsuppress(tx, scope, wanted, now=rt.clock.now(), hash_key=hash_key)
 
     in_tenant(ctx, work)
@@ -114,7 +114,7 @@ def import_(
                 suppression_files.read(lines),
                 reason=reason,
                 source=f"import of {file.name}",
-                hash_key=rt.keyring.derive(HASH_PURPOSE),
+                hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
                 now=rt.clock.now,
             )
 

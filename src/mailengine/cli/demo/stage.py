@@ -80,7 +80,7 @@ async def add_sender(rt: Runtime, scope: Scope, *, port: int) -> str:
 
 
 async def import_contacts(rt: Runtime, scope: Scope, path: Path) -> ImportReport:
-    around = Surroundings(rt.db, rt.clock, rt.settings.data_dir, rt.keyring.derive(HASH_PURPOSE))
+    around = Surroundings(rt.db, rt.clock, rt.settings.data_dir, rt.keyring.derive_for_ever(HASH_PURPOSE))
     return await import_file(around, scope, ImportRequest(path, LIST))
 
 

@@ -7,17 +7,21 @@ second to start. With Redis one always stands by: who asks for wake-ups wants me
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
-from mailengine.daemon import backlog, children
+from mailengine.daemon import backlog, children, lease
 from mailengine.daemon.backlog import Need
 from mailengine.daemon.children import Child
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.recovery import settle_dead
 from mailengine.daemon.restart import Backoff, wait
-from mailengine.runtime import Runtime
+from mailengine.domain.reports.liveness import WORKER_LEASE
+from mailengine.runtime import Runtime, node_id
+from mailengine.web.pulse import Pulse
 
 _LOOK_SECONDS = 0.2
 _RECOVER_SECONDS = 5.0
@@ -28,19 +32,43 @@ _INSTANCE = InstanceScope("role:worker")
 log = get_logger("daemon")
 
 
-async def run(rt: Runtime, stop: asyncio.Event, *, orders: Orders, killed: "Killers") -> None:
+async def run(rt: Runtime, stop: asyncio.Event, *, orders: Orders, killed: "Killers", pulse: Pulse) -> None:
     """Supervise until `stop`; returns when every worker has ended and what it held is settled."""
-    crew = Crew(rt, orders, killed)
+    crew = Crew(rt, orders, killed, pulse)
     loop = asyncio.get_running_loop()
     next_recovery = loop.time() + _RECOVER_SECONDS
+    await _hold_lease(rt)
     try:
         while not await wait(stop, _LOOK_SECONDS):
             crew.resize(await crew.wanted())
+            pulse.workers = crew.size
             if loop.time() >= next_recovery:
                 await settle_dead(rt)
+                await _hold_lease(rt)
                 next_recovery = loop.time() + _RECOVER_SECONDS
     finally:
         await crew.end()
+        await _give_lease_back(rt)
+
+
+async def _hold_lease(rt: Runtime) -> None:
+    """For monitors: this machine sends. Nothing depends on it."""
+    name, node = _lease(rt)
+    with suppress(Unavailable):  # said by those who need the database
+        async with rt.db.write(_INSTANCE) as tx:
+            await lease.take(tx, name=name, holder=node, now=rt.clock.now())
+
+
+async def _give_lease_back(rt: Runtime) -> None:
+    name, node = _lease(rt)
+    with suppress(Unavailable):
+        async with rt.db.write(_INSTANCE) as tx:
+            await lease.give_back(tx, name=name, holder=node)
+
+
+def _lease(rt: Runtime) -> tuple[str, str]:
+    node = node_id(rt.settings)
+    return f"{WORKER_LEASE}{node}", node
 
 
 Killers = set[Callable[[], None]]  # what an immediate stop calls
@@ -49,8 +77,8 @@ Killers = set[Callable[[], None]]  # what an immediate stop calls
 class Crew:
     """The slots that are filled, each by a task that keeps one process running."""
 
-    def __init__(self, rt: Runtime, orders: Orders, killed: Killers) -> None:
-        self._rt, self._orders, self._killed = rt, orders, killed
+    def __init__(self, rt: Runtime, orders: Orders, killed: Killers, pulse: Pulse) -> None:
+        self._rt, self._orders, self._killed, self._pulse = rt, orders, killed, pulse
         worker = rt.settings.worker
         self._most = worker.processes or os.cpu_count() or 1
         self._least = max(worker.standby, 1 if rt.settings.queue.backend == "redis" else 0)
@@ -74,6 +102,13 @@ class Crew:
         needed = {Need.ALL: self._most, Need.ONE: 1}[max(recent)] if recent else 0
         return max(needed, self._least)
 
+    @property
+    def size(self) -> int:
+        return len(self._slots)
+
+    def _told(self, told: dict[str, Any]) -> None:
+        self._pulse.told(told, self._rt.clock.now())
+
     def resize(self, wanted: int) -> None:
         while len(self._slots) < wanted:
             retire = asyncio.Event()
@@ -95,7 +130,7 @@ class Crew:
         loop, backoff = asyncio.get_running_loop(), Backoff()
         while not retire.is_set():
             began = loop.time()
-            child = await children.start(self._orders)
+            child = await children.start(self._orders, self._told)
             log.info("worker started", worker=child.pid)
             await self._until_end(child, retire)
             if retire.is_set():

@@ -42,7 +42,7 @@ class Target:
 
 
 def erased_hash(hash_key: bytes, email_key: str) -> str:
-    """What is kept of a person who was erased; `hash_key` is `keyring.derive(HASH_PURPOSE)`."""
+    """What is kept of a person who was erased; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
     return hmac.digest(hash_key, email_key.encode(), "sha256").hex()
 
 

@@ -73,6 +73,8 @@ class Batch(ABC):
     written_at: float = 0.0
     deadline: float = 0.0
     settled_at: float = 0.0
+    claim_seconds: float = 0.0  # what the claim's transaction took
+    answer_seconds: list[float] = field(default_factory=list)  # of each reply since the last writing
 
     @abstractmethod
     async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:

@@ -82,7 +82,7 @@ class Feeder:
         self._db = db
         self._settings = settings
         self._keyring = keyring
-        self._hash_key = keyring.derive(HASH_PURPOSE)
+        self._hash_key = keyring.derive_for_ever(HASH_PURPOSE)
         self._clock = clock
         self._owner = owner
         self._wire_folder = wire_folder
@@ -140,6 +140,7 @@ class Feeder:
         """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
         wire = WireJournal(self._wire_folder, token)
+        began = boot_seconds()
         try:
             claimed = await self._take(campaign, relay_id, composer.domain, token, pace.size)
         except BaseException:
@@ -162,6 +163,7 @@ class Feeder:
             pace=pace,
             rates=claimed.rates,
             open=len(claimed.tasks),
+            claim_seconds=boot_seconds() - began,
             on_outcome=self._hand.on_outcome,
         )
         self._hand.add(batch)

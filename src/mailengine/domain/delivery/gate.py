@@ -38,7 +38,7 @@ Decision = Send | Skip
 async def look_again(
     tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int], hash_key: bytes
 ) -> dict[int, Decision]:
-    """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive(HASH_PURPOSE)`."""
+    """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
     rows = (
         await tx.execute(

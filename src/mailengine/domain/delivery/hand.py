@@ -15,6 +15,7 @@ from mailengine.db.unit import Database
 from mailengine.domain.delivery.batch import Batch
 from mailengine.domain.delivery.claim import LEASE
 from mailengine.domain.delivery.limits import buckets
+from mailengine.domain.delivery.tally import Tally
 
 PARTIAL_SECONDS = 0.5  # progress of a slow relay is written this often
 FAULT_SECONDS = 1.0  # between tries while the database does not answer
@@ -28,8 +29,9 @@ log = get_logger("worker")
 class Hand:
     """One per worker; `write` runs beside the lanes."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, tally: Tally) -> None:
         self._db = db
+        self._tally = tally
         self._clock = clock
         self._batches: dict[str, Batch] = {}
         self._due = asyncio.Event()
@@ -43,6 +45,7 @@ class Hand:
         batch.written_at = boot_seconds()
         batch.deadline = batch.written_at + _SAFE_SECONDS
         self._batches[batch.claim_token] = batch
+        self._tally.note_claim(batch.claim_seconds, batch.open)
 
     def on_outcome(self, batch: Batch) -> None:
         if batch.open == 0:
@@ -91,6 +94,9 @@ class Hand:
             if renewed:
                 await batch.renew(tx, now=now)
         del batch.outcomes[: len(outcomes)]
+        self._tally.note_outcomes(outcomes)
+        self._tally.answers.note(batch.answer_seconds)
+        batch.answer_seconds.clear()
         batch.written_at = boot_seconds()
         if renewed:
             batch.deadline = batch.written_at + _SAFE_SECONDS

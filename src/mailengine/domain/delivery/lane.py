@@ -207,6 +207,7 @@ class LaneSource:
         self._loop = asyncio.get_running_loop()
         self._left = lane.settings.messages_per_connection
         self._expires = session.opened_at + lane.settings.connection_age_seconds
+        self._wired_at = 0.0  # of the one message whose end is on the wire
 
     def next(self) -> Envelope | None:
         lane = self._lane
@@ -245,11 +246,13 @@ class LaneSource:
     def on_wire(self, envelope: Envelope) -> None:
         job = _job(envelope)
         job.batch.journal.on_wire(job.slot)
+        self._wired_at = self._loop.time()
 
     def accepted(self, envelope: Envelope, reply: Reply) -> None:
         job = _job(envelope)
         words = f"{reply.code} {reply.text}"
         job.batch.journal.accepted(job.slot, words)
+        job.batch.answer_seconds.append(self._loop.time() - self._wired_at)
         job.batch.settle(outcome.sent(job.task, words))
         self._lane.success()
 

@@ -35,6 +35,7 @@ class Outcome:
     tried: bool = False  # counts as an attempt
     due: datetime | None = None  # when a deferred task is tried again; None leaves the time as it was
     verdict: Verdict | None = None  # for a failure
+    code: int = 0  # of the server's refusal, where one answered
 
 
 def sent(task: ClaimedTask, words: str) -> Outcome:
@@ -60,7 +61,7 @@ def doubtful(task: ClaimedTask, reason: str) -> Outcome:
 
 
 def failed(task: ClaimedTask, verdict: Verdict) -> Outcome:
-    return Outcome(task, TaskStatus.FAILED, verdict.text, tried=True, verdict=verdict)
+    return Outcome(task, TaskStatus.FAILED, verdict.text, tried=True, verdict=verdict, code=verdict.code)
 
 
 def after_refusal(
@@ -70,7 +71,7 @@ def after_refusal(
     first = task.first_tried_at or now
     if verdict.outcome == "deferred" and now - first < retry_for:
         due = next_try(task.attempts + 1, now, chance)
-        return Outcome(task, TaskStatus.QUEUED, verdict.text, tried=True, due=due)
+        return Outcome(task, TaskStatus.QUEUED, verdict.text, tried=True, due=due, code=verdict.code)
     return failed(task, verdict)
 
 

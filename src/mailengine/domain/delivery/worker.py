@@ -31,6 +31,7 @@ from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.routes import DirectRoute
 from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.sources import LoadedRelay
+from mailengine.domain.delivery.tally import Tally
 from mailengine.domain.delivery.transactional.express import CONNECTIONS, Express
 from mailengine.domain.delivery.transport import DirectWay
 from mailengine.domain.delivery.wake import listener_of
@@ -57,7 +58,8 @@ class Worker:
         self._wire_folder = wire_folder
         self._instance = InstanceScope("role:worker")
         self._control = Control()
-        self._hand = Hand(db, clock)
+        self.tally = Tally()
+        self._hand = Hand(db, clock, self.tally)
         self._resolver = MxResolver(settings.dns, clock, allow_private=settings.worker.private_mail_hosts)
         self._sts = MtaSts(settings.dns, self._resolver, clock)
         providers = Providers(self._resolver)
@@ -89,6 +91,7 @@ class Worker:
             make_carrier=partial(self._make_carrier, connections=CONNECTIONS),
             on_fault=self.on_fault,
             providers=providers,
+            tally=self.tally,
         )
         self._listener = listener_of(settings)
         self._hungry = asyncio.Event()

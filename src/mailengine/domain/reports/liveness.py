@@ -9,10 +9,19 @@ from mailengine.core.scope import InstanceScope
 from mailengine.db.unit import ReadTx
 from mailengine.models import Lease
 
+WORKER_LEASE = "worker:"  # and the machine's name: every one that sends has its own
+
 
 async def scheduler_runs(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> bool:
     """Whether some process of the installation holds the scheduler's lease, which it renews every few seconds."""
     found = await tx.scalar(
         sa.select(col(Lease.name)).where(col(Lease.name) == "scheduler", col(Lease.expires_at) > now)
     )
+    return found is not None
+
+
+async def worker_runs(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> bool:
+    """Whether the role worker runs anywhere; its processes come and go with the queue."""
+    named = col(Lease.name).startswith(WORKER_LEASE, autoescape=True)
+    found = await tx.scalar(sa.select(col(Lease.name)).where(named, col(Lease.expires_at) > now).limit(1))
     return found is not None

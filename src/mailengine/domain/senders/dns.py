@@ -7,10 +7,12 @@ never an exception: a resolver that is down says nothing about a domain.
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
+import dns.reversename
 
 from mailengine.core.config import DnsSettings
 from mailengine.domain.senders.spf import judge_spf
@@ -86,23 +88,45 @@ class CouldNotAsk(Exception):
 
 
 class Lookup:
-    """TXT records by name, from the configured servers or the system's."""
+    """Records by name, from the configured servers or the system's; every question raises CouldNotAsk."""
 
     def __init__(self, settings: DnsSettings) -> None:
         self._settings = settings
         self._resolver: dns.asyncresolver.Resolver | None = None
 
     async def txt(self, name: str) -> list[str]:
-        """The TXT records of a name, none when it has none; raises CouldNotAsk."""
+        """The TXT records of a name, none when it has none."""
+        return [b"".join(row.strings).decode("utf-8", "replace") for row in await self._rows(name, "TXT")]
+
+    async def mx(self, name: str) -> list[str]:
+        """The mail hosts of a domain, the preferred one first; none where it takes no mail (RFC 7505)."""
+        rows = sorted(await self._rows(name, "MX"), key=lambda row: row.preference)
+        return [host for row in rows if (host := row.exchange.to_text(omit_final_dot=True)) not in ("", ".")]
+
+    async def a(self, name: str) -> list[str]:
+        return [str(row.address) for row in await self._rows(name, "A")]
+
+    async def addresses(self, name: str) -> list[str]:
+        """Of both versions."""
+        return [*await self.a(name), *(str(row.address) for row in await self._rows(name, "AAAA"))]
+
+    async def ptr(self, address: str) -> list[str]:
+        """The names of an address, in small letters."""
+        rows = await self._rows(dns.reversename.from_address(address).to_text(), "PTR")
+        return [row.target.to_text(omit_final_dot=True).lower() for row in rows]
+
+    async def _rows(self, name: str, kind: str) -> list[Any]:
+        if not name:
+            return []
         try:
-            answer = await self._opened().resolve(name, "TXT", search=False)
+            answer = await self._opened().resolve(name, kind, search=False)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.resolver.NoNameservers as error:
             raise CouldNotAsk(f"could not ask: the name servers fail for {name}") from error
         except (dns.exception.DNSException, OSError, UnicodeError) as error:
             raise CouldNotAsk(f"could not ask: no name server answers for {name}") from error
-        return [b"".join(row.strings).decode("utf-8", "replace") for row in answer]
+        return list(answer)
 
     def _opened(self) -> dns.asyncresolver.Resolver:
         if self._resolver is None:

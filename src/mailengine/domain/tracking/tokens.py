@@ -41,15 +41,17 @@ class TokenSigner:
     """Makes and checks tokens; about 2 µs each."""
 
     def __init__(self, keyring: Keyring) -> None:
-        key = keyring.derive("link tokens")
         self._keyed = {
-            purpose: hashlib.blake2b(key=key, digest_size=_MAC_BYTES, person=purpose.value)
+            purpose: [
+                hashlib.blake2b(key=key, digest_size=_MAC_BYTES, person=purpose.value)
+                for key in keyring.derive_all("link tokens")  # an older key made links that are in inboxes
+            ]
             for purpose in Purpose
         }
 
     def sign(self, task_id: int, tenant_id: int, purpose: Purpose) -> str:
         ids = _IDS.pack(task_id, tenant_id)
-        return _encode(ids + self._mac(ids, purpose))
+        return _encode(ids + _mac(self._keyed[purpose][0], ids))
 
     def read(self, token: str, purpose: Purpose) -> Recipient | None:
         """Whom the token was made for, None for anything that this installation did not sign."""
@@ -62,15 +64,16 @@ class TokenSigner:
         if _encode(decoded) != token:  # the last character has spare bits: one token, one spelling
             return None
         ids, mac = decoded[: _IDS.size], decoded[_IDS.size :]
-        if not hmac.compare_digest(mac, self._mac(ids, purpose)):
+        if not any(hmac.compare_digest(mac, _mac(keyed, ids)) for keyed in self._keyed[purpose]):
             return None
         task_id, tenant_id = _IDS.unpack(ids)
         return Recipient(TaskId(task_id), TenantId(tenant_id))
 
-    def _mac(self, ids: bytes, purpose: Purpose) -> bytes:
-        digest = self._keyed[purpose].copy()
-        digest.update(ids)
-        return digest.digest()
+
+def _mac(keyed: "hashlib.blake2b", ids: bytes) -> bytes:
+    digest = keyed.copy()
+    digest.update(ids)
+    return digest.digest()
 
 
 def _encode(raw: bytes) -> str:

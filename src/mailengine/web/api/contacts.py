@@ -144,7 +144,7 @@ class Contacts(Controller):
                 caller,
                 new,
                 now=site.rt.clock.now(),
-                hash_key=site.rt.keyring.derive(HASH_PURPOSE),
+                hash_key=site.rt.keyring.derive_for_ever(HASH_PURPOSE),
                 list_id=await _list_id(tx, caller, data.list),
             )
         return shape(contact)

@@ -106,6 +106,6 @@ class Suppressions(Controller):
     ) -> None:
         """Only with the person's consent: bounces and complaints cost the sender's reputation."""
         target = parse_target(data.target)
-        hash_key = site.rt.keyring.derive(HASH_PURPOSE)
+        hash_key = site.rt.keyring.derive_for_ever(HASH_PURPOSE)
         async with site.rt.db.write(caller) as tx:
             await unsuppress(tx, caller, target, now=site.rt.clock.now(), hash_key=hash_key)

@@ -56,7 +56,7 @@ async def _add(tx: WriteTx, scope: Scope, form: Form, wanted: contacts.NewContac
         scope,
         wanted,
         now=site.rt.clock.now(),
-        hash_key=site.rt.keyring.derive(HASH_PURPOSE),
+        hash_key=site.rt.keyring.derive_for_ever(HASH_PURPOSE),
         list_id=await _own_list(tx, scope, int(chosen)) if chosen.isdecimal() else None,
     )
 

@@ -68,7 +68,7 @@ class Surroundings:
     db: Database
     clock: Clock
     data_dir: Path
-    hash_key: bytes  # keyring.derive(suppression.HASH_PURPOSE)
+    hash_key: bytes  # keyring.derive_for_ever(suppression.HASH_PURPOSE)
     progress: Callable[[ImportProgress], None] = lambda _progress: None
     cancelled: Callable[[], bool] = lambda: False
 

@@ -37,6 +37,7 @@ from mailengine.domain.delivery.limits.providers import HeldBack, Providers, hol
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.sources import LoadedRelay
+from mailengine.domain.delivery.tally import Tally
 from mailengine.domain.delivery.transactional.batch import MessageBatch, MessageJob
 from mailengine.domain.delivery.transactional.claim import ClaimedMessage, blocked, claim, due_tenants
 from mailengine.domain.delivery.transactional.recover import journals
@@ -81,6 +82,7 @@ class Express:
         make_carrier: Callable[[LoadedRelay, Hooks], Carrier],
         on_fault: Callable[[BaseException], None],
         providers: Providers,
+        tally: Tally,
     ) -> None:
         self._db = db
         self._settings = settings
@@ -88,7 +90,7 @@ class Express:
         self._clock = clock
         self._owner = owner
         self._folder = journals(wire_folder)
-        self._hand = Hand(db, clock)
+        self._hand = Hand(db, clock, tally)
         self._fleet = Fleet(db, settings, keyring, lambda relay: make_carrier(relay, self))
         self._on_fault = on_fault
         self._providers = providers
@@ -208,6 +210,7 @@ class Express:
         """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
         wire = WireJournal(self._folder, token)
+        began = boot_seconds()
         try:
             taken = await self._take(scope, relay_id, token)
         except BaseException:
@@ -223,6 +226,7 @@ class Express:
             journal=wire,
             rates=taken.rates,
             open=len(taken.messages),
+            claim_seconds=boot_seconds() - began,
             on_outcome=self._hand.on_outcome,
             clock=self._clock,
             retry_for=timedelta(hours=self._settings.worker.retry_hours),
