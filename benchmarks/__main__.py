@@ -14,6 +14,7 @@ from benchmarks import (
     bench_import,
     bench_latency,
     bench_launch,
+    bench_segments,
     bench_send,
     report,
 )
@@ -26,6 +27,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "dkim": bench_dkim.run,
     "growth": bench_growth.run,
     "launch": bench_launch.run,
+    "segments": bench_segments.run,
 }
 
 

@@ -12,6 +12,7 @@ from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
     backups,
+    bulk,
     config,
     contacts,
     daemon,
@@ -21,6 +22,7 @@ from mailengine.cli.commands import (
     doctor,
     domains,
     exports,
+    forms,
     healthcheck,
     imports,
     init,
@@ -101,8 +103,10 @@ app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
 app.command("export")(exports.export)
 app.add_typer(mappings.app, name="mappings")
+contacts.app.command("bulk")(bulk.bulk)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(lists.app, name="lists")
+app.add_typer(forms.app, name="forms")
 app.add_typer(segments.app, name="segments")
 app.add_typer(tags.app, name="tags")
 app.add_typer(suppression.app, name="suppression")

@@ -20,6 +20,7 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts import bulk
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job, JobKind, JobState
 from mailengine.runtime import Runtime
@@ -32,8 +33,18 @@ _AT_ONCE = 4
 _ACTOR = "role:scheduler"
 _INSTANCE = InstanceScope(_ACTOR)
 
+
+async def bulk_work(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+    """One act for many contacts."""
+    while True:
+        async with rt.db.write(scope) as tx:
+            if not await bulk.bulk_page(tx, scope, job_id=job_id, now=rt.clock.now()):
+                return
+        yield
+
+
 # The work begins with a job that runs already, and ends it with `jobs.finish`.
-WORKS: dict[JobKind, Work] = {}
+WORKS: dict[JobKind, Work] = {JobKind.BULK: bulk_work}
 
 log = get_logger("scheduler")
 

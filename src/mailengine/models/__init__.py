@@ -63,6 +63,7 @@ from mailengine.models.limits import (
 )
 from mailengine.models.segments import ActivityMark, CampaignActivity, ContactActivity, Segment
 from mailengine.models.senders import DkimKey, Relay, RelayAuth, RelayKind, SendingDomain, Tls
+from mailengine.models.signup import Signup, SignupForm
 from mailengine.models.tags import ContactTag, Tag
 from mailengine.models.tracking import EmailEvent, EventKind
 
@@ -123,6 +124,8 @@ __all__ = [
     "Role",
     "Segment",
     "SendingDomain",
+    "Signup",
+    "SignupForm",
     "Snapshot",
     "Standing",
     "Suppression",

@@ -59,6 +59,15 @@ class Contact(SQLModel, table=True):
     __table_args__ = (
         # The index on (tenant, address) of P75-08. One on the spelling too would double the cost of an import.
         sa.UniqueConstraint("tenant_id", "email_key"),
+        # A tenant's contacts in the order of their pages, which is also that of the rows: SQLite reads segments by
+        # it four times as fast as in the order of the addresses. An import only adds at its end.
+        sa.Index(
+            "ix_contacts_living",
+            "tenant_id",
+            "id",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        ),
         # What the chores look for; both hold few rows, and cost an import nothing.
         sa.Index(
             "ix_contacts_deleted",
@@ -111,12 +120,15 @@ class Attribute(SQLModel, table=True):
 
 class ContactList(SQLModel, table=True):
     __tablename__ = "lists"
-    __personal__: ClassVar[Holdings] = nothing("name")
+    __personal__: ClassVar[Holdings] = nothing("name", "description")
     __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")
     name: str = Field(max_length=200)
+    description: str = Field(default="", max_length=1000)  # what its readers are told that it is
+    double_opt_in: bool = False  # who signs up is on it once they confirmed by a link
+    public: bool = False  # offered to everybody in the preference centre
     created_at: datetime = moment()
 
 

@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     UNDO_IMPORT = "undo-import"
     EXPORT = "export"
     TENANT_EXPORT = "tenant-export"
+    BULK = "bulk"
 
 
 class Job(SQLModel, table=True):

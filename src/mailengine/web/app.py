@@ -18,6 +18,8 @@ from mailengine.web import errors, health, manifest
 from mailengine.web.api import campaigns as api_campaigns
 from mailengine.web.api import contacts as api_contacts
 from mailengine.web.api import docs
+from mailengine.web.api import forms as api_forms
+from mailengine.web.api import jobs as api_jobs
 from mailengine.web.api import lists as api_lists
 from mailengine.web.api import segments as api_segments
 from mailengine.web.api import suppressions as api_suppressions
@@ -44,7 +46,7 @@ from mailengine.web.pages import (
     styleguide,
     team,
 )
-from mailengine.web.public import online, tracking, unsubscribe
+from mailengine.web.public import online, signup, tracking, unsubscribe
 from mailengine.web.pulse import Pulse
 from mailengine.web.rendering import environment
 from mailengine.web.security import header_hook
@@ -62,6 +64,12 @@ PUBLIC = [
     unsubscribe.leave,
     unsubscribe.come_back,
     online.view,
+    signup.form,
+    signup.submit,
+    signup.ask_confirmation,
+    signup.confirm,
+    signup.show_preferences,
+    signup.choose_preferences,
     login.form,
     login.submit,
     login.code_form,
@@ -168,6 +176,7 @@ def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, built: manifes
         tokens=TokenSigner(rt.keyring),
         targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
         pages=environment(built),
+        signups=signup.signup_limit(),
         caught=Maildir(maildir) if maildir is not None else None,
         stopping=stopping,
         provider=provider_of(rt.settings),
@@ -188,6 +197,8 @@ def api_router() -> Router:
         "/api/v1",
         route_handlers=[
             api_contacts.Contacts,
+            api_forms.Forms,
+            api_jobs.Jobs,
             api_lists.Lists,
             api_segments.Segments,
             api_tags.Tags,

@@ -44,7 +44,7 @@ TITLES = {
     503: "Unavailable",
 }
 PROBLEM_JSON = "application/problem+json"
-PUBLIC_PATHS = ("/o/", "/c/", "/u/", "/v/")
+PUBLIC_PATHS = ("/o/", "/c/", "/u/", "/v/", "/f/", "/p/")
 
 AnyRequest = Request[Any, Any, Any]
 log = get_logger("web")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment
 
+from mailengine.core.ratelimit import RateLimit
 from mailengine.domain.accounts.openid.provider import Provider
 from mailengine.domain.accounts.openid.tokens import Verifier
 from mailengine.domain.tracking.intake import HitBuffer
@@ -25,6 +26,7 @@ class Site:
     tokens: TokenSigner
     targets: Targets
     pages: Environment
+    signups: RateLimit
     caught: Maildir | None
     stopping: asyncio.Event
     provider: Provider | None = None

@@ -34,6 +34,11 @@ OF_ANOTHER_TENANT = [
      "--from", "a@example.org"),
     ("debug", "render", "--template", "Newsletter", "--contact", "ann@example.net"),
     ("debug", "compose", "--campaign", "Spring", "--contact", "ann@example.net"),
+    ("forms", "create", "Site", "--list", "Customers"),
+    ("forms", "show", "Site"),
+    ("forms", "update", "Site", "--disable"),
+    ("forms", "delete", "Site", "--yes"),
+    ("lists", "update", "Customers", "--public"),
     ("segments", "show", "Locals"),
     ("segments", "count", "Locals"),
     ("segments", "sample", "Locals"),
@@ -64,7 +69,7 @@ def test_another_tenant_finds_nothing(installation: Installation, arguments: tup
 
 
 @pytest.mark.parametrize(
-    "noun", ["template", "campaign", "relay", "contacts", "lists", "tags", "segments", "suppression"]
+    "noun", ["template", "campaign", "relay", "contacts", "lists", "tags", "segments", "suppression", "forms"]
 )
 def test_lists_of_another_tenant_are_empty(installation: Installation, noun: str) -> None:
     ran = installation.ok(noun, "list", "--json", MAILENGINE_TENANT="other")

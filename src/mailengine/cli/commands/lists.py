@@ -54,6 +54,43 @@ def create(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None
 
 
 @app.command()
+def update(
+    ctx: typer.Context,
+    name: Name,
+    rename: Annotated[str | None, typer.Option(help="New name.")] = None,
+    description: Annotated[str | None, typer.Option(help="What its readers are told that it is.")] = None,
+    double_opt_in: Annotated[
+        bool | None,
+        typer.Option("--double-opt-in/--single-opt-in", help="Whether who signs up confirms by a link."),
+    ] = None,
+    public: Annotated[
+        bool | None,
+        typer.Option("--public/--private", help="Whether everybody may join it in the preference centre."),
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Change a list: its name, its description, how people get on it."""
+    from mailengine.domain.contacts import lists
+
+    async def work(rt: "Runtime", scope: "Scope") -> "ContactList":
+        async with rt.db.write(scope) as tx:
+            found = await lists.get_list(tx, scope, name=name)
+            return await lists.update_list(
+                tx,
+                scope,
+                list_id=found.id or 0,
+                name=rename,
+                description=description,
+                double_opt_in=double_opt_in,
+                public=public,
+                now=rt.clock.now(),
+            )
+
+    changed = in_tenant(ctx, work)
+    output.emit({**_shown(changed, {}), **_told(changed)}, as_json=as_json)
+
+
+@app.command()
 def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Show a list: its members, who can be mailed now and why the others cannot."""
     from mailengine.domain.contacts import audience, lists
@@ -66,9 +103,22 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
             choice = audience.Choice(list_ids=(found.id,))
             chosen = await audience.choose(tx, scope, choice, now=rt.clock.now())
             told = await audience.explain(tx, scope, chosen)
-        return {**_shown(found, members), "audience": told.reachable, "left_out": told.left_out}
+        return {
+            **_shown(found, members),
+            **_told(found),
+            "audience": told.reachable,
+            "left_out": told.left_out,
+        }
 
     output.emit(in_tenant(ctx, work), as_json=as_json)
+
+
+def _told(found: "ContactList") -> dict[str, Any]:
+    return {
+        "description": found.description,
+        "double_opt_in": found.double_opt_in,
+        "public": found.public,
+    }
 
 
 def _shown(found: "ContactList", members: dict[int, dict[str, int]]) -> dict[str, Any]:

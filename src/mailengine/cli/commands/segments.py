@@ -54,7 +54,7 @@ def add(ctx: typer.Context, name: Name, rule: Text, as_json: output.Json = False
 
     async def work(rt: "Runtime", scope: "Scope") -> "Segment":
         async with rt.db.write(scope) as tx:
-            return await saved.add(tx, scope, name=name, rule=_read(rule), now=rt.clock.now())
+            return await saved.add(tx, scope, name=name, rule=read_rule(rule), now=rt.clock.now())
 
     output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
@@ -74,7 +74,7 @@ def update(
         raise InvalidInput("there is nothing to change; give --rule or --rename")
 
     async def work(rt: "Runtime", scope: "Scope") -> "Segment":
-        read = None if rule is None else _read(rule)
+        read = None if rule is None else read_rule(rule)
         async with rt.db.write(scope) as tx:
             found = await saved.get(tx, scope, name=name)
             return await saved.update(
@@ -106,7 +106,8 @@ def count(
 
     async def work(rt: "Runtime", scope: "Scope") -> int:
         async with rt.db.read(scope) as tx:
-            return await find.count(tx, scope, await _rule(tx, scope, name, rule), now=rt.clock.now())
+            asked = await _rule(tx, scope, name, rule)
+        return await find.live_count(rt.db, scope, asked, now=rt.clock.now())
 
     output.emit({"count": in_tenant(ctx, work)}, as_json=as_json)
 
@@ -201,7 +202,7 @@ def delete(
     output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
 
-def _read(text: str) -> "Parsed | Rule":
+def read_rule(text: str) -> "Parsed | Rule":
     """A rule as a person gives it: JSON begins with a brace, which no text does."""
     import json
 
@@ -223,7 +224,7 @@ async def _rule(tx: "ReadTx", scope: "Scope", name: str | None, text: str | None
         raise InvalidInput("give the name of a segment or --rule, and not both")
     if name is not None:
         return saved.rule_of(await saved.get(tx, scope, name=name))
-    return await find.checked(tx, scope, _read(text or ""))
+    return await find.checked(tx, scope, read_rule(text or ""))
 
 
 def _shown(segment: "Segment") -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
@@ -22,6 +22,7 @@ from mailengine.models import Contact, ContactList, ListMember, MemberState
 
 _MAX_NAME = 200
 _CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
+_MAX_DESCRIPTION = 1000
 
 
 def check_name(name: str) -> str:
@@ -128,6 +129,59 @@ async def rejoin(tx: WriteTx, scope: Scope, *, list_id: ListId, contact_ids: Seq
             .values(state=MemberState.SUBSCRIBED)
             .execution_options(synchronize_session=False)
         )
+
+
+async def set_membership(
+    tx: WriteTx, scope: Scope, *, contact_id: int, list_ids: Sequence[int], state: MemberState, now: datetime
+) -> None:
+    """What the person decided themselves, whatever their state on these lists was; who decides for them `join`s."""
+    for list_id in list_ids:
+        await join(tx, scope, list_id=ListId(list_id), contact_id=ContactId(contact_id), state=state, now=now)
+    members = table_of(ListMember)
+    await tx.execute(
+        sa.update(members)
+        .where(
+            members.c.tenant_id == scope.tenant_id,
+            members.c.contact_id == contact_id,
+            members.c.list_id.in_(list_ids),
+        )
+        .values(state=state)
+    )
+
+
+async def update_list(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    list_id: int,
+    name: str | None = None,
+    description: str | None = None,
+    double_opt_in: bool | None = None,
+    public: bool | None = None,
+    now: datetime,
+) -> ContactList:
+    """None leaves a value as it is; raises Conflict for a name that is taken."""
+    scope.require(Grant.EDIT)
+    found = await get_by_id(tx, scope, list_id=list_id)
+    if name is not None:
+        name = check_name(name)
+        taken = await _named(tx, scope, name)
+        if taken is not None and taken.id != found.id:
+            raise Conflict(f"there is already a list called {name}")
+        found.name = name
+    if description is not None:
+        found.description = _check_description(description)
+    found.double_opt_in = found.double_opt_in if double_opt_in is None else double_opt_in
+    found.public = found.public if public is None else public
+    await audit.record(tx, scope, "list.update", "list", found.id, now=now)
+    return found
+
+
+def _check_description(text: str) -> str:
+    text = " ".join(text.split())
+    if len(text) > _MAX_DESCRIPTION or "\x00" in text:
+        raise InvalidInput(f"a list's description can have {_MAX_DESCRIPTION} characters at most")
+    return text
 
 
 async def _named(tx: ReadTx, scope: Scope, name: str) -> ContactList | None:

@@ -64,6 +64,12 @@ async def resubscribe(
     return True
 
 
+async def admit(tx: WriteTx, scope: Scope, contact: Contact, *, now: datetime, reason: str) -> None:
+    """The person, by an act of their own, is to be mailed: the consent is written down by whoever calls."""
+    if contact.state != S.SUBSCRIBED:
+        await _change(tx, scope, contact, S.SUBSCRIBED, now, reason)
+
+
 async def complain(tx: WriteTx, scope: Scope, *, contact_id: ContactId, now: datetime, reason: str) -> bool:
     """The person reported a message as spam."""
     contact = await _contact(tx, scope, contact_id)

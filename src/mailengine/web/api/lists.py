@@ -3,14 +3,26 @@
 from datetime import datetime
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from mailengine.core.scope import Scope
+from mailengine.db.unit import WriteTx
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList
-from mailengine.web.api.shapes import READ, WRITE, Cursor, Given, Limit, Name, PageOf, page_request
+from mailengine.web.api.shapes import (
+    READ,
+    WRITE,
+    Cursor,
+    Given,
+    Id,
+    Limit,
+    Line,
+    Name,
+    PageOf,
+    page_request,
+)
 from mailengine.web.site import Site
 
 
@@ -20,11 +32,28 @@ class ListShape(msgspec.Struct):
     id: int
     name: str
     members: dict[str, int]
+    description: str
+    double_opt_in: bool
+    public: bool
     created_at: datetime
 
 
 class NewList(Given):
+    """`double_opt_in`: who signs up confirms by a link; `public`: everybody may join it in the preference centre."""
+
     name: Name
+    description: Line = ""
+    double_opt_in: bool = False
+    public: bool = False
+
+
+class ListChange(Given):
+    """What is left out stays."""
+
+    name: Name | None = None
+    description: Line | None = None
+    double_opt_in: bool | None = None
+    public: bool | None = None
 
 
 class Lists(Controller):
@@ -53,9 +82,35 @@ class Lists(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewList]
     ) -> ListShape:
         async with site.rt.db.write(caller) as tx:
-            return shape(await lists.create_list(tx, caller, name=data.name, now=site.rt.clock.now()), {})
+            now = site.rt.clock.now()
+            made = await lists.create_list(tx, caller, name=data.name, now=now)
+            return await _changed(tx, caller, made.id or 0, ListChange(**msgspec.structs.asdict(data)), now)
+
+    @patch("/{list_id:int}", **WRITE, summary="Change a list")
+    async def change_list(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        list_id: Id,
+        data: JSONBody[ListChange],
+    ) -> ListShape:
+        async with site.rt.db.write(caller) as tx:
+            return await _changed(tx, caller, list_id, data, site.rt.clock.now())
+
+
+async def _changed(tx: WriteTx, scope: Scope, list_id: int, change: ListChange, now: datetime) -> ListShape:
+    found = await lists.update_list(tx, scope, list_id=list_id, now=now, **msgspec.structs.asdict(change))
+    return shape(found, await lists.member_counts(tx, scope, list_ids=[list_id]))
 
 
 def shape(row: ContactList, counts: dict[int, dict[str, int]]) -> ListShape:
     assert row.id is not None
-    return ListShape(row.id, row.name, counts.get(row.id, {}), row.created_at)
+    return ListShape(
+        row.id,
+        row.name,
+        counts.get(row.id, {}),
+        row.description,
+        row.double_opt_in,
+        row.public,
+        row.created_at,
+    )

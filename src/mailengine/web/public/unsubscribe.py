@@ -31,7 +31,7 @@ async def ask(request: AnyRequest, site: NamedDependency[Site], token: FromPath[
     scope = scope_of(recipient, request)
     async with site.rt.db.read(scope) as tx:
         message = await message_of(tx, scope, task_id=recipient.task_id)
-    return _page(site, request, "public/unsubscribe.html", message)
+    return _page(site, request, "public/unsubscribe.html", message, preferences_url=f"/p/{token}")
 
 
 @post("/u/{token:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
