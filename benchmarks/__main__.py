@@ -14,6 +14,7 @@ from benchmarks import (
     bench_import,
     bench_latency,
     bench_launch,
+    bench_machines,
     bench_segments,
     bench_send,
     report,
@@ -28,6 +29,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "growth": bench_growth.run,
     "launch": bench_launch.run,
     "segments": bench_segments.run,
+    "machines": bench_machines.run,
 }
 
 

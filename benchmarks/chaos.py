@@ -63,6 +63,10 @@ class Campaigns:
             "doubts_by_reason": dict(reasons),
             "doubled": sum(each.verdict.doubled for each in self.rounds),
             "lost": sum(each.verdict.lost for each in self.rounds),
+            "transactional": {
+                name: sum(getattr(each.messages, name) for each in self.rounds)
+                for name in ("queued", "sent", "doubled", "extra", "lost")
+            },
             "broken_rounds": sum(bool(each.verdict.faults) for each in self.rounds),
             "seconds": round(sum(each.seconds for each in self.rounds), 1),
         }
@@ -137,7 +141,8 @@ def _narrate(number: int, played: Round) -> None:
     said = (
         f"{plan.database} {plan.workers} workers, round {number}: {played.kills} kills, "
         f"{verdict.statuses.get('doubt', 0)} of {played.losable} in doubt, {verdict.doubled} doubled, "
-        f"{verdict.lost} lost, {played.seconds:g} s"
+        f"{verdict.lost} lost; of {played.messages.queued} transactional {played.messages.doubled} doubled, "
+        f"{played.messages.lost} lost; {played.seconds:g} s"
     )
     for line in (said, *(f"  BROKEN ({plan.seed}) {fault}" for fault in verdict.faults)):
         print(line, file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.domain.delivery.recover import DOUBT_OTHER_MACHINE
 from mailengine.domain.integrity import Violation, violations
-from mailengine.models import Campaign, DeadLetter, EmailTask
+from mailengine.models import Campaign, DeadLetter, EmailTask, Message
 from support.world import INSTANCE
 
 T = TypeVar("T")
@@ -69,12 +69,12 @@ class Verdict:
 
 
 def read(url: str) -> Ledger:
-    return asyncio.run(_in_database(url, _read))
+    return asyncio.run(in_database(url, _read))
 
 
 def hasten(url: str) -> None:
     """Let the time of every later try be now, so that no round waits for backoff."""
-    asyncio.run(_in_database(url, _hasten))
+    asyncio.run(in_database(url, _hasten))
 
 
 def end_leases(url: str, node: str) -> int:
@@ -91,7 +91,7 @@ def end_leases(url: str, node: str) -> int:
             )
             return len(ended.all())
 
-    return asyncio.run(_in_database(url, end))
+    return asyncio.run(in_database(url, end))
 
 
 def held_by(url: str, node: str) -> int:
@@ -102,7 +102,7 @@ def held_by(url: str, node: str) -> int:
             query = sa.select(sa.func.count()).select_from(table_of(EmailTask)).where(*_claimed_by(node))
             return int((await tx.execute(query)).scalar_one())
 
-    return asyncio.run(_in_database(url, count))
+    return asyncio.run(in_database(url, count))
 
 
 def _claimed_by(node: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -166,7 +166,8 @@ def left_in(wire_folder: Path) -> list[str]:
     return sorted(path.name for path in wire_folder.iterdir()) if wire_folder.exists() else []
 
 
-async def _in_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+async def in_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    """What `work` returns on a connection of its own."""
     db = Database(url, DatabaseSettings())
     try:
         return await work(db)
@@ -187,10 +188,11 @@ async def _read(db: Database) -> Ledger:
 
 
 async def _hasten(db: Database) -> None:
-    tasks, now = table_of(EmailTask), SystemClock().now()
+    now = SystemClock().now()
     async with db.write(INSTANCE) as tx:
-        await tx.execute(
-            sa.update(tasks)
-            .where(tasks.c.status == "queued", tasks.c.scheduled_at > now)
-            .values(scheduled_at=now)
-        )
+        for queue in (table_of(EmailTask), table_of(Message)):
+            await tx.execute(
+                sa.update(queue)
+                .where(queue.c.status == "queued", queue.c.scheduled_at > now)
+                .values(scheduled_at=now)
+            )

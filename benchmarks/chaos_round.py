@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -11,12 +12,14 @@ from typing import Any
 
 from benchmarks import chaos_ledger
 from benchmarks.chaos_ledger import Verdict
+from benchmarks.chaos_messages import MessageFigures, is_message
 from benchmarks.chaos_mischief import DISTURBANCES, KILLS
 from benchmarks.chaos_peers import ThrowAwayPostgres
 from benchmarks.chaos_stage import Plan, Stage
 from peers.template import copy_sqlite
 
 RESULTS = Path(__file__).with_name("results")
+MESSAGES = 6  # fewer transactional ones are queued before each mischief
 _NOT_EVERYWHERE = "crash postgresql"
 _PATIENCE_SECONDS = 20.0  # a daemon on a busy machine takes a while to start
 
@@ -29,6 +32,7 @@ class Round:
     done: dict[str, int]
     losable: int
     verdict: Verdict
+    messages: MessageFigures
     seconds: float
 
     @property
@@ -51,16 +55,19 @@ def play(plan: Plan, postgres: ThrowAwayPostgres | None) -> Round:
         _disturb(stage)
         stage.calm()
         left = stage.end()
-        verdict = chaos_ledger.compare(chaos_ledger.read(url), stage.sink.received(), plan.recipients)
+        received = stage.sink.received()
+        for_messages = Counter({who: n for who, n in received.items() if is_message(who)})
+        verdict = chaos_ledger.compare(chaos_ledger.read(url), received - for_messages, plan.recipients)
         verdict.faults += left
+        messages = stage.post.judge(for_messages, verdict)
         losable = stage.losable + stage.sink.drops()
         verdict.fault(
-            f"more in doubt than the {losable} replies that may be lost",
-            range(max(0, verdict.statuses.get("doubt", 0) - losable)),
+            f"more in doubt or doubled than the {losable} replies that may be lost",
+            range(max(0, verdict.statuses.get("doubt", 0) + messages.extra - losable)),
         )
         if verdict.faults:
             _keep(plan, folder)
-    return Round(plan, dict(stage.counts), losable, verdict, round(time.monotonic() - began, 1))
+    return Round(plan, dict(stage.counts), losable, verdict, messages, round(time.monotonic() - began, 1))
 
 
 @contextmanager
@@ -80,6 +87,7 @@ def _disturb(stage: Stage) -> None:
             stage.wait_for_progress(chance.randrange(1, 120), _PATIENCE_SECONDS)
         stage.sleep(chance.random() * chance.choice((0.02, 0.02, 1)))
         stage.ensure_daemon()
+        stage.post.queue(chance.randrange(1, MESSAGES))
         deadly = chance.random() < stage.plan.deadly
         name = _draw(stage, deadly=deadly)
         table = KILLS if deadly else DISTURBANCES

@@ -16,7 +16,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks import chaos_ledger
+from benchmarks.chaos_messages import Post
 from benchmarks.chaos_peers import ChaosSink, ThrowAwayPostgres
+from mailengine.domain.delivery.transactional.express import CONNECTIONS as MESSAGE_CONNECTIONS
+from mailengine.domain.delivery.transactional.recover import journals
 from peers.ports import wait_until
 from support.daemon import Daemon, House
 
@@ -57,6 +60,7 @@ class Stage:
         self._processes: set[psutil.Process] = set()
         self._suspended: dict[psutil.Process, float] = {}
         self.house.campaign(plan.recipients, self.sink.port)
+        self.post = Post(url)
         self.daemon = self.new_daemon()
 
     @property
@@ -100,7 +104,7 @@ class Stage:
 
     def risk_connections(self, processes: int) -> None:
         """So many processes may just have lost the replies to all that was on their wires."""
-        self.losable += CONNECTIONS * processes
+        self.losable += (CONNECTIONS + MESSAGE_CONNECTIONS) * processes
 
     def suspend(self, process: psutil.Process, seconds: float) -> None:
         process.suspend()
@@ -144,7 +148,10 @@ class Stage:
         self.wake(everybody=True)
         self.command("kill-switch", "off")
         until = time.monotonic() + _LIMIT_SECONDS
-        while (state := self.house.state()) != "sent" and time.monotonic() < until:
+        while time.monotonic() < until:
+            state = self.house.state()
+            if state == "sent" and self.post.ended():
+                return
             if state == "paused":
                 self.command("campaign", "resume", "Spring")
             self.ensure_daemon()
@@ -162,7 +169,8 @@ class Stage:
         with suppress(TimeoutError):
             wait_until(lambda: not self.living(), "all processes have ended", 30)
         faults += [f"a process was left: {_line(process)}" for process in self.living()]
-        faults += [f"a journal was left: {name}" for name in chaos_ledger.left_in(self.wire_folder)]
+        for folder in (self.wire_folder, journals(self.wire_folder)):
+            faults += [f"a journal was left: {name}" for name in chaos_ledger.left_in(folder)]
         return faults
 
     def close(self) -> None:

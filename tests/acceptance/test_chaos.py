@@ -30,6 +30,7 @@ def test_nobody_gets_two_or_none_on_sqlite() -> None:
     played = play(plan("sqlite"), None)
     assert played.verdict.faults == []
     assert played.kills > 0
+    assert played.messages.sent > 0
 
 
 @on_its_postgres

@@ -14,13 +14,14 @@ from mailengine.core.errors import InvalidInput, Refused
 from mailengine.db.tenancy import owned, table_of
 from mailengine.domain.accounts.tenants import create_tenant, scope_in
 from mailengine.domain.contacts.suppression import parse_target, suppress
-from mailengine.domain.delivery import kill_switch
+from mailengine.domain.delivery import kill_switch, outcome
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.limits.limits import set_limit
 from mailengine.domain.delivery.limits.rates import parse_rate
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from mailengine.domain.delivery.transactional.claim import claim
 from mailengine.domain.delivery.transactional.messages import erase_failed, requeue
+from mailengine.domain.delivery.transactional.record import record
 from mailengine.domain.delivery.transactional.recover import journals, recover
 from mailengine.domain.delivery.transactional.senders import parse_sender, set_default_sender
 from mailengine.models import Contact, LimitScope, Message
@@ -409,7 +410,9 @@ async def test_after_a_death_the_journal_decides(world: World) -> None:
 async def test_another_machines_claim_is_taken_over_once_its_lease_is_over(world: World) -> None:
     sent = await _queue(world)
     async with world.db.write(world.scope) as tx:
-        await claim(tx, world.scope, claim_token="t", owner="gone:boot", limit=1, now=world.clock.now())
+        taken = await claim(
+            tx, world.scope, claim_token="t", owner="gone:boot", limit=1, now=world.clock.now()
+        )
 
     async def settle() -> int:
         return await recover(
@@ -424,4 +427,9 @@ async def test_another_machines_claim_is_taken_over_once_its_lease_is_over(world
     assert await settle() == 0
     world.clock.advance(timedelta(minutes=11))
     assert await settle() == 1
+    assert (await _messages(world))[sent].status == "queued"
+    late = outcome.sent(taken[0], "250 said the machine that was given up")
+    async with world.db.write(world.scope) as tx:
+        now = world.clock.now()
+        assert await record(tx, world.scope, claim_token="t", outcomes=[late], now=now) == 0
     assert (await _messages(world))[sent].status == "queued"

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailengine.db.tenancy import table_of
+from mailengine.domain.accounts.tenants import create_tenant, scope_in
 from mailengine.domain.campaigns.control import cancel, pause, resume
 from mailengine.domain.campaigns.finish import finished, skip_page
 from mailengine.domain.contacts.attributes import register
@@ -222,6 +224,26 @@ async def test_two_workers_share_without_doubling(
     async with running(world.worker(batch_size=60)), running(world.worker(batch_size=60)):
         await world.settled(campaign)
     assert sink.accepted() == len(sink.received()) == 2000
+
+
+async def test_a_small_tenant_does_not_wait_for_a_large_one(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    sink = counting_sink(delay_ms=4)
+    async with world.db.write(INSTANCE) as tx:
+        made = await create_tenant(
+            tx, INSTANCE, name="Small", country="DE", postal_address="Street 2", now=world.clock.now()
+        )
+    small = replace(world, scope=scope_in(made, INSTANCE))
+    campaigns = []
+    for tenant, count in ((world, 1000), (small, 60)):
+        await tenant.people(count, prefix=f"tenant{tenant.scope.tenant_id}-")
+        await tenant.relay(sink.port)
+        campaigns.append(await tenant.draft())
+        await tenant.launch(campaigns[-1])
+    async with running(world.worker(connections=2)):
+        await small.settled(campaigns[1])
+        assert (await world.totals(campaigns[0])).sent < 500
 
 
 async def test_a_message_that_cannot_be_made_fails_alone(world: World, catcher: Catcher) -> None:
