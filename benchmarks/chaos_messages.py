@@ -17,6 +17,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from mailengine.models import Message, Tenant
+from peers.sink import Envelope
 from support.world import INSTANCE
 
 _PREFIX = "message"
@@ -68,9 +69,15 @@ class Post:
         rows = self._rows()
         return not self._unsure and len(rows) == self.queued and all(row.status in _ENDED for row in rows)
 
-    def judge(self, received: Counter[str], verdict: Verdict) -> MessageFigures:
+    def judge(self, accepted: list[Envelope], verdict: Verdict) -> MessageFigures:
         """Adds to the verdict's faults what must never be."""
         rows = self._rows()
+        received = Counter(envelope.recipients[0] for envelope in accepted)
+        names = {(envelope.recipients[0], envelope.message_id) for envelope in accepted}
+        verdict.fault(
+            "messages doubled under another Message-ID",
+            (Counter(who for who, _ in names) - Counter(received.keys())).elements(),
+        )
         doubled = {who: n for who, n in received.items() if n > 1}
         lost = [row for row in rows if row.status == "sent" and row.email not in received]
         verdict.fault("messages without an outcome", (row for row in rows if row.status not in _ENDED))

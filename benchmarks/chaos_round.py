@@ -55,11 +55,11 @@ def play(plan: Plan, postgres: ThrowAwayPostgres | None) -> Round:
         _disturb(stage)
         stage.calm()
         left = stage.end()
-        received = stage.sink.received()
-        for_messages = Counter({who: n for who, n in received.items() if is_message(who)})
-        verdict = chaos_ledger.compare(chaos_ledger.read(url), received - for_messages, plan.recipients)
+        accepted = stage.sink.envelopes()
+        received = Counter(who for each in accepted for who in each.recipients if not is_message(who))
+        verdict = chaos_ledger.compare(chaos_ledger.read(url), received, plan.recipients)
         verdict.faults += left
-        messages = stage.post.judge(for_messages, verdict)
+        messages = stage.post.judge([each for each in accepted if is_message(each.recipients[0])], verdict)
         losable = stage.losable + stage.sink.drops()
         verdict.fault(
             f"more in doubt or doubled than the {losable} replies that may be lost",

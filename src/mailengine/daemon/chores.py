@@ -63,6 +63,16 @@ async def erase_messages(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
     yield {"erased": erased}
 
 
+async def forget_messages(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
+    """Transactional messages that ended long ago, a thousand at a time."""
+    while True:
+        async with rt.db.write(_INSTANCE) as tx:
+            forgotten = await messages.forget_old(tx, _INSTANCE, now=now)
+        if not forgotten:
+            return
+        yield {"forgotten": forgotten}
+
+
 async def sum_activity(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
     """What contacts received, opened and clicked goes into their sums, a page at a time."""
     while number := await activity.sum_events(rt.db, _INSTANCE):
@@ -74,6 +84,7 @@ async def sum_activity(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
 CHORES = (
     Chore("reputation", timedelta(minutes=1), judge_reputation),
     Chore("message bodies", timedelta(hours=1), erase_messages),
+    Chore("old messages", timedelta(days=1), forget_messages),
     Chore("activity", timedelta(seconds=20), sum_activity),
     Chore("trash", timedelta(hours=6), cleaning.empty_trash),
     Chore("erase again", timedelta(hours=6), cleaning.erase_again),

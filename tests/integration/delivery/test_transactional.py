@@ -20,7 +20,7 @@ from mailengine.domain.delivery.limits.limits import set_limit
 from mailengine.domain.delivery.limits.rates import parse_rate
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from mailengine.domain.delivery.transactional.claim import claim
-from mailengine.domain.delivery.transactional.messages import erase_failed, requeue
+from mailengine.domain.delivery.transactional.messages import erase_failed, forget_old, requeue
 from mailengine.domain.delivery.transactional.record import record
 from mailengine.domain.delivery.transactional.recover import journals, recover
 from mailengine.domain.delivery.transactional.senders import parse_sender, set_default_sender
@@ -292,6 +292,23 @@ async def test_the_body_of_a_message_that_failed_is_erased_after_a_week(
     assert await _requeue_after(world, timedelta(days=8)) == 0
     row = (await _messages(world))[sent]
     assert (row.status, row.text, row.html) == ("failed", "", "")
+
+
+async def test_messages_that_ended_are_forgotten_after_a_season(world: World, catcher: Catcher) -> None:
+    await world.relay(catcher.port)
+    await _queue(world)
+    async with running(world.worker()):
+        await _sent(world)
+    waiting = await _queue(world)
+
+    async def forget_after(days: int) -> int:
+        world.clock.advance(timedelta(days=days))
+        async with world.db.write(INSTANCE) as tx:
+            return await forget_old(tx, INSTANCE, now=world.clock.now())
+
+    assert await forget_after(89) == 0
+    assert await forget_after(2) == 1
+    assert list(await _messages(world)) == [waiting]
 
 
 async def _requeue_after(world: World, time: timedelta) -> int:

@@ -20,7 +20,7 @@ from mailengine.core.ids import TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.core.secrets import Keyring
-from mailengine.db.unit import Database, ReadTx
+from mailengine.db.unit import Database
 from mailengine.domain.delivery import kill_switch, outcome
 from mailengine.domain.delivery.batch import Job
 from mailengine.domain.delivery.carriers import Carrier
@@ -50,6 +50,7 @@ CONNECTIONS = 2  # per relay and process, beside those of campaigns
 VERP_PURPOSE = "message return path"  # of Keyring.derive
 _RUNG_POLL_SECONDS = 1.0  # for retries that fall due, and rings that were lost
 _NO_DOMAIN = ""  # a claim may be from several; theirs are looked at when it is known which
+_KEYS_SECONDS = 10.0  # a DKIM key that was taken out of use may sign for so long
 _BATCH = 20  # messages a claim: bodies are in memory meanwhile
 _HOPELESS_SECONDS = 10.0  # a tenant that cannot send as it is is tried again after this time
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
@@ -59,9 +60,10 @@ log = get_logger("transactional")
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What a claim transaction brought."""
+    """What a claim transaction brought; `barred` says why some of the messages must not go."""
 
     messages: list[ClaimedMessage]
+    barred: dict[int, str]
     rules: Rules
     rates: dict[str, Rate]
     limited_until: datetime | None
@@ -98,6 +100,7 @@ class Express:
         self._chance = random.Random()  # noqa: S311  # jitter, not secrets
         self._switches: KillState | None = None  # None: nobody can say that sending is wanted
         self._next_look: dict[TenantId, float] = {}
+        self._signers: dict[tuple[TenantId, str], tuple[float, list[Signer]]] = {}
         self._turns = 0
         self._hungry = asyncio.Event()
         self._ending = False
@@ -244,22 +247,21 @@ class Express:
             rates = rules.for_batch(relay_id=relay_id, sending_domain=_NO_DOMAIN)
             granted = await buckets.take(tx, scope, rates, wanted=_BATCH, now=now)
             if granted.count == 0:
-                return _Claim([], rules, rates, granted.ready_at)
+                return _Claim([], {}, rules, rates, granted.ready_at)
             messages = await claim(
                 tx, scope, claim_token=token, owner=str(self._owner), limit=granted.count, now=now
             )
             await buckets.give_back(tx, scope, rates, count=granted.count - len(messages), now=now)
-        return _Claim(messages, rules, rates, None)
+            barred = await blocked(tx, scope, messages)
+        return _Claim(messages, barred, rules, rates, None)
 
     async def _jobs(self, batch: MessageBatch, taken: _Claim) -> list[Job]:
         """Those of the claim that may be sent now; the others are settled."""
         verp_key = self._keyring.derive(VERP_PURPOSE)
         claimed = taken.messages
         try:
-            async with self._db.read(batch.scope) as tx:
-                reasons = await blocked(tx, batch.scope, claimed)
-                keys = await self._signers(tx, batch.scope, claimed)
-            going = [message for message in claimed if message.id not in reasons]
+            going = [message for message in claimed if message.id not in taken.barred]
+            keys = {message.from_email: await self._signers_of(batch.scope, message) for message in going}
             held = await self._hold_back(batch.scope, taken.rules, going)
         except MailengineError:
             for message in claimed:
@@ -267,8 +269,8 @@ class Express:
             raise
         jobs: list[Job] = []
         for slot, message in enumerate(claimed):
-            if message.id in reasons:
-                batch.settle(outcome.skipped(message, reasons[message.id]))
+            if message.id in taken.barred:
+                batch.settle(outcome.skipped(message, taken.barred[message.id]))
             elif message.id in held:
                 later = held[message.id]
                 batch.settle(outcome.held(message, later.due, later.reason))
@@ -289,13 +291,16 @@ class Express:
         groups = {domain: senders[domain] for domain in senders.keys() & rules.domains.keys()}
         return held | await hold_back(self._db, scope, rules.domains, groups, now=now)
 
-    async def _signers(
-        self, tx: ReadTx, scope: Scope, claimed: list[ClaimedMessage]
-    ) -> dict[str, list[Signer]]:
-        return {
-            email: await signers(tx, scope, domain=parse_address(email).domain, keyring=self._keyring)
-            for email in {message.from_email for message in claimed}
-        }
+    async def _signers_of(self, scope: Scope, message: ClaimedMessage) -> list[Signer]:
+        """Asked for once in a while: a message should not wait for what is the same for all."""
+        domain, now = parse_address(message.from_email).domain, boot_seconds()
+        known = self._signers.get((scope.tenant_id, domain))
+        if known is None or known[0] < now:
+            async with self._db.read(scope) as tx:
+                found = await signers(tx, scope, domain=domain, keyring=self._keyring)
+            self._signers = {key: each for key, each in self._signers.items() if each[0] >= now}
+            known = self._signers[scope.tenant_id, domain] = (now + _KEYS_SECONDS, found)
+        return known[1]
 
     async def _drain(self) -> None:
         """No new messages; what is on the wire gets its reply, within the limit."""

@@ -15,6 +15,8 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.models import Message, MessageStatus
 
+FORGOTTEN = timedelta(days=90)  # after its end a message's row goes, with the address in it
+_AT_ONCE = 1000
 KEPT = timedelta(days=7)  # the bodies of messages that failed, for whoever queues them again
 
 
@@ -81,4 +83,17 @@ async def erase_failed(tx: WriteTx, _instance: InstanceScope, *, now: datetime) 
         )
         .values(text="", html="")
     )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) -> int:
+    """Delete some messages that ended long ago; returns how many, 0 when none is left."""
+    messages = table_of(Message)
+    old = (
+        sa.select(messages.c.id)
+        .where(messages.c.finished_at < now - FORGOTTEN)
+        .order_by(messages.c.id)
+        .limit(_AT_ONCE)
+    )
+    result = await tx.execute(sa.delete(messages).where(messages.c.id.in_(old)))
     return int(result.rowcount)  # type: ignore[attr-defined]
