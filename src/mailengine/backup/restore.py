@@ -30,6 +30,13 @@ from mailengine.models import metadata
 from mailengine.runtime import secret_path
 
 _STAGE = "restore.part"
+# The dump's script leaves the search path empty.
+_GUARD = """
+RESET search_path;
+DELETE FROM kill_switches WHERE key = 0;
+INSERT INTO kill_switches (key, reason, set_by, set_at)
+VALUES (0, 'a restore was not finished: do it again', 'restore', now());
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +170,14 @@ def _in_use(file: Path) -> bool:
 
 
 async def _replace_postgres(url: str, staged: Path, stage: Path) -> None:
-    """Tables out and in by one transaction."""
-    drops, script = stage / "drops.sql", stage / "database.sql"
+    """Tables out and in by one transaction, which also turns sending off: whoever dies before `hold` is done must not
+    leave a queue that goes out again."""
+    drops, script, guard = stage / "drops.sql", stage / "database.sql", stage / "guard.sql"
     names = [*metadata.tables, "alembic_version"]
     drops.write_text("".join(f'DROP TABLE IF EXISTS "{name}" CASCADE;\n' for name in names))
     await postgres.to_sql(url, staged, script)
-    await postgres.run_scripts(url, [drops, script])
+    guard.write_text(_GUARD)
+    await postgres.run_scripts(url, [drops, script, guard])
 
 
 async def _compare(url: str, manifest: Manifest) -> None:

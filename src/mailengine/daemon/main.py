@@ -75,14 +75,14 @@ async def _run(
     with_stdin: bool,
 ) -> None:
     stop, killed = asyncio.Event(), worker.Killers()
-    log.info(
-        "started",
-        version=__version__,
-        database=make_url(rt.settings.database_url).get_backend_name(),
-        roles=",".join(sorted(roles)),
-        listening=url_of(rt.settings) if listener else None,
-    )
     with _signals(stop, killed), _stdin(stop) if with_stdin else nullcontext():
+        log.info(
+            "started",
+            version=__version__,
+            database=make_url(rt.settings.database_url).get_backend_name(),
+            roles=",".join(sorted(roles)),
+            listening=url_of(rt.settings) if listener else None,
+        )
         await settle_dead(rt)
         async with asyncio.TaskGroup() as group:
             for name, run in _parts(rt, roles, listener, health_listener, stop, killed).items():

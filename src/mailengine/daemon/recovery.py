@@ -21,7 +21,7 @@ def owner_of(rt: Runtime) -> Owner:
 
 
 async def settle_dead(rt: Runtime) -> None:
-    """Never raises for a database that does not answer: the next call settles as well."""
+    """Never raises for a database that does not answer or files that cannot be opened: the next call settles them."""
     folder = rt.settings.data_dir / "wire"
     try:
         owner, now = owner_of(rt), rt.clock.now()
@@ -34,7 +34,7 @@ async def settle_dead(rt: Runtime) -> None:
             now=now,
             retry_for=timedelta(hours=rt.settings.worker.retry_hours),
         )
-    except Unavailable as error:
+    except (Unavailable, OSError) as error:
         log.error("cannot settle what dead workers left", words=str(error))
         return
     if settled:

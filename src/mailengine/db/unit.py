@@ -151,7 +151,8 @@ def explain(error: DBAPIError) -> str | None:
 
 def _explain_postgres(state: str, words: str) -> str | None:
     first_line = words.splitlines()[0] if words else ""
-    if state.startswith(("08", "57P")) or state == "25P03":  # the last: idle for too long
+    closed = state == "55000" and "accepting connections" in first_line
+    if state.startswith(("08", "57P")) or state == "25P03" or closed:  # 25P03: idle for too long
         return f"PostgreSQL does not answer: {first_line}"
     if state.startswith("28") or state == "3D000":
         return f"PostgreSQL refuses the connection: {first_line}"

@@ -255,6 +255,10 @@ async def test_health_tells_what_is_missing(client: Any, rt: Runtime, acme: Any)
     assert (idle.status_code, idle.json()["scheduler"]) == (503, "not running")
     async with rt.db.write(INSTANCE) as tx:
         tx.add(Lease(name="scheduler", holder="x", expires_at=rt.clock.now() + timedelta(seconds=5)))
+    unsent = await client.get("/health")
+    assert (unsent.status_code, unsent.json()["worker"]) == (503, "not running")
+    async with rt.db.write(INSTANCE) as tx:
+        tx.add(Lease(name="worker:x", holder="x", expires_at=rt.clock.now() + timedelta(seconds=5)))
     running = await client.get("/health")
     assert (running.status_code, running.json()["status"]) == (200, "ok")
     async with rt.db.write(INSTANCE) as tx:

@@ -130,7 +130,15 @@ class Crew:
         loop, backoff = asyncio.get_running_loop(), Backoff()
         while not retire.is_set():
             began = loop.time()
-            child = await children.start(self._orders, self._told)
+            try:
+                child = await children.start(self._orders, self._told)
+            except (
+                OSError
+            ) as error:  # no file descriptor, no memory, no process left: the slot must not end with it
+                pause = backoff.after(0)
+                log.error("worker cannot start", words=error.strerror or str(error), restart_seconds=pause)
+                await wait(retire, pause)
+                continue
             log.info("worker started", worker=child.pid)
             await self._until_end(child, retire)
             if retire.is_set():

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 from mailengine.domain.delivery.outcome import Outcome
@@ -82,7 +83,12 @@ class Tally:
 
 def provider_of(address: str) -> str:
     """The group by the address's own domain: the DNS is not asked for the sake of a number."""
-    group = group_of_host(address.rpartition("@")[2])
+    return _provider(address.rpartition("@")[2])
+
+
+@lru_cache(maxsize=4096)  # a list has few domains, and each message asks
+def _provider(domain: str) -> str:
+    group = group_of_host(domain)
     return group if group in GROUPS else _FREE_MAIL.get(group, OTHER)
 
 
