@@ -42,7 +42,7 @@ def signup_limit() -> RateLimit:
 def around(site: Site) -> signups.Around:
     keyring = site.rt.keyring
     return signups.Around(
-        keyring.derive(HASH_PURPOSE), keyring.derive(LINK_PURPOSE), site.rt.settings.base_url
+        keyring.derive_for_ever(HASH_PURPOSE), keyring.derive(LINK_PURPOSE), site.rt.settings.base_url
     )
 
 
