@@ -87,6 +87,7 @@ CHORES = (
     Chore("old messages", timedelta(days=1), forget_messages),
     Chore("activity", timedelta(seconds=20), sum_activity),
     Chore("trash", timedelta(hours=6), cleaning.empty_trash),
+    Chore("old imports and exports", timedelta(hours=6), cleaning.forget_files),
     Chore("erase again", timedelta(hours=6), cleaning.erase_again),
 )
 

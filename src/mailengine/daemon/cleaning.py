@@ -7,8 +7,11 @@ from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.domain.campaigns import trash
 from mailengine.domain.contacts.contacts import RESTORABLE
+from mailengine.domain.contacts.exports import run as exports
+from mailengine.domain.contacts.imports import undo, uploads
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.privacy import erase
+from mailengine.domain.privacy.files import job_files
 from mailengine.runtime import Runtime
 
 _PAGE = 200
@@ -40,6 +43,23 @@ async def erase_again(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str,
     for tenant_id in tenants:
         async with rt.db.write(_scope(tenant_id)) as tx:
             yield {"people": await erase.again(tx, _scope(tenant_id), now=now)}
+
+
+async def forget_files(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """What only helps to take an import back, for 30 days; what was exported for download, for 7; uploads that
+    nobody imported, for one."""
+    gone = -1
+    while gone:
+        async with rt.db.write(_INSTANCE) as tx:
+            gone = await undo.forget_old(tx, _INSTANCE, now=now)
+        yield {"import_rows": gone}
+    async with rt.db.read(_INSTANCE) as tx:
+        ids = await exports.expired(tx, _INSTANCE, clock=rt.clock)
+    files = [path for job_id in ids for path in job_files(rt.settings.data_dir, job_id)]
+    files += uploads.stale(rt.settings.data_dir, now)
+    for path in files:
+        path.unlink(missing_ok=True)
+    yield {"files": len(files)}
 
 
 def _scope(tenant_id: int) -> Scope:

@@ -17,6 +17,7 @@ from mailengine.core.errors import MailengineError, Unavailable
 from mailengine.core.ids import JobId, TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.daemon import contact_files
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
@@ -44,7 +45,12 @@ async def bulk_work(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
 
 
 # The work begins with a job that runs already, and ends it with `jobs.finish`.
-WORKS: dict[JobKind, Work] = {JobKind.BULK: bulk_work}
+WORKS: dict[JobKind, Work] = {
+    JobKind.UPLOAD: contact_files.import_upload,
+    JobKind.UNDO_IMPORT: contact_files.undo_import,
+    JobKind.EXPORT: contact_files.export,
+    JobKind.BULK: bulk_work,
+}
 
 log = get_logger("scheduler")
 

@@ -22,6 +22,7 @@ class JobState(StrEnum):
 class JobKind(StrEnum):
     IMPORT = "import"
     EXPAND = "expand"
+    UPLOAD = "upload"  # a file that was uploaded: the daemon imports it
     UNDO_IMPORT = "undo-import"
     EXPORT = "export"
     TENANT_EXPORT = "tenant-export"

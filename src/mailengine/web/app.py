@@ -8,6 +8,7 @@ from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
 from mailengine.core.config import Settings
+from mailengine.core.ratelimit import RateLimit
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.accounts.openid.provider import Provider
 from mailengine.domain.tracking.intake import HitBuffer
@@ -18,7 +19,9 @@ from mailengine.web import errors, health, manifest
 from mailengine.web.api import campaigns as api_campaigns
 from mailengine.web.api import contacts as api_contacts
 from mailengine.web.api import docs
+from mailengine.web.api import exports as api_exports
 from mailengine.web.api import forms as api_forms
+from mailengine.web.api import imports as api_imports
 from mailengine.web.api import jobs as api_jobs
 from mailengine.web.api import lists as api_lists
 from mailengine.web.api import segments as api_segments
@@ -177,6 +180,7 @@ def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, built: manifes
         targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
         pages=environment(built),
         signups=signup.signup_limit(),
+        imports=RateLimit(burst=5, seconds_per_act=12),  # a tenant: five a minute (P75-04)
         caught=Maildir(maildir) if maildir is not None else None,
         stopping=stopping,
         provider=provider_of(rt.settings),
@@ -200,6 +204,8 @@ def api_router() -> Router:
             api_forms.Forms,
             api_jobs.Jobs,
             api_lists.Lists,
+            api_imports.Imports,
+            api_exports.Exports,
             api_segments.Segments,
             api_tags.Tags,
             api_suppressions.Suppressions,

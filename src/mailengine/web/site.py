@@ -27,6 +27,7 @@ class Site:
     targets: Targets
     pages: Environment
     signups: RateLimit
+    imports: RateLimit
     caught: Maildir | None
     stopping: asyncio.Event
     provider: Provider | None = None

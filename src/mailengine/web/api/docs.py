@@ -19,7 +19,7 @@ DESCRIPTION = (
     "Send `Authorization: Bearer KEY` with a key from `mailengine api-key create`. Pages of this installation may "
     f"use their login session instead, with its CSRF token in the header `{CSRF_HEADER}`."
 )
-METHODS = ("get", "post", "patch", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def config() -> OpenAPIConfig:

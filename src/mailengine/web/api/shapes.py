@@ -71,6 +71,7 @@ _PROBLEMS: dict[int, ResponseSpec] = {
     409: _spec("It does not fit the present state: a name is taken, a step is not allowed."),
     413: _spec("The body is too large."),
     422: _spec("A rule forbids it; `reasons` lists which."),
+    429: _spec("Too many of these in a short time; `Retry-After` says when to try again."),
     503: _spec("The database does not answer."),
 }
 READ: dict[str, Any] = {"responses": problems()}

@@ -25,6 +25,7 @@ from mailengine.models import Job, JobKind, JobState
 
 FOLDER = "exports"  # of the data directory, where erasing a person looks too
 KEPT = timedelta(days=7)
+_LOOKED_BACK = timedelta(days=400)  # for files that are still there: the daemon may have been off
 
 
 async def stream(
@@ -112,7 +113,7 @@ async def expired(tx: ReadTx, _instance: InstanceScope, *, clock: Clock) -> list
     last = clock.now() - KEPT
     rows = await tx.scalars(
         sa.select(job.id).where(
-            job.kind == JobKind.EXPORT, job.created_at < last, job.created_at > last - KEPT
+            job.kind == JobKind.EXPORT, job.created_at < last, job.created_at > last - _LOOKED_BACK
         )
     )
     return list(rows.all())

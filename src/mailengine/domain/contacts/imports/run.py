@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, MailengineError, Unavailable
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.unit import Database, ReadTx
+from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
 from mailengine.domain.contacts.imports import undo
@@ -49,6 +50,7 @@ class ImportRequest:
     delimiter: str | None = None
     part: str | None = None  # a sheet, or a file of an archive
     tags: tuple[str, ...] = ()  # for everybody in the file
+    name: str = ""  # shown in place of the path
     override_suppression: bool = False  # brings back who left; needs the right to manage, and is audited
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
     async with around.db.read(scope) as tx:
         job = await jobs.get(tx, scope, job_id=job_id)
     if job.kind != JobKind.IMPORT:
-        raise InvalidInput(f"job {job_id} is no import")
+        raise InvalidInput(f"job {job_id} is no import that a command ran")
     request = ImportRequest.from_dict(job.result["request"])
     check_rights(scope, request)
     with unpack_folder(around.data_dir / FOLDER) as folder:
@@ -117,14 +119,19 @@ def check_rights(scope: Scope, request: ImportRequest) -> None:
 
 def read_source(request: ImportRequest, folder: Path) -> Source:
     """`folder` takes what has to be unpacked, and lives as long as the source."""
-    return understand(
-        request.path,
-        mapping=request.mapping,
-        folder=folder,
-        encoding=request.encoding,
-        delimiter=request.delimiter,
-        part=request.part,
-    )
+    try:
+        return understand(
+            request.path,
+            mapping=request.mapping,
+            folder=folder,
+            encoding=request.encoding,
+            delimiter=request.delimiter,
+            part=request.part,
+        )
+    except (InvalidInput, Unavailable) as error:
+        if not request.name:
+            raise
+        raise type(error)(str(error).replace(str(request.path), request.name)) from error
 
 
 @dataclass(slots=True)
@@ -166,35 +173,65 @@ async def _begin(
     """The list, the attributes and the running job, or nothing of them."""
     now = around.clock.now()
     async with around.db.write(scope) as tx:
-        source = await with_kinds(tx, scope, source)
-        await attributes.register(tx, scope, source.columns.attributes, kinds=source.kinds)
-        target = await lists.get_or_create(tx, scope, name=request.list_name, now=now)
-        job = await jobs.create(
-            tx,
-            scope,
-            kind=JobKind.IMPORT,
-            title=f"{request.path.name} into {target.name}",
-            now=now,
-            subject_id=target.id,
-            total=source.facts.lines - source.dialect.has_header,
-            result={
-                "request": request.as_dict(),
-                "file": _fingerprint(source),
-                "records": 0,
-                "errors_bytes": 0,
-                "counts": Counts().as_dict(),
-            },
-        )
+        title = f"{request.path.name} into {request.list_name}"
+        job = await jobs.create(tx, scope, kind=JobKind.IMPORT, title=title, now=now, result=_fresh(request))
+        source = await _settle(tx, scope, job, request, source, now)
         assert job.id is not None
         return await jobs.start(tx, scope, job_id=JobId(job.id), now=now), source
 
 
+async def _settle(
+    tx: WriteTx, scope: Scope, job: Job, request: ImportRequest, source: Source, now: datetime
+) -> Source:
+    """What the job needs before its first row: list and attributes; it knows its file from now on."""
+    source = await with_kinds(tx, scope, source)
+    await attributes.register(tx, scope, source.columns.attributes, kinds=source.kinds)
+    target = await lists.get_or_create(tx, scope, name=request.list_name, now=now)
+    job.subject_id = target.id
+    job.total = source.facts.lines - source.dialect.has_header
+    job.result = {**job.result, "file": _fingerprint(source)}
+    return source
+
+
+def _fresh(request: ImportRequest) -> dict[str, Any]:
+    return {"request": request.as_dict(), "records": 0, "errors_bytes": 0, "counts": Counts().as_dict()}
+
+
+async def queue_upload(tx: WriteTx, scope: Scope, request: ImportRequest, *, name: str, now: datetime) -> Job:
+    """The job by which the daemon imports a file that was uploaded under this name."""
+    check_rights(scope, request)
+    list_name = lists.check_name(request.list_name)
+    title = f"{name} into {list_name}"
+    named = replace(request, name=name, consent_source=(request.consent_source or f"import of {name}")[:200])
+    job = await jobs.create(tx, scope, kind=JobKind.UPLOAD, title=title, now=now, result=_fresh(named))
+    await audit.record(tx, scope, "contact.import.start", "job", job.id, now=now)
+    return job
+
+
+async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGenerator[None]:
+    """The work of a running upload job, a batch at a time; goes on where it stopped."""
+    async with around.db.read(scope) as tx:
+        job = await jobs.get(tx, scope, job_id=job_id)
+    request = ImportRequest.from_dict(job.result["request"])
+    with unpack_folder(around.data_dir / FOLDER) as folder:
+        source = await asyncio.to_thread(read_source, request, folder)
+        if job.result.get("file", _fingerprint(source)) != _fingerprint(source):
+            raise Conflict("the file is not the one that the import began with; upload it anew")
+        async with around.db.write(scope) as write:
+            job = await jobs.get(write, scope, job_id=job_id)
+            source = await _settle(write, scope, job, request, source, around.clock.now())
+        run = _Run.of(job, source, request)
+        errors = _errors_file(around, run)
+        rules = rules_of(request, source, around, list_id=run.list_id)
+        async with batches(source, skip_records=run.records) as found:
+            async for batch in found:
+                await _store_batch(around, scope, run, batch, rules, errors)
+                yield
+        await _finish(around, scope, run)
+
+
 async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
-    errors = ErrorsFile(
-        errors_path(around.data_dir, run.job_id),
-        run.source.columns.headers,
-        keep_bytes=run.errors_bytes,
-    )
+    errors = _errors_file(around, run)
     rules = rules_of(run.request, run.source, around, list_id=run.list_id)
     async with _recorded(around, scope, run), batches(run.source, skip_records=run.records) as found:
         async for batch in found:
@@ -211,6 +248,14 @@ async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
 
 def errors_path(data_dir: Path, job_id: int) -> Path:
     return data_dir / FOLDER / f"{job_id}-errors.csv"
+
+
+def _errors_file(around: Surroundings, run: _Run) -> ErrorsFile:
+    return ErrorsFile(
+        errors_path(around.data_dir, run.job_id),
+        run.source.columns.headers,
+        keep_bytes=run.errors_bytes,
+    )
 
 
 def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, list_id: int | None) -> Rules:

@@ -19,7 +19,7 @@ from sqlmodel import col
 from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, Refused
 from mailengine.core.ids import JobId
-from mailengine.core.scope import Grant, Scope
+from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts import audit
@@ -79,7 +79,7 @@ async def begin(tx: WriteTx, scope: Scope, *, import_id: JobId, now: datetime) -
     was taken back already or still runs, Refused when it is too long ago."""
     scope.require(Grant.EDIT)
     done = await jobs.get(tx, scope, job_id=import_id)
-    if done.kind != JobKind.IMPORT:
+    if done.kind not in (JobKind.IMPORT, JobKind.UPLOAD):
         raise InvalidInput(f"job {import_id} is no import")
     if done.state in (JobState.QUEUED, JobState.RUNNING):
         raise Conflict(f"import {import_id} is {done.state}; cancel it first")
@@ -288,6 +288,23 @@ def _given_back(contact: Contact, change: Mapping[str, Sequence[Any]], now: date
 def _consent(contact: Contact) -> list[str | None]:
     at = contact.consent_at
     return [contact.consent_source, None if at is None else at.isoformat(), contact.consent_ip]
+
+
+async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) -> int:
+    """What is too old to be taken back is not kept; returns how many rows went."""
+    job = table_of(Job).c
+    kinds, before = (JobKind.IMPORT, JobKind.UPLOAD), now - UNDOABLE
+    gone = 0
+    for model in (ImportChange, ImportBatch):
+        table = table_of(model)
+        old = sa.select(table.c.job_id).join(table_of(Job), job.id == table.c.job_id)
+        ids = (
+            await tx.scalars(old.where(job.kind.in_(kinds), job.created_at < before).distinct().limit(20))
+        ).all()
+        if ids:
+            removed = await tx.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
+            gone += removed.rowcount  # type: ignore[attr-defined]
+    return gone
 
 
 def _chunks(runs: Sequence[Sequence[int]]) -> Iterator[list[int]]:

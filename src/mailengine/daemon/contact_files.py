@@ -1,0 +1,35 @@
+"""Files of contacts that the daemon imports, takes back and writes: the works of `job_runs.WORKS`."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from mailengine.core.ids import JobId
+from mailengine.core.scope import Scope
+from mailengine.domain.contacts.exports import run as exports
+from mailengine.domain.contacts.imports import run as imports
+from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.runtime import Runtime
+
+Pieces = AsyncGenerator[None]
+
+
+async def import_upload(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+    around = imports.Surroundings(
+        db=rt.db, clock=rt.clock, data_dir=rt.settings.data_dir, hash_key=rt.keyring.derive(HASH_PURPOSE)
+    )
+    async with aclosing(imports.pieces(around, scope, job_id)) as pieces:
+        async for _ in pieces:
+            yield
+
+
+async def undo_import(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+    async with aclosing(undo.pieces(rt.db, rt.clock, scope, job_id)) as pieces:
+        async for _ in pieces:
+            yield
+
+
+async def export(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+    async with aclosing(exports.pieces(rt.db, rt.clock, rt.settings.data_dir, scope, job_id)) as pieces:
+        async for _ in pieces:
+            yield

@@ -1,0 +1,20 @@
+"""Jobs that import what was uploaded
+
+Revision: 0013, after 0012
+"""
+
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("jobs") as batch_op:
+        batch_op.drop_constraint(op.f("ck_jobs_kind"), type_="check")
+        batch_op.create_check_constraint(
+            op.f("ck_jobs_kind"),
+            "kind IN ('import', 'expand', 'upload', 'undo-import', 'export', 'tenant-export', 'bulk')",
+        )

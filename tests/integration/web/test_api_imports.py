@@ -1,0 +1,168 @@
+"""Files over the API: uploaded, looked at, imported by the daemon, taken back, exported; and who may do what."""
+
+import csv
+import io
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from mailengine.core.clock import ManualClock
+from mailengine.core.scope import Scope
+from mailengine.daemon.cleaning import forget_files
+from mailengine.daemon.job_runs import JobRuns
+from mailengine.domain.accounts import api_keys
+from mailengine.models import Role
+from mailengine.runtime import Runtime
+
+pytestmark = pytest.mark.anyio
+FILE = "email,first name,city,tags\n+new@example.org,Ann,Bonn,vip\nbob@example.org,Bob,Köln,\nnobody,,,\n"
+
+
+@pytest.fixture
+def key(rt: Runtime) -> Callable[[Scope, Role], Awaitable[dict[str, str]]]:
+    async def make(scope: Scope, role: Role) -> dict[str, str]:
+        async with rt.db.write(scope) as tx:
+            made = await api_keys.create(tx, scope, name=f"{role} key", role=role, now=rt.clock.now())
+        return {"Authorization": f"Bearer {made.token}"}
+
+    return make
+
+
+@pytest.fixture
+async def api(client: httpx.AsyncClient, acme: Any, key: Any) -> httpx.AsyncClient:
+    client.headers.update(await key(acme.scope, Role.OWNER))
+    return client
+
+
+@pytest.fixture
+def work(rt: Runtime) -> Callable[[], Awaitable[None]]:
+    """What the daemon does until nothing is left."""
+
+    async def until_done() -> None:
+        runs = JobRuns(rt)
+        while await runs.turn():
+            pass
+
+    return until_done
+
+
+async def upload(api: httpx.AsyncClient, content: str = FILE) -> str:
+    answer = await api.post("/api/v1/imports/files", content=content.encode())
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["bytes"] == len(content.encode())
+    return str(answer.json()["file"])
+
+
+async def test_from_the_upload_to_the_undo(
+    api: Any, acme: Any, other: Any, key: Any, work: Any, rt: Runtime
+) -> None:
+    file = await upload(api)
+    seen = await api.post("/api/v1/imports/preview", json={"file": file, "mapping": {"city": "town"}})
+    assert [(each["header"], each["target"], each["kind"]) for each in seen.json()["columns"]] == [
+        ("email", "email", None),
+        ("first name", "first_name", None),
+        ("city", "town", "text"),
+        ("tags", "tags", None),
+    ]
+    assert len(seen.json()["rows"]) == 3
+    saved = await api.put("/api/v1/imports/mappings/monthly", json={"mapping": {"city": "town"}})
+    assert saved.status_code == 200, saved.text
+    body = {"file": file, "name": "people.csv", "list": "New", "saved_mapping": "monthly", "tags": ["fair"]}
+    started = await api.post("/api/v1/imports", json=body)
+    assert (started.status_code, started.json()["state"]) == (202, "queued"), started.text
+    url = f"/api/v1/imports/{started.json()['id']}"
+    await work()
+    done = (await api.get(url)).json()
+    assert (done["state"], done["counts"]["created"], done["counts"]["rejected"], done["title"]) == (
+        "done",
+        2,
+        1,
+        "people.csv into New",
+    )
+    errors = await api.get(f"{url}/errors")
+    assert errors.headers["content-type"].startswith("text/csv")
+    assert list(csv.reader(io.StringIO(errors.text)))[1][1:3] == ["address: there is no @", "nobody"]
+
+    theirs = await key(other.scope, Role.OWNER)
+    for method, path in (("GET", url), ("GET", f"{url}/errors"), ("POST", f"{url}/cancel")):
+        assert (await api.request(method, path, headers=theirs)).status_code == 404
+    assert (await api.post(f"{url}/undo", json={}, headers=theirs)).status_code == 404
+    assert (await api.post("/api/v1/imports/preview", json={"file": file}, headers=theirs)).status_code == 404
+    assert (await api.get("/api/v1/imports/mappings", headers=theirs)).json()["items"] == []
+
+    would = await api.post(f"{url}/undo", json={"dry_run": True})
+    assert (would.json()["job"], would.json()["counts"]["deleted"]) == (None, 2)
+    assert (await api.post(f"{url}/undo", json={})).status_code == 202
+    await work()
+    again = await api.post(f"{url}/undo", json={})
+    assert (again.status_code, "taken back already" in again.json()["detail"]) == (409, True)
+    assert (await api.get("/api/v1/contacts?list=New")).json()["items"] == []
+
+
+async def test_exports_expire(api: Any, acme: Any, other: Any, key: Any, work: Any, rt: Runtime) -> None:
+    file = await upload(api)
+    await api.post("/api/v1/imports", json={"file": file, "list": "New"})
+    await work()
+    started = await api.post("/api/v1/exports", json={"list": "New"})
+    assert started.status_code == 202, started.text
+    url = f"/api/v1/exports/{started.json()['id']}"
+    assert (await api.get(f"{url}/file")).status_code == 409
+    await work()
+    assert (await api.get(url)).json()["done"] == 2
+    found = await api.get(f"{url}/file")
+    assert "attachment" in found.headers["content-disposition"]
+    assert {row["email"] for row in csv.DictReader(io.StringIO(found.text))} == {
+        "'+new@example.org",
+        "bob@example.org",
+    }
+    theirs = await key(other.scope, Role.OWNER)
+    assert (await api.get(f"{url}/file", headers=theirs)).status_code == 404
+    assert (await api.get(url, headers=theirs)).status_code == 404
+    assert (await api.post("/api/v1/exports", json={"where": "city ="})).status_code == 400
+    left = list((rt.settings.data_dir / "exports").iterdir())
+    assert len(left) == 1
+    assert isinstance(rt.clock, ManualClock)
+    rt.clock.advance(timedelta(days=31))
+    async for _ in forget_files(rt, rt.clock.now()):
+        pass
+    assert not list((rt.settings.data_dir / "exports").iterdir())
+    assert not [path for path in (rt.settings.data_dir / "imports" / "uploads").glob("*/*") if path.is_file()]
+
+
+async def test_who_may_import(api: Any, acme: Any, key: Any) -> None:
+    viewer, editor = await key(acme.scope, Role.VIEWER), await key(acme.scope, Role.EDITOR)
+    file = await upload(api)
+    body = {"file": file, "override_suppression": True}
+    assert (await api.post("/api/v1/imports/files", content=b"email\n", headers=viewer)).status_code == 403
+    assert (await api.post("/api/v1/imports", json={"file": file}, headers=viewer)).status_code == 403
+    assert (await api.post("/api/v1/imports", json=body, headers=editor)).status_code == 403
+
+
+async def test_wrong_files_and_names(api: Any, work: Any) -> None:
+    assert (await api.post("/api/v1/imports/files", content=b"")).status_code == 400
+    nameless = {"file": "0" * 32}
+    assert (await api.post("/api/v1/imports/preview", json=nameless)).status_code == 404
+    assert (
+        await api.post("/api/v1/imports/preview", json={"file": "../../../../etc/passwd"})
+    ).status_code == 400
+    file = await upload(api, "name\nAnn\n")
+    wrong = await api.post("/api/v1/imports/preview", json={"file": file})
+    assert (wrong.status_code, "no column holds e-mail addresses" in wrong.json()["detail"]) == (400, True)
+    started = await api.post("/api/v1/imports", json={"file": file, "list": "New"})
+    await work()
+    failed = (await api.get(f"/api/v1/imports/{started.json()['id']}")).json()
+    assert (failed["state"], "no column holds e-mail addresses" in failed["error"]) == ("failed", True)
+    assert "/uploads/" not in failed["error"]
+    bad = await api.put("/api/v1/imports/mappings/x", json={"mapping": {"a": "score:colour"}})
+    assert (bad.status_code, "no kind of attribute" in bad.json()["detail"]) == (400, True)
+
+
+async def test_five_imports_a_minute(api: Any) -> None:
+    file = await upload(api)
+    codes = [(await api.post("/api/v1/imports", json={"file": file})).status_code for _ in range(6)]
+    assert codes == [202] * 5 + [429]
+    limited = await api.post("/api/v1/imports", json={"file": file})
+    assert int(limited.headers["retry-after"]) > 0
