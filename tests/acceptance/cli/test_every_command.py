@@ -55,6 +55,11 @@ OF_ANOTHER_TENANT = [
     ("delivery", "doubts", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "list", "--campaign", "Spring"),
     ("delivery", "dead-letters", "requeue", "--campaign", "Spring"),
+    ("mappings", "show", "monthly"),
+    ("mappings", "delete", "monthly", "--yes"),
+    ("jobs", "undo", "1", "--yes"),
+    ("jobs", "undo", "1", "--dry-run"),
+    ("jobs", "cancel", "1"),
     ("relay", "show", "main"),
     ("relay", "remove", "main", "--yes"),
 ]  # fmt: skip

@@ -96,3 +96,29 @@ def test_a_person_who_asks_by_telephone_is_taken_off_and_on_again(program: Progr
     back = program.ok("contacts", "resubscribe", "ann@example.org", "--yes", "--json").json
     assert (back["state"], back["consent_source"]) == ("subscribed", "resubscribed: cli")
     assert program.run("contacts", "unsubscribe", "nobody@example.org").code == 1
+
+
+def test_a_mapping_that_is_saved_and_an_import_that_is_taken_back(
+    program: Program, file: str, tmp_path: Path
+) -> None:
+    saving = ("--map", "city=town", "--save-mapping", "monthly", "--preview", "--json")
+    seen = program.ok("import", file, *saving).json
+    assert [(each["header"], each["target"]) for each in seen["columns"]][2] == ("city", "town")
+    assert program.ok("mappings", "show", "monthly", "--json").json["mapping"] == {"city": "town"}
+    done = program.ok("import", file, "--list", "New", "--mapping", "monthly", "--tag", "fair", "--json").json
+    assert done["mapping"]["city"] == "town"
+    out = tmp_path / "out.csv"
+    assert program.ok("export", str(out), "--tag", "fair", "--json").json["contacts"] == 2
+    assert out.read_text().startswith("email,first_name,last_name,contact_state,tags,lists,")
+    assert program.run("export", str(out), "--format", "xml").code == 2
+    assert program.ok("export", "-", "--format", "jsonl").out.count('"town":') == 2
+    would = program.ok("jobs", "undo", str(done["job"]), "--dry-run", "--json").json
+    assert (would["state"], would["deleted"]) == ("dry-run", 2)
+    assert program.ok("jobs", "undo", str(done["job"]), "--yes", "--json").json["deleted"] == 2
+    assert program.ok("contacts", "list", "--json").json["total"] == 0
+    again = program.run("jobs", "undo", str(done["job"]), "--yes")
+    assert (again.code, "taken back already" in again.err) == (1, True)
+    missing = program.run("import", file)
+    assert (missing.code, "--list is missing" in missing.err) == (2, True)
+    program.ok("mappings", "delete", "monthly", "--yes")
+    assert program.run("mappings", "show", "monthly").code == 1

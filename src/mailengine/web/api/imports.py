@@ -70,7 +70,7 @@ class Upload(Operation):
 
 
 class Uploaded(msgspec.Struct):
-    """`file` is what previews and imports name; it is kept for a day."""
+    """`file` is what previews and imports name; it is kept until it is imported, for a day at most."""
 
     file: str
     bytes: int
@@ -255,6 +255,8 @@ class Imports(Controller):
             return UndoShape(None, await rehearse_undo(rt.db, rt.clock, caller, import_id=JobId(job_id)))
         async with rt.db.write(caller) as tx:
             job = await begin(tx, caller, import_id=JobId(job_id), now=rt.clock.now())
+            if job.state in (JobState.FAILED, JobState.CANCELLED):  # it began once, and goes on from there
+                await jobs.start(tx, caller, job_id=JobId(job.id or 0), now=rt.clock.now())
         return UndoShape(job.id, job.result.get("counts", {}))
 
     @get("/mappings", **READ, summary="List saved mappings")

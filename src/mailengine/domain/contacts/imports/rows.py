@@ -114,7 +114,7 @@ class RowReader:
                     value = _parse(kind, text)
                 except ValueError as error:
                     raise ValueError(f"{name}: {error}") from None
-                if value != []:
+                if value != []:  # a cell of separators alone
                     values[name] = value
         return values
 
@@ -125,10 +125,16 @@ class RowReader:
         return parse_state(cells[self._state]) if self._state is not None else None
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
-        source, date, address = ("" if place is None else _one_line(cells[place]) for place in self._consent)
-        if not (source or date or address):
-            return None
-        return source[:200], consent_date(date), address[:45]
+        source, date, address = ("" if place is None else cells[place] for place in self._consent)
+        return _consent(source, date, address)
+
+
+@lru_cache(1 << 12)  # a form is one source for many, and people sign up on the same days
+def _consent(source: str, date: str, address: str) -> tuple[str, datetime | None, str] | None:
+    source, date, address = _one_line(source), _one_line(date), _one_line(address)
+    if not (source or date or address):
+        return None
+    return source[:200], consent_date(date), address[:45]
 
 
 def consent_date(text: str) -> datetime | None:
@@ -148,5 +154,6 @@ def consent_date(text: str) -> datetime | None:
 _parse = lru_cache(1 << 14)(parse)  # the same cities, plans and days come in every second row
 
 
+@lru_cache(1 << 12)  # first names are few
 def _one_line(text: str) -> str:
     return " ".join(text.split())

@@ -228,6 +228,8 @@ async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGene
                 await _store_batch(around, scope, run, batch, rules, errors)
                 yield
         await _finish(around, scope, run)
+    # The upload has done what it was for; an erased person must not be found in it.
+    await asyncio.to_thread(request.path.unlink, missing_ok=True)
 
 
 async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
