@@ -49,14 +49,23 @@ def check_header_value(value: str) -> str:
     return value
 
 
-@lru_cache(1024)  # a subject with a first name in it repeats from recipient to recipient
 def encode_unstructured(name: str, value: str) -> bytes:
     """`Name: value` CRLF for free text such as Subject."""
+    return _kept(name, value) if len(value) <= _SHORT_CHARS else _unstructured(name, value)
+
+
+def _unstructured(name: str, value: str) -> bytes:
     prefix = _prefix(name)
     clean = _UNSAFE.sub(" ", value).strip(" ")
     if _is_raw(clean):
         return (_folded_words(prefix, clean) + "\r\n").encode("ascii")
     return (prefix + _encoded_words(clean, len(prefix)) + "\r\n").encode("ascii")
+
+
+# A subject with a first name in it repeats from recipient to recipient. Long ones are not kept: a loop over an
+# attribute may make a subject of megabytes, another one for each recipient.
+_SHORT_CHARS = 200
+_kept = lru_cache(1024)(_unstructured)
 
 
 def encode_structured(name: str, value: str) -> bytes:
