@@ -16,7 +16,10 @@ Pieces = AsyncGenerator[None]
 
 async def import_upload(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
     around = imports.Surroundings(
-        db=rt.db, clock=rt.clock, data_dir=rt.settings.data_dir, hash_key=rt.keyring.derive(HASH_PURPOSE)
+        db=rt.db,
+        clock=rt.clock,
+        data_dir=rt.settings.data_dir,
+        hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
     )
     async with aclosing(imports.pieces(around, scope, job_id)) as pieces:
         async for _ in pieces:

@@ -14,7 +14,9 @@ from mailengine.core.scope import Scope
 from mailengine.daemon.cleaning import forget_files
 from mailengine.daemon.job_runs import JobRuns
 from mailengine.domain.accounts import api_keys
-from mailengine.models import Role
+from mailengine.domain.contacts import suppression
+from mailengine.domain.contacts.suppression import Target, erased_hash
+from mailengine.models import Role, SuppressionKind
 from mailengine.runtime import Runtime
 
 pytestmark = pytest.mark.anyio
@@ -158,6 +160,19 @@ async def test_wrong_files_and_names(api: Any, work: Any) -> None:
     assert "/uploads/" not in failed["error"]
     bad = await api.put("/api/v1/imports/mappings/x", json={"mapping": {"a": "score:colour"}})
     assert (bad.status_code, "no kind of attribute" in bad.json()["detail"]) == (400, True)
+
+
+async def test_who_was_erased_is_not_brought_back(api: Any, acme: Any, work: Any, rt: Runtime) -> None:
+    hash_key = rt.keyring.derive_for_ever(suppression.HASH_PURPOSE)
+    gone = Target(SuppressionKind.HASH, erased_hash(hash_key, "bob@example.org"))
+    async with rt.db.write(acme.scope) as tx:
+        await suppression.suppress_all(tx, acme.scope, [gone], reason="erased", now=rt.clock.now())
+    started = await api.post("/api/v1/imports", json={"file": await upload(api)})
+    await work()
+    url = f"/api/v1/imports/{started.json()['id']}"
+    assert (await api.get(url)).json()["counts"]["created"] == 1
+    errors = (await api.get(f"{url}/errors")).text
+    assert ("asked to be forgotten" in errors, "bob@" in errors) == (True, False)
 
 
 async def test_five_imports_a_minute(api: Any) -> None:

@@ -296,7 +296,10 @@ class Imports(Controller):
 def _around(site: Site) -> Surroundings:
     rt = site.rt
     return Surroundings(
-        db=rt.db, clock=rt.clock, data_dir=rt.settings.data_dir, hash_key=rt.keyring.derive(HASH_PURPOSE)
+        db=rt.db,
+        clock=rt.clock,
+        data_dir=rt.settings.data_dir,
+        hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
     )
 
 
