@@ -43,6 +43,9 @@ async def test_a_tag_from_beginning_to_end(
         tag_id = page.items[0].id or 0
         assert await tags.counts(tx, scope, tag_ids=[tag_id]) == {tag_id: 2}
         assert await tags.tags_of(tx, scope, people) == {each: ["Big fish"] for each in people}
+        for text in ("big", "BIG FI"):
+            assert (await contacts.search(tx, scope, text=text, page=PageRequest())).total == 2
+        assert (await contacts.search(tx, scope, text="fish", page=PageRequest())).total == 0
         assert await tags.untag_contacts(tx, scope, tag="big fish", contact_ids=people[:1], now=NOW) == 1
         assert await tags.tag_contacts(tx, scope, tag="big fish", contact_ids=people[2:], now=NOW) == 0
         await tags.delete_tag(tx, scope, tag_id=tag_id, now=NOW)
@@ -84,6 +87,7 @@ async def test_another_tenants_tags_and_contacts_are_not_there(
         assert theirs.id != mine.id
         assert await tags.untag_contacts(tx, other, tag="vip", contact_ids=people, now=NOW) == 0
         assert await tags.tags_of(tx, other, people) == {}
+        assert (await contacts.search(tx, other, text="vip", page=PageRequest())).total == 0
         with pytest.raises(NotFound):
             await tags.delete_tag(tx, other, tag_id=mine.id or 0, now=NOW)
         with pytest.raises(NotFound):

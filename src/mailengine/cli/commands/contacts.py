@@ -59,13 +59,13 @@ def list_(
 @app.command()
 def search(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(help="Part of an address or name.")],
+    text: Annotated[str, typer.Argument(help="Part of an address or name, or the beginning of a tag.")],
     attribute: Annotated[str | None, typer.Option(help="Search this attribute from its beginning.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: output.Json = False,
 ) -> None:
-    """Find contacts by address, name or an attribute."""
+    """Find contacts by address, name, tag or an attribute."""
     from mailengine.core.paging import PageRequest
     from mailengine.domain.contacts import contacts
 

@@ -45,7 +45,7 @@ async def browse(
         gone.is_not(None) if chosen.deleted else gone.is_(None), col(Contact.erased_at).is_(None)
     )
     if chosen.text:
-        query = query.where(matching(chosen.text))
+        query = query.where(matching(scope, chosen.text))
     if chosen.state is not None:
         query = query.where(col(Contact.state) == chosen.state)
     if chosen.list_id is not None:
