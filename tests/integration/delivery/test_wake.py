@@ -74,6 +74,14 @@ async def test_the_pipe_of_a_killed_worker_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.glob("wake/*")) == []
 
 
+async def test_a_directory_without_pipes_ends_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "wake").write_text("where the directory should be")
+    async with _listening(FifoListener(tmp_path)) as heard:
+        await FifoBell(tmp_path).ring({"1"})
+        await asyncio.sleep(0)
+    assert heard == []
+
+
 @pytest.mark.peer("redis")
 async def test_redis_hands_each_ring_to_one_worker(redis: RedisServer) -> None:
     bell = RedisBell(redis.url, "test")

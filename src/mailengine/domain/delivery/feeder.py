@@ -40,7 +40,7 @@ from mailengine.domain.delivery.transactional.claim import messages_due
 _IDLE_CLAIM_SECONDS = 0.25  # a campaign with nothing due is asked again after this time
 _HOPELESS_SECONDS = 10.0  # … one that cannot be sent as it is
 _LIMITED_SECONDS = 5.0  # … one at its limit, at the latest: limits may be changed
-_AFTER_MESSAGES = timedelta(seconds=0.2)  # what a limit still allows is transactional mail's first
+_AFTER_MESSAGES = timedelta(seconds=1)  # what a limit still allows is transactional mail's first
 _COMPOSERS = 32  # compiled campaigns kept
 
 log = get_logger("worker")

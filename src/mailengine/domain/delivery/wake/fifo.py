@@ -10,7 +10,11 @@ import os
 from collections.abc import Callable, Set
 from pathlib import Path
 
+from mailengine.core.log import get_logger
+
 _SUFFIX = ".bell"
+
+log = get_logger("wake")
 
 
 def _folder(data_dir: Path) -> Path:
@@ -50,9 +54,14 @@ class FifoListener:
         self._folder = _folder(data_dir)
 
     async def run(self, on_wake: Callable[[], None]) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         pipe = self._folder / f"{os.getpid()}-{id(self):x}{_SUFFIX}"
-        descriptor = _opened(pipe)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = _opened(pipe)
+        except OSError as error:  # a network share, or a directory that may not be written
+            log.warning("no pipe to be woken by, messages are found in the database", words=str(error))
+            await asyncio.Event().wait()
+            return
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
