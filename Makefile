@@ -13,7 +13,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types bench chaos seed install man binary clean peers gate tests
+.PHONY: help demo test check lint types bench chaos seed screenshots install man binary clean peers gate tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ chaos: $(DONE)/dev ## kill everything at random, hundreds of times, and count wh
 
 seed: $(DONE)/runtime ## fill the data directory with made-up contacts, templates and campaigns
 	@$(BIN)/mailengine seed $(ARGS)
+
+screenshots: $(DONE)/dev ## pictures of the pages of the installation in MAILENGINE_DATA_DIR, as MAILENGINE_USER
+	cd tests && ../$(BIN)/python -m screenshots ../build/screenshots
 
 install: $(DONE)/runtime ## only install into .venv
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from litestar import Response
 
-HOME = "/campaigns"
+HOME = "/"
 
 
 def own_path(path: str, otherwise: str = HOME) -> str:

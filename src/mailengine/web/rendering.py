@@ -26,6 +26,7 @@ def environment(manifest: Manifest) -> Environment:
     )
     env.globals["asset"] = manifest.url
     env.filters["pairs"] = pairs
+    env.filters["capfirst"] = capfirst
     return env
 
 
@@ -42,3 +43,8 @@ def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 def html(body: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
     return Response(body, media_type=MediaType.HTML, status_code=status, headers=headers)
+
+
+def capfirst(text: str) -> str:
+    """A message of the domain, which begins like a part of a line, as the beginning of one."""
+    return text[:1].upper() + text[1:]

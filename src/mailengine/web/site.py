@@ -38,5 +38,5 @@ class Site:
         """Whether people reach the installation by https; the settings say so, never a request's header."""
         return self.rt.settings.base_url.startswith("https://")
 
-    def render(self, template: str, **values: object) -> str:
+    def render(self, template: str, /, **values: object) -> str:
         return self.pages.get_template(template).render(**values)

@@ -43,7 +43,7 @@ def listen(page: Page) -> list[str]:
     said: list[str] = []
 
     def failed(url: str) -> None:
-        if "/events/" not in url:  # a stream ends when its page is left
+        if "/events/" not in url and "/preview" not in url:  # both end when their page is left
             said.append(f"failed: {url}")
 
     page.on(
@@ -83,6 +83,7 @@ async def test_a_campaign_is_watched_paused_and_resumed(
     await page.get_by_label("E-mail address").fill("owner@acme.test")
     await page.get_by_label("Password").fill("correct horse battery")
     await page.get_by_role("button", name="Log in").click()
+    await page.get_by_role("link", name="Campaigns", exact=True).first.click()
     row = page.locator(f"#campaign-{acme.campaign_id}")
     await expect(row).to_contain_text("1 of 10")
     await page.evaluate("window.stillHere = true")
@@ -128,6 +129,141 @@ async def test_every_component_is_accessible(browser: Browser, served: Any, acme
     await accessible(page)
     assert said == []
     await context.close()
+
+
+PAGES = [
+    "/",
+    "/campaigns",
+    "/campaigns/new",
+    "/campaigns/{campaign}",
+    "/campaigns/{campaign}/recipients",
+    "/templates",
+    "/templates/new",
+    "/templates/{template}/edit",
+    "/templates/{template}/versions",
+    "/contacts",
+    "/contacts/new",
+    "/contacts/{contact}",
+    "/lists",
+    "/suppression",
+    "/delivery",
+    "/delivery/dead-letters",
+    "/relays",
+    "/relays/new",
+    "/domains",
+    "/jobs",
+]
+SHIFTED = """() => new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; })
+    .observe({type: "layout-shift", buffered: true});
+  requestAnimationFrame(() => setTimeout(() => done(sum), 50));
+})"""
+
+
+async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, served: Any, acme: Any):
+    page = await browser.new_page(color_scheme="dark")
+    said = listen(page)
+    page.on("request", lambda request: elsewhere(request.url, served.url, said))
+    await log_in(page, served.url)
+    ids = {"campaign": acme.campaign_id, "template": acme.template_id, "contact": acme.contact_id}
+    for number, path in enumerate(PAGES):
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        await page.emulate_media(color_scheme="dark" if number % 2 else "light")
+        await page.goto(served.url + path.format(**ids))
+        assert await page.locator("h1").count() == 1, path
+        assert await page.evaluate(SHIFTED) < 0.1, f"{path} moves while it loads"
+        await page.set_viewport_size({"width": 375, "height": 700})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 375, path
+        await accessible(page)
+    assert said == []
+
+
+def elsewhere(url: str, home: str, said: list[str]) -> None:
+    """Nothing is ever asked of another host."""
+    if not url.startswith((home, "data:", "blob:", "about:")):
+        said.append(f"asked: {url}")
+
+
+async def test_a_contact_is_added_found_and_deleted_without_loading_a_page_anew(
+    browser: Browser, served: Any, acme: Any
+):
+    page = await browser.new_page()
+    said = listen(page)
+    await log_in(page, served.url)
+    await page.evaluate("window.stillHere = true")
+    await page.get_by_role("link", name="Contacts", exact=True).click()
+    await page.get_by_role("link", name="Add a contact").click()
+    await page.get_by_label("E-mail address").fill("bo@example.org")
+    await page.get_by_label("How they agreed").fill("   ")
+    await page.get_by_role("button", name="Add the contact").click()
+    await expect(page.get_by_text("Say how they agreed to be written to.")).to_be_visible()
+    await expect(page.get_by_label("E-mail address")).to_have_value("bo@example.org")
+    await page.get_by_label("How they agreed").fill("trade fair")
+    await page.get_by_role("button", name="Add the contact").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("bo@example.org")
+    await expect(page.locator(".toast")).to_contain_text("bo@example.org was added")
+    await page.get_by_role("link", name="Contacts", exact=True).first.click()
+    search = page.get_by_role("searchbox")
+    await search.press_sequentially("bo@")
+    await expect(page.locator("#list tbody tr")).to_have_count(1)
+    await expect(search).to_be_focused()
+    await expect(page).to_have_url(re.compile(r"q=bo"))
+    await page.get_by_label("Select bo@example.org").check()
+    bar = page.get_by_label("Selected rows")
+    await expect(bar).to_contain_text("1 selected")
+    await bar.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.locator(".toast")).to_contain_text("1 contact deleted")
+    await page.go_back()
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert await page.evaluate("window.stillHere") is True, "a page was loaded again"
+    assert [words for words in said if "422" not in words] == []  # the mistake that was made on purpose
+
+
+async def test_a_campaign_is_made_with_the_keyboard_alone(browser: Browser, served: Any, acme: Any):
+    page = await browser.new_page()
+    said = listen(page)
+    await log_in(page, served.url)
+    await page.goto(f"{served.url}/campaigns")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await reach(page, "New campaign")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="New campaign")).to_be_visible()
+    await reach(page, "Name of the campaign")
+    for text in ("Summer", "Hello", "acme", "Acme", "news@acme.test"):
+        await page.keyboard.type(text)
+        await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("checkbox", name="acme customers")).to_be_visible()
+    await reach(page, "acme customers")
+    await page.keyboard.press("Space")
+    await reach(page, "Save and continue")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Send through")).to_be_visible()
+    await reach(page, "Save and continue")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Checklist")).to_be_visible()
+    assert said == []
+
+
+NAMED = """() => {
+  const at = document.activeElement, label = at.labels && at.labels[0];
+  return ((label && label.textContent) || at.getAttribute("aria-label") || at.textContent || "").trim();
+}"""
+
+
+async def reach(page: Page, name: str) -> None:
+    """Press Tab until what has that name has the focus, and shows it."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        if await page.evaluate(NAMED) == name:
+            ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            shadow = await page.evaluate("getComputedStyle(document.activeElement).boxShadow")
+            assert ring != "none" or shadow != "none", f"{name} has no visible focus"
+            return
+    raise AssertionError(f"the keyboard never reaches {name}")
 
 
 async def test_leaving_needs_no_script(browser: Browser, served: Any, acme: Any):

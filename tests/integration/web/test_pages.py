@@ -91,9 +91,9 @@ async def test_pause_resume_and_cancel(client: Any, rt: Runtime, acme: Any):
     csrf = await log_in(client)
     url = f"/campaigns/{acme.campaign_id}"
     plain = await client.post(f"{url}/pause", data={"_csrf_token": csrf})
-    assert (plain.status_code, plain.headers["location"]) == (303, "/campaigns")
+    assert (plain.status_code, plain.headers["location"]) == (303, url)
     assert await state_of(rt, acme) == "paused"
-    headers = {"HX-Request": "true", "x-csrftoken": csrf}
+    headers = {"HX-Request": "true", "HX-Target": "div#campaigns", "x-csrftoken": csrf}
     fragment = await client.post(f"{url}/resume", headers=headers)
     assert fragment.status_code == 200
     assert "<html" not in fragment.text
@@ -240,7 +240,8 @@ async def test_caught_mail(catching: Runtime, acme: Any):
             "a" * 999,
         ):
             for part in ("", "/html", "/raw"):
-                assert (await client.get(f"/caught/{name}{part}")).status_code in (303, 404), name
+                answer = await client.get(f"/caught/{name}{part}")
+                assert answer.status_code == 404 or answer.url.path == "/", name
 
 
 async def test_without_a_catcher_there_is_no_caught_mail(client: Any, acme: Any):

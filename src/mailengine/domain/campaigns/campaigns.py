@@ -18,6 +18,7 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.states import DELETABLE, require_draft
 from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts.queries import contains
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.content.templates import get_template
 from mailengine.domain.senders.relays import get_relay
@@ -44,6 +45,7 @@ class Fields:
     segments: Sequence[str] | None = None
     exclude_lists: Sequence[str] | None = None
     exclude_segments: Sequence[str] | None = None
+    audience_later: bool = False  # a draft may be without one for now; the checklist refuses to send it
 
 
 async def create(tx: WriteTx, scope: Scope, fields: Fields, *, now: datetime) -> Campaign:
@@ -54,7 +56,7 @@ async def create(tx: WriteTx, scope: Scope, fields: Fields, *, now: datetime) ->
         for label, value in (
             ("a name", fields.name),
             ("a template", fields.template),
-            ("a list or a segment", fields.lists or fields.segments),
+            ("a list or a segment", fields.lists or fields.segments or fields.audience_later),
             ("a subject", fields.subject),
             ("a sender", fields.sender),
         )
@@ -175,10 +177,17 @@ async def _names(
 
 
 async def list_campaigns(
-    tx: ReadTx, scope: Scope, *, state: str | None = None, request: PageRequest | None = None
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    state: str | None = None,
+    text: str = "",
+    request: PageRequest | None = None,
 ) -> Page[Campaign]:
-    """Newest first."""
+    """Newest first; `text` restricts to names that hold it."""
     query = _present(scope)
+    if text:
+        query = query.where(contains(col(Campaign.name), text))
     if state is not None:
         if state not in set(CampaignState):
             raise InvalidInput(f"{state} is no campaign state; use one of {', '.join(CampaignState)}")
@@ -209,7 +218,7 @@ async def _apply(tx: ReadTx, scope: Scope, campaign: Campaign, fields: Fields) -
         campaign.excluded_segment_ids = [
             await _segment_id(tx, scope, name) for name in _given(fields.exclude_segments)
         ]
-    if not campaign.list_ids and not campaign.segment_ids:
+    if not (campaign.list_ids or campaign.segment_ids or fields.audience_later):
         raise InvalidInput("a campaign needs a list or a segment")
     if fields.subject is not None:
         campaign.subject = _checked_subject(fields.subject)

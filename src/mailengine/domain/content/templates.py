@@ -20,6 +20,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.domain.content.blocks import all_blocks
 from mailengine.domain.content.merge import Problem, check, resolve_blocks
 from mailengine.domain.content.sanitise import Removal, sanitise
@@ -176,12 +177,19 @@ async def get_template(tx: ReadTx, scope: Scope, *, name: str) -> Template:
 
 
 async def list_templates(
-    tx: ReadTx, scope: Scope, *, category: str | None = None, request: PageRequest | None = None
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    category: str | None = None,
+    text: str = "",
+    request: PageRequest | None = None,
 ) -> Page[Template]:
-    """By age, oldest first."""
+    """By age, oldest first; `text` restricts to names that hold it."""
     query = owned(Template, scope).where(col(Template.deleted_at).is_(None))
     if category is not None:
         query = query.where(col(Template.category) == category)
+    if text:
+        query = query.where(contains(col(Template.name), text))
     return await keyset_page(tx, query, col(Template.id), request or PageRequest())
 
 

@@ -17,6 +17,7 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import CampaignTotals, Contact, ContactState, DeadLetter, EmailTask, TaskStatus
 
 
@@ -27,6 +28,7 @@ class Chosen:
     campaign_id: int | None = None
     cause: str | None = None
     ids: Sequence[int] | None = None
+    text: str = ""  # in the address or the server's words
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,18 @@ async def causes(tx: ReadTx, scope: Scope, *, campaign_id: int) -> list[CauseFig
         .order_by(counted.c.count.desc(), counted.c.cause)
     )
     return [CauseFigures(*row) for row in rows]
+
+
+async def all_causes(tx: ReadTx, scope: Scope) -> list[str]:
+    """Every cause that a letter of the tenant has."""
+    letters = table_of(DeadLetter).c
+    rows = await tx.scalars(
+        sa.select(letters.cause)
+        .where(letters.tenant_id == scope.tenant_id)
+        .distinct()
+        .order_by(letters.cause)
+    )
+    return [str(cause) for cause in rows]
 
 
 async def campaigns_of(tx: ReadTx, scope: Scope, chosen: Chosen) -> list[int]:
@@ -148,4 +162,6 @@ def _matches(chosen: Chosen) -> list[sa.ColumnElement[bool]]:
         found.append(letters.cause == chosen.cause)
     if chosen.ids is not None:
         found.append(letters.id.in_(chosen.ids))
+    if chosen.text:
+        found.append(sa.or_(contains(letters.email, chosen.text), contains(letters.reply, chosen.text)))
     return found

@@ -118,10 +118,18 @@ async def locked(tx: WriteTx, scope: Scope, *, job_id: JobId) -> Job:
 
 
 async def list_(
-    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: JobKind | None = None, state: JobState | None = None
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    page: PageRequest,
+    kind: JobKind | None = None,
+    state: JobState | None = None,
+    text: str = "",
 ) -> Page[Job]:
-    """Newest first."""
+    """Newest first; `text` restricts to titles that hold it."""
     query = owned(Job, scope)
+    if text:
+        query = query.where(col(Job.title).icontains(text, autoescape=True))
     if kind is not None:
         query = query.where(col(Job.kind) == kind)
     if state is not None:

@@ -104,7 +104,7 @@ class CampaignReport:
 async def figures(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> CampaignReport:
     """The report of one campaign; raises NotFound."""
     campaign = await get(tx, scope, campaign_id=campaign_id)
-    (progress,) = await _progress(tx, scope, [campaign], now)
+    (progress,) = await progress_of_all(tx, scope, [campaign], now=now)
     counts = await _counts(tx, scope, campaign_id)
     nothing = Count(0, 0)
     return CampaignReport(
@@ -146,10 +146,13 @@ async def recent_progress(tx: ReadTx, scope: Scope, *, limit: int, now: datetime
         .order_by(campaigns.c.id.desc())
         .limit(limit)
     )
-    return await _progress(tx, scope, rows.all(), now)
+    return await progress_of_all(tx, scope, rows.all(), now=now)
 
 
-async def _progress(tx: ReadTx, scope: Scope, campaigns: Sequence[Campaign], now: datetime) -> list[Progress]:
+async def progress_of_all(
+    tx: ReadTx, scope: Scope, campaigns: Sequence[Campaign], *, now: datetime
+) -> list[Progress]:
+    """How far each of these campaigns is, in their order."""
     totals, lists = table_of(CampaignTotals).c, table_of(ContactList).c
     found = await tx.scalars(
         sa.select(CampaignTotals).where(

@@ -51,7 +51,7 @@ async def frame(site: Site, request: UserRequest) -> dict[str, Any]:
 
 
 async def page(
-    site: Site, request: UserRequest, template: str, *, status: int = 200, **values: object
+    site: Site, request: UserRequest, template: str, /, *, status: int = 200, **values: object
 ) -> Response[str]:
     """A whole page."""
     around = await frame(site, request)
@@ -62,7 +62,7 @@ async def page(
 
 
 async def form_page(
-    site: Site, request: UserRequest, template: str, form: Form, **values: object
+    site: Site, request: UserRequest, template: str, form: Form, /, **values: object
 ) -> Response[str]:
     """A page with a form: 422 when something is wrong with what was typed. It stays where it is in the history."""
     answer = await page(site, request, template, status=422 if form.failed else 200, form=form, **values)

@@ -8,22 +8,26 @@ import asyncio
 import contextlib
 import re
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from mailengine.core.errors import Unavailable
+from litestar.response import Stream
+
+from mailengine.core.errors import NotFound, Unavailable
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
-from mailengine.domain.reports.campaigns import Overall, Progress, overall, recent_progress
-from mailengine.models import CampaignState
+from mailengine.domain.campaigns.campaigns import list_campaigns
+from mailengine.domain.reports.campaigns import Overall, Progress, overall, progress_of_all
+from mailengine.models import Campaign, CampaignState
 from mailengine.web.pages.frame import UserRequest
+from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.session import find_login
 from mailengine.web.site import Site
 
-SHOWN = 50
+PATH = "/campaigns"
 LOOK_SECONDS = 0.5
 PING_SECONDS = 15.0  # a proxy that hears nothing for a minute closes the connection
 RATE_SECONDS = 10.0  # the speed shown is that of the last ten seconds
@@ -41,23 +45,32 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What fragments/campaign_rows.html shows."""
+    """What fragments/campaign_rows.html shows; `listing` has the campaigns' rows, `campaigns` their progress."""
 
     stats: list[Stat]
+    listing: Listing[Campaign]
     campaigns: list[Progress]
     may_send: bool
 
     def values(self) -> dict[str, Any]:
-        return {"stats": self.stats, "campaigns": self.campaigns, "may_send": self.may_send}
+        return {
+            "stats": self.stats,
+            "listing": self.listing,
+            "campaigns": self.campaigns,
+            "may_send": self.may_send,
+        }
 
 
-async def read_overview(site: Site, login: Login) -> Overview:
-    """The newest campaigns and the figures of all."""
-    scope = login.scope
+async def read_overview(site: Site, request: UserRequest, login: Login) -> Overview:
+    """The campaigns that the address asks for, newest first, and the figures of all."""
+    scope, params, now = login.scope, params_of(request, "state"), site.rt.clock.now()
+    state = one_of(params["state"], CampaignState)
     async with site.rt.db.read(scope) as tx:
-        rows = await recent_progress(tx, scope, limit=SHOWN, now=site.rt.clock.now())
+        page = await list_campaigns(tx, scope, state=state, text=params["q"], request=page_of(params))
+        rows = await progress_of_all(tx, scope, page.items, now=now)
         figures = await overall(tx, scope)
-    return Overview(stats_of(figures), rows, Grant.SEND in scope.grants)
+    listing = Listing(PATH, params, page, "campaign", "campaigns")
+    return Overview(stats_of(figures), listing, rows, Grant.SEND in scope.grants)
 
 
 def stats_of(figures: Overall) -> list[Stat]:
@@ -93,16 +106,28 @@ class Speeds:
         return replace(row, rate=rate, seconds_left=left)
 
 
-async def campaign_events(site: Site, request: UserRequest) -> AsyncIterator[bytes]:
-    """The rows as events, until the session ends or the daemon stops."""
-    speeds, sent, quiet_seconds = Speeds(), "", 0.0
+Rendered = Callable[[Login], Awaitable[str]]
+
+
+def stream(site: Site, request: UserRequest, rendered: Rendered) -> Stream:
+    """What `rendered` gives, anew whenever it changed, as server-sent events."""
+    return Stream(
+        _events(site, request, rendered),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},  # nginx would hold events back until its buffer is full
+    )
+
+
+async def _events(site: Site, request: UserRequest, rendered: Rendered) -> AsyncIterator[bytes]:
+    """Until the session ends or the daemon stops."""
+    sent, quiet_seconds = "", 0.0
     while not site.stopping.is_set():
-        rows = await changed_rows(site, request, speeds)
-        if rows is None:
+        shown = await _look(site, request, rendered)
+        if shown is None:
             return
-        if rows != sent:
-            sent, quiet_seconds = rows, 0.0
-            yield event(rows)
+        if shown != sent:
+            sent, quiet_seconds = shown, 0.0
+            yield event(shown)
         elif quiet_seconds >= PING_SECONDS:
             quiet_seconds = 0.0
             yield b": ping\n\n"
@@ -111,18 +136,28 @@ async def campaign_events(site: Site, request: UserRequest) -> AsyncIterator[byt
         quiet_seconds += LOOK_SECONDS
 
 
-async def changed_rows(site: Site, request: UserRequest, speeds: Speeds) -> str | None:
-    """The fragment as it is now; None once the session is over or the database is gone."""
+async def _look(site: Site, request: UserRequest, rendered: Rendered) -> str | None:
+    """The fragment as it is now; None once the session is over, its subject or the database is gone."""
     try:
         login = await find_login(site, request)
-        if login is None:
-            return None
-        overview = await read_overview(site, login)
-    except Unavailable:
+        return None if login is None else await rendered(login)
+    except (Unavailable, NotFound):
         return None  # htmx connects again after a while, and then sees the error
-    now = site.rt.clock.now()
-    overview = replace(overview, campaigns=[speeds.of(row, now) for row in overview.campaigns])
-    return site.render("fragments/campaign_rows.html", **overview.values(), csrf=login.csrf_token, said="")
+
+
+def campaign_events(site: Site, request: UserRequest) -> Stream:
+    """The campaigns' rows, with the speed of the last seconds."""
+    speeds = Speeds()
+
+    async def rendered(login: Login) -> str:
+        overview = await read_overview(site, request, login)
+        now = site.rt.clock.now()
+        overview = replace(overview, campaigns=[speeds.of(row, now) for row in overview.campaigns])
+        return site.render(
+            "fragments/campaign_rows.html", **overview.values(), csrf=login.csrf_token, said=""
+        )
+
+    return stream(site, request, rendered)
 
 
 def event(data: str) -> bytes:

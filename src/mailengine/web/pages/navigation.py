@@ -21,13 +21,29 @@ Section = tuple[str, Sequence[Entry]]
 
 CAUGHT = Entry("caught", "/caught", "inbox", "Caught mail")
 SECTIONS: Sequence[Section] = (
-    ("", (Entry("campaigns", "/campaigns", "megaphone", "Campaigns"),)),
+    (
+        "",
+        (
+            Entry("dashboard", "/", "activity", "Dashboard"),
+            Entry("campaigns", "/campaigns", "megaphone", "Campaigns"),
+            Entry("templates", "/templates", "layout", "Templates"),
+        ),
+    ),
     (
         "Audience",
         (
             Entry("contacts", "/contacts", "users", "Contacts"),
             Entry("lists", "/lists", "list", "Lists"),
             Entry("suppression", "/suppression", "ban", "Suppression"),
+        ),
+    ),
+    (
+        "Delivery",
+        (
+            Entry("delivery", "/delivery", "send", "Delivery"),
+            Entry("relays", "/relays", "server", "SMTP servers"),
+            Entry("domains", "/domains", "globe", "Sending domains"),
+            Entry("jobs", "/jobs", "clock", "Jobs"),
         ),
     ),
     (

@@ -10,6 +10,7 @@ import { copyOnClick } from "./copy.js";
 import { openDialogs } from "./dialogs.js";
 import { loadWhatThePageNeeds } from "./lazy.js";
 import { keepPlace } from "./navigate.js";
+import { previewWhileTyping } from "./preview.js";
 import { selectRows } from "./select.js";
 import { showLocalTimes } from "./times.js";
 import { startThemeSwitch } from "./theme.js";
@@ -23,6 +24,7 @@ openDialogs();
 copyOnClick();
 selectRows();
 keepPlace();
+previewWhileTyping();
 
 function prepare() {
   showLocalTimes(document);

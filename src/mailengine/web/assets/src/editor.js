@@ -7,6 +7,8 @@ import { EditorState } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 
+import { show } from "./preview.js";
+
 const look = EditorView.theme({
   "&": { height: "100%", color: "var(--text-primary)", backgroundColor: "var(--bg-card)", fontSize: "13px" },
   ".cm-scroller": { fontFamily: "ui-monospace, SFMono-Regular, Menlo, Consolas, monospace", lineHeight: "1.5" },
@@ -28,7 +30,7 @@ export function start(host) {
   host.dataset.started = "";
   const area = host.querySelector("textarea");
   const root = host.attachShadow({ mode: "open" });
-  const label = EditorView.contentAttributes.of({ "aria-label": area.getAttribute("aria-label") });
+  const label = EditorView.contentAttributes.of({ "aria-label": area.getAttribute("aria-label"), tabindex: "0" });
   const tell = EditorView.updateListener.of((update) => {
     if (!update.docChanged) return;
     area.value = update.state.doc.toString();
@@ -44,4 +46,6 @@ export function start(host) {
     view.dispatch(view.state.replaceSelection(event.detail));
     view.focus();
   });
+  // A frame without a saved version, or one whose form came back with a mistake, shows what is typed.
+  show();
 }

@@ -1,0 +1,91 @@
+"""Who of a campaign's recipients had which outcome: the lists behind the figures (P6-03)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.paging import Page, PageRequest
+from mailengine.core.scope import Scope
+from mailengine.db.keyset import keyset_page
+from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns.campaigns import get
+from mailengine.domain.contacts.queries import contains
+from mailengine.models import EmailEvent, EmailTask, EventKind, TaskStatus
+
+
+class Outcome(StrEnum):
+    """What became of a message, or what its recipient did."""
+
+    SENT = "sent"
+    FAILED = "failed"
+    DOUBT = "doubt"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+_STATUSES = {
+    Outcome.SENT: (TaskStatus.SENT,),
+    Outcome.FAILED: (TaskStatus.FAILED,),
+    Outcome.DOUBT: (TaskStatus.DOUBT,),
+    Outcome.SKIPPED: (TaskStatus.SKIPPED,),
+    Outcome.WAITING: (TaskStatus.QUEUED, TaskStatus.CLAIMED),
+}
+_EVENTS = {
+    Outcome.OPENED: EventKind.OPEN,
+    Outcome.CLICKED: EventKind.CLICK,
+    Outcome.UNSUBSCRIBED: EventKind.UNSUBSCRIBE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One message; `words` are the server's or the gate's."""
+
+    id: int
+    contact_id: int
+    email: str
+    status: str
+    words: str
+    at: datetime | None
+
+
+async def recipients(
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    campaign_id: int,
+    outcome: Outcome | None = None,
+    text: str = "",
+    request: PageRequest | None = None,
+) -> Page[Recipient]:
+    """By contact; raises NotFound."""
+    await get(tx, scope, campaign_id=campaign_id)
+    query = owned(EmailTask, scope).where(col(EmailTask.campaign_id) == campaign_id)
+    if outcome in _STATUSES:
+        query = query.where(col(EmailTask.status).in_(_STATUSES[outcome]))
+    elif outcome is not None:
+        query = query.where(col(EmailTask.contact_id).in_(_who_did(scope, campaign_id, _EVENTS[outcome])))
+    if text:
+        query = query.where(contains(col(EmailTask.email), text))
+    page = await keyset_page(tx, query, col(EmailTask.contact_id), request or PageRequest())
+    return Page([_recipient(row) for row in page.items], page.total, page.next, page.previous)
+
+
+def _who_did(scope: Scope, campaign_id: int, kind: EventKind) -> "sa.Select[int]":
+    return sa.select(col(EmailEvent.contact_id)).where(
+        tenant_of(EmailEvent) == scope.tenant_id,
+        col(EmailEvent.campaign_id) == campaign_id,
+        col(EmailEvent.kind) == kind,
+    )
+
+
+def _recipient(task: EmailTask) -> Recipient:
+    words = task.external_msg_id if task.status == TaskStatus.SENT else task.last_reply
+    return Recipient(task.id or 0, task.contact_id, task.email, task.status, words or "", task.finished_at)

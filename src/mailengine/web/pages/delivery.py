@@ -1,0 +1,261 @@
+"""How sending stands: kill switch, limits, warm-up, quiet hours; messages that failed or are in doubt."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from mailengine.core.errors import InvalidInput, NotFound
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns import retry
+from mailengine.domain.delivery import dead_letters, doubts, kill_switch, reputation
+from mailengine.domain.delivery.dead_letters import Chosen
+from mailengine.domain.delivery.limits import buckets, limits, quiet_hours, warm_up
+from mailengine.domain.delivery.limits.rates import Rate, parse_rate
+from mailengine.domain.senders import relays
+from mailengine.models import Limit, LimitScope, Period, WarmUp, WarmUpScope
+from mailengine.web.forms import Form
+from mailengine.web.pages.frame import UserRequest, done, form_page, page
+from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.session import instance_scope
+from mailengine.web.site import Site
+
+PATH = "/delivery"
+NOTHING_CHOSEN = "Nothing was selected"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLine:
+    """A limit and what is left of it now."""
+
+    row: Limit
+    about: str
+    rate: Rate
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUpLine:
+    """A warm-up that runs; `rate` is today's."""
+
+    row: WarmUp
+    about: str
+    rate: Rate
+    day: int
+    ends: datetime
+
+
+@get(PATH)
+async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """Everything that slows sending down or stops it."""
+    return await _index(site, request, Form())
+
+
+async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
+    scope, now = request.auth.scope, site.rt.clock.now()
+    instance = instance_scope(request)
+    async with site.rt.db.read(instance) as tx:
+        switches = await kill_switch.state(tx, instance)
+    async with site.rt.db.read(scope) as tx:
+        names = await relays.names(tx, scope)
+        values: dict[str, Any] = {
+            "limits": await _limits(tx, scope, names, now),
+            "warm_ups": await _warm_ups(tx, scope, names, now),
+            "quiet": await quiet_hours.get_quiet_hours(tx, scope),
+            "standing": await reputation.stored(tx, scope),
+            "letters": await dead_letters.count(tx, scope, Chosen()),
+            "doubts": (await doubts.list_doubts(tx, scope, request=page_of(params_of(request)))).total,
+            "relays": sorted(names.values()),
+        }
+    return await form_page(
+        site,
+        request,
+        "pages/delivery.html",
+        form,
+        mine=switches.tenants.get(scope.tenant_id),
+        everybody=switches.instance,
+        periods=list(Period),
+        **values,
+    )
+
+
+async def _limits(tx: ReadTx, scope: Scope, names: dict[str, str], now: datetime) -> list[LimitLine]:
+    rows = await limits.list_limits(tx, scope)
+    keys = [limits.bucket_name(LimitScope(row.scope), row.target, Period(row.period)) for row in rows]
+    rates = {key: limits.rate_of(row) for key, row in zip(keys, rows, strict=True)}
+    levels = await buckets.levels(tx, scope, rates, now=now)
+    return [
+        LimitLine(row, _about(row.scope, row.target, names), rates[key], int(levels[key].available()))
+        for key, row in zip(keys, rows, strict=True)
+    ]
+
+
+async def _warm_ups(tx: ReadTx, scope: Scope, names: dict[str, str], now: datetime) -> list[WarmUpLine]:
+    lines = []
+    for row in await warm_up.list_warm_ups(tx, scope):
+        kind = WarmUpScope(row.scope)
+        rate = warm_up.rate_on(kind, row.started_at, now)
+        if rate is not None:
+            day, ends = warm_up.day_on(row.started_at, now), warm_up.ends_at(kind, row.started_at)
+            lines.append(WarmUpLine(row, _about(row.scope, row.target, names), rate, day, ends))
+    return lines
+
+
+def _about(kind: str, target: str, relay_names: dict[str, str]) -> str:
+    """What a limit or warm-up concerns, for a person."""
+    if kind == "tenant":
+        return "Everything"
+    return relay_names.get(target, target) if kind == "relay" else target
+
+
+@post("/delivery/{act:str}")
+async def act(request: UserRequest, site: NamedDependency[Site], act: FromPath[str]) -> Response[Any]:
+    """Change one of the settings of the page; a mistake is said at its field."""
+    scope, form = request.auth.scope, await Form.of(request)
+    if act not in ACTS:
+        raise NotFound("there is no such page")
+    field, change = ACTS[act]
+    with form.checking(field):
+        return done(site, PATH, await change(site, request, scope, form))
+    return await _index(site, request, form)
+
+
+async def _switch(site: Site, request: UserRequest, scope: Scope, form: Form) -> str:
+    """The tenant's own kill switch; that of the installation is the operator's."""
+    scope.require(Grant.SEND)
+    instance, now = instance_scope(request), site.rt.clock.now()
+    async with site.rt.db.write(instance) as tx:
+        if form.text("to") == "on":
+            await kill_switch.set_on(
+                tx,
+                instance,
+                tenant_id=scope.tenant_id,
+                reason=form.text("reason"),
+                actor=scope.actor,
+                now=now,
+            )
+            return "All sending is stopped"
+        await kill_switch.set_off(tx, instance, tenant_id=scope.tenant_id, actor=scope.actor, now=now)
+        return "Sending goes on"
+
+
+async def _set_limit(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+    rate, about = parse_rate(form.text("rate")), form.text("about")
+    async with site.rt.db.write(scope) as tx:
+        kind, target = LimitScope.TENANT, ""
+        if about.startswith("relay:"):
+            relay = await relays.get_relay(tx, scope, name=about.removeprefix("relay:"))
+            kind, target = LimitScope.RELAY, str(relay.id)
+        elif about == "provider":
+            kind, target = LimitScope.PROVIDER, limits.provider_of(form.text("provider"))
+        await limits.set_limit(tx, scope, kind=kind, target=target, rate=rate, now=site.rt.clock.now())
+    return f"The limit of {rate} holds from now on"
+
+
+async def _remove_limit(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+    async with site.rt.db.write(scope) as tx:
+        await limits.remove_limit(
+            tx,
+            scope,
+            kind=LimitScope(form.text("scope")),
+            target=form.text("target"),
+            period=Period(form.text("period")),
+            now=site.rt.clock.now(),
+        )
+    return "The limit was removed"
+
+
+async def _warm_up(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+    kind, target, now = WarmUpScope(form.text("scope") or "tenant"), form.text("target"), site.rt.clock.now()
+    async with site.rt.db.write(scope) as tx:
+        if form.text("to") == "stop":
+            await warm_up.stop(tx, scope, kind=kind, target=target, now=now)
+            return "The warm-up was ended"
+        await warm_up.start(tx, scope, kind=kind, target=target, now=now)
+        return "The warm-up has begun"
+
+
+async def _quiet(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+    now = site.rt.clock.now()
+    async with site.rt.db.write(scope) as tx:
+        if form.text("to") == "off":
+            await quiet_hours.clear_quiet_hours(tx, scope, now=now)
+            return "There are no quiet hours any more"
+        await quiet_hours.set_quiet_hours(
+            tx,
+            scope,
+            starts=quiet_hours.parse_time(form.text("starts")),
+            ends=quiet_hours.parse_time(form.text("ends")),
+            timezone=form.text("timezone"),
+            now=now,
+        )
+    return "Campaigns rest in the quiet hours"
+
+
+ACTS = {
+    "kill-switch": ("reason", _switch),
+    "limits": ("rate", _set_limit),
+    "remove-limit": ("rate", _remove_limit),
+    "warm-up": ("warm_up", _warm_up),
+    "quiet-hours": ("timezone", _quiet),
+}
+
+
+@get("/delivery/dead-letters")
+async def letters(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """Messages that were given up, with the server's words."""
+    scope, params = request.auth.scope, params_of(request, "cause")
+    async with site.rt.db.read(scope) as tx:
+        found = await dead_letters.list_letters(
+            tx, scope, Chosen(cause=params["cause"] or None, text=params["q"]), request=page_of(params)
+        )
+        causes = await dead_letters.all_causes(tx, scope)
+    listing = Listing("/delivery/dead-letters", params, found, "message", "messages")
+    return await page(site, request, "pages/dead_letters.html", listing=listing, causes=causes)
+
+
+@post("/delivery/dead-letters")
+async def requeue(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """Try the ones that were ticked again."""
+    scope, ids = request.auth.scope, (await Form.of(request)).ids()
+    back = "/delivery/dead-letters"
+    if not ids:
+        return done(site, back, NOTHING_CHOSEN, "warning")
+    async with site.rt.db.write(scope) as tx:
+        found = await retry.requeue(tx, scope, Chosen(ids=ids), now=site.rt.clock.now())
+    words = f"{found.requeued:,} back in the queue"
+    if found.kept:
+        words += f"; {found.kept:,} stay: their contacts cannot be mailed, or their campaign has ended"
+    return done(site, back, words)
+
+
+@get("/delivery/doubts")
+async def doubtful(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """Messages whose end left for the wire and whose answer nobody read."""
+    scope, params = request.auth.scope, params_of(request)
+    async with site.rt.db.read(scope) as tx:
+        found = await doubts.list_doubts(tx, scope, request=page_of(params))
+    listing = Listing("/delivery/doubts", params, found, "message", "messages")
+    return await page(site, request, "pages/doubts.html", listing=listing)
+
+
+@post("/delivery/doubts")
+async def settle(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """What a person found out: it arrived, it is lost, or it is to be sent again."""
+    scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
+    ids, back = form.ids(), "/delivery/doubts"
+    if not ids:
+        return done(site, back, NOTHING_CHOSEN, "warning")
+    async with site.rt.db.write(scope) as tx:
+        match form.text("act"):
+            case "accepted" | "lost" as verdict:
+                number = await doubts.settle(tx, scope, task_ids=ids, accepted=verdict == "accepted", now=now)
+                return done(site, back, f"{number:,} settled as {verdict}")
+            case "again":
+                number = await retry.resend(tx, scope, task_ids=ids, now=now)
+                return done(site, back, f"{number:,} back in the queue")
+    raise InvalidInput("say what became of them")
