@@ -89,6 +89,8 @@ CHORES = (
     Chore("trash", timedelta(hours=6), cleaning.empty_trash),
     Chore("old imports and exports", timedelta(hours=6), cleaning.forget_files),
     Chore("erase again", timedelta(hours=6), cleaning.erase_again),
+    Chore("hygiene", timedelta(days=1), cleaning.keep_clean),
+    Chore("retention", timedelta(hours=6), cleaning.drop_old),
 )
 
 

@@ -6,11 +6,14 @@ from datetime import datetime
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.domain.campaigns import trash
+from mailengine.domain.contacts import hygiene
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
 from mailengine.domain.contacts.imports import undo, uploads
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
-from mailengine.domain.privacy import erase
+from mailengine.domain.contacts.upkeep import Rules, all_tenants, rules_of
+from mailengine.domain.privacy import erase, retention
+from mailengine.domain.privacy import exports as tenant_exports
 from mailengine.domain.privacy.files import job_files
 from mailengine.runtime import Runtime
 
@@ -60,6 +63,44 @@ async def forget_files(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str
     for path in files:
         path.unlink(missing_ok=True)
     yield {"files": len(files)}
+
+
+async def keep_clean(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """List hygiene of every tenant that wants it (P5-08)."""
+    for scope, rules in await _tenants(rt):
+        if not rules.hygiene:
+            continue
+        async with rt.db.write(scope) as tx:
+            suppressed = await hygiene.suppress_bouncing(tx, scope, rules, now=now)
+        yield {"suppressed": suppressed}
+        last = 0
+        while True:
+            async with rt.db.write(scope) as tx:
+                last, figures = await hygiene.judge_page(tx, scope, rules, after_id=last, now=now)
+            yield figures
+            if not last:
+                break
+
+
+async def drop_old(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """What is kept for a limited time only."""
+    for scope, rules in await _tenants(rt):
+        async for figures in retention.drop_old(rt.db, scope, rules, now=now):
+            yield figures
+    async with rt.db.write(_INSTANCE) as tx:
+        sessions = await retention.drop_sessions(tx, _INSTANCE, now=now)
+    yield {"sessions": sessions}
+    yield {"files": await tenant_exports.drop_expired(rt.db, _INSTANCE, data_dir=rt.settings.data_dir, now=now)}
+
+
+async def _tenants(rt: Runtime) -> list[tuple[Scope, Rules]]:
+    async with rt.db.read(_INSTANCE) as tx:
+        scopes = [_scope(tenant_id) for tenant_id in await all_tenants(tx, _INSTANCE)]
+    found = []
+    for scope in scopes:
+        async with rt.db.read(scope) as tx:
+            found.append((scope, await rules_of(tx, scope)))
+    return found
 
 
 def _scope(tenant_id: int) -> Scope:

@@ -196,6 +196,14 @@ class AuditEntry(SQLModel, table=True):
             sqlite_where=sa.text("action = 'contact.complained'"),
             postgresql_where=sa.text("action = 'contact.complained'"),
         ),
+        # The timeline of one contact.
+        sa.Index(
+            "ix_audit_log_contact",
+            "resource_id",
+            "at",
+            sqlite_where=sa.text("resource = 'contact'"),
+            postgresql_where=sa.text("resource = 'contact'"),
+        ),
     )
 
     id: int | None = pk()

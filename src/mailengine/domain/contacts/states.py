@@ -16,7 +16,8 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.models import Contact, ContactState, MemberState
+from mailengine.domain.contacts import consents
+from mailengine.models import ConsentAct, Contact, ContactState, MemberState
 
 S = ContactState
 TRANSITIONS: dict[ContactState, frozenset[ContactState]] = {
@@ -49,6 +50,7 @@ async def unsubscribe(
     if contact.state in (S.UNSUBSCRIBED, S.COMPLAINED):
         return False
     await _change(tx, scope, contact, S.UNSUBSCRIBED, now, reason)
+    await _consent(tx, scope, contact_id, ConsentAct.WITHDRAWN, reason, now)
     return True
 
 
@@ -60,7 +62,8 @@ async def resubscribe(
     if contact.state == S.SUBSCRIBED:
         return False
     await _change(tx, scope, contact, S.SUBSCRIBED, now, reason)
-    contact.consent_source, contact.consent_at = f"resubscribed: {reason}"[:200], now
+    await _consent(tx, scope, contact_id, ConsentAct.GIVEN, f"resubscribed: {reason}", now)
+    await tx.refresh(contact)
     return True
 
 
@@ -76,6 +79,7 @@ async def complain(tx: WriteTx, scope: Scope, *, contact_id: ContactId, now: dat
     if contact.state == S.COMPLAINED:
         return False
     await _change(tx, scope, contact, S.COMPLAINED, now, reason)
+    await _consent(tx, scope, contact_id, ConsentAct.WITHDRAWN, f"complaint: {reason}", now)
     return True
 
 
@@ -119,6 +123,14 @@ async def give_back(
         .values(state=was, updated_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+async def _consent(
+    tx: WriteTx, scope: Scope, contact_id: ContactId, act: ConsentAct, source: str, now: datetime
+) -> None:
+    ip = scope.address if scope.actor == consents.BY_LINK else ""
+    await tx.flush()
+    await consents.record(tx, scope, contact_id=contact_id, act=consents.Act(act, source, ip), now=now)
 
 
 async def _contact(tx: WriteTx, scope: Scope, contact_id: ContactId) -> Contact:

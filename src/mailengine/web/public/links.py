@@ -23,7 +23,8 @@ def recipient_of(site: Site, token: str, purpose: Purpose) -> Recipient:
 
 def scope_of(recipient: Recipient, request: AnyRequest) -> Scope:
     """Whoever holds the link acts on their own subscription, with no grant in the tenant."""
-    return Scope(recipient.tenant_id, "link", frozenset(), request_id(request.scope))
+    address = request.client.host if request.client else ""
+    return Scope(recipient.tenant_id, "link", frozenset(), request_id(request.scope), address)
 
 
 def origin_of(request: AnyRequest) -> Origin:

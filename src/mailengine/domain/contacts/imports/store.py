@@ -11,14 +11,14 @@ from sqlmodel import col
 from mailengine.core.ids import ListId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.contacts import lists, suppression, tags
+from mailengine.domain.contacts import consents, lists, suppression, tags
 from mailengine.domain.contacts.imports import postgres_store, sqlite_store
 from mailengine.domain.contacts.imports.plan import Columns, Consent, Known, OnDuplicate, Outcome, Step, plan
 from mailengine.domain.contacts.imports.report import state_of
 from mailengine.domain.contacts.imports.rows import Rejected, Row
 from mailengine.domain.contacts.imports.trace import Trace
 from mailengine.domain.contacts.states import member_state_of, move_all
-from mailengine.models import Contact, ContactState, MemberState
+from mailengine.models import ConsentAct, Contact, ContactState, MemberState
 
 _CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
 _LEFT_LIST = MemberState.UNSUBSCRIBED
@@ -123,6 +123,8 @@ async def _store_steps(
             raced = [step for step in new if step.row.key not in kept]
     changed = [step for step in known if step.outcome in (Outcome.UPDATED, Outcome.RESTORED)]
     if changed:
+        agreed = [(step.known.id, _agreement(step)) for step in changed if step.known and _agreed_anew(step)]
+        await consents.record_all(tx, scope, agreed, now=now, stored=True)
         await statements.update(tx, scope, changed, now)
         await _move(tx, scope, changed, now)
         trace.changed += changed
@@ -200,6 +202,15 @@ async def _tag(
     }
     if pairs:
         trace.tagged += await statements.tag(tx, scope, sorted(pairs))
+
+
+def _agreed_anew(step: Step) -> bool:
+    return step.known is not None and step.profile.consent != step.known.consent
+
+
+def _agreement(step: Step) -> consents.Act:
+    source, _at, ip = step.profile.consent
+    return consents.Act(ConsentAct.GIVEN, source, ip)
 
 
 async def _read_known(
