@@ -1,6 +1,7 @@
 """Text that a command reads from a file or from standard input (`-`), or writes into a new file."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,22 @@ def new_file(path: Path | None) -> Iterator[TextIO]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def copy_new(source: Path, to: Path) -> int:
+    """Copy a file to where there is none yet, readable for its owner only; returns its size."""
+    try:
+        with source.open("rb") as content, open(to, "xb", opener=_private) as file:  # its opener
+            shutil.copyfileobj(content, file)
+            return file.tell()
+    except FileExistsError as error:
+        raise InvalidInput(f"{to} is there already; choose another --output") from error
+    except OSError as error:
+        raise InvalidInput(f"cannot write {to}: {error.strerror}") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _read(path: Path) -> bytes:

@@ -11,10 +11,11 @@ import typer
 from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
+    audit,
     backups,
     bulk,
     config,
-    contacts,
+    contact_life,
     daemon,
     debug,
     delivery,
@@ -45,6 +46,7 @@ from mailengine.cli.commands import (
     suppression,
     tags,
     tenants,
+    upkeep,
     users,
     warm_up,
 )
@@ -103,14 +105,16 @@ app.add_typer(kill_switch.app, name="kill-switch")
 app.command("import")(imports.import_)
 app.command("export")(exports.export)
 app.add_typer(mappings.app, name="mappings")
-contacts.app.command("bulk")(bulk.bulk)
-app.add_typer(contacts.app, name="contacts")
+contact_life.app.command("bulk")(bulk.bulk)
+app.add_typer(contact_life.app, name="contacts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(forms.app, name="forms")
 app.add_typer(segments.app, name="segments")
 app.add_typer(tags.app, name="tags")
 app.add_typer(suppression.app, name="suppression")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(upkeep.app, name="upkeep")
+app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")
 app.add_typer(sending.app, name="campaign")

@@ -23,6 +23,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import bulk
 from mailengine.domain.jobs import jobs
+from mailengine.domain.privacy import exports
 from mailengine.models import Job, JobKind, JobState
 from mailengine.runtime import Runtime
 
@@ -44,12 +45,19 @@ async def bulk_work(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
         yield
 
 
+def export_tenant(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+    """All data of a tenant as a ZIP (P16-01)."""
+    data_dir, base_url = rt.settings.data_dir, rt.settings.base_url
+    return exports.make(rt.db, rt.clock, scope, job_id, data_dir=data_dir, base_url=base_url)
+
+
 # The work begins with a job that runs already, and ends it with `jobs.finish`.
 WORKS: dict[JobKind, Work] = {
     JobKind.UPLOAD: contact_files.import_upload,
     JobKind.UNDO_IMPORT: contact_files.undo_import,
     JobKind.EXPORT: contact_files.export,
     JobKind.BULK: bulk_work,
+    JobKind.TENANT_EXPORT: export_tenant,
 }
 
 log = get_logger("scheduler")

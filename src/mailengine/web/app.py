@@ -17,6 +17,7 @@ from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web import errors, health, manifest
 from mailengine.web.api import campaigns as api_campaigns
+from mailengine.web.api import contact_life as api_contact_life
 from mailengine.web.api import contacts as api_contacts
 from mailengine.web.api import docs
 from mailengine.web.api import exports as api_exports
@@ -24,6 +25,7 @@ from mailengine.web.api import forms as api_forms
 from mailengine.web.api import imports as api_imports
 from mailengine.web.api import jobs as api_jobs
 from mailengine.web.api import lists as api_lists
+from mailengine.web.api import privacy as api_privacy
 from mailengine.web.api import segments as api_segments
 from mailengine.web.api import suppressions as api_suppressions
 from mailengine.web.api import tags as api_tags
@@ -253,6 +255,7 @@ def api_router() -> Router:
             api_contacts.Contacts,
             api_forms.Forms,
             api_jobs.Jobs,
+            api_contact_life.ContactLife,
             api_lists.Lists,
             api_imports.Imports,
             api_exports.Exports,
@@ -262,6 +265,10 @@ def api_router() -> Router:
             api_templates.Templates,
             api_campaigns.Campaigns,
             api_trash.Trash,
+            api_privacy.Privacy,
+            api_privacy.TenantExports,
+            api_privacy.UpkeepRules,
+            api_privacy.AuditLog,
         ],
         guards=[require_api_access],
         dependencies={"caller": Provide(caller_of, sync_to_thread=False)},

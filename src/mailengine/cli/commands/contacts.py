@@ -53,7 +53,7 @@ def list_(
         )
 
     empty = "no contact here; `mailengine import FILE --list NAME` brings some"
-    emit_page(_read(ctx, work), _shown, _COLUMNS, empty=empty, as_json=as_json)
+    emit_page(_read(ctx, work), shown, _COLUMNS, empty=empty, as_json=as_json)
 
 
 @app.command()
@@ -73,7 +73,7 @@ def search(
         page = PageRequest(limit, cursor)
         return await contacts.search(tx, scope, text=text, page=page, attribute=attribute)
 
-    emit_page(_read(ctx, work), _shown, _COLUMNS, empty="nobody found", as_json=as_json)
+    emit_page(_read(ctx, work), shown, _COLUMNS, empty="nobody found", as_json=as_json)
 
 
 @app.command()
@@ -83,7 +83,7 @@ def show(ctx: typer.Context, address: Address, as_json: output.Json = False) -> 
 
     async def work(tx: "ReadTx", scope: "Scope") -> dict[str, Any]:
         found = await contacts.get_contact(tx, scope, address=address)
-        return {**_shown(found), "lists": await contacts.memberships(tx, scope, contact=found)}
+        return {**shown(found), "lists": await contacts.memberships(tx, scope, contact=found)}
 
     output.emit(_read(ctx, work), as_json=as_json)
 
@@ -122,7 +122,7 @@ def add(
                 list_id = ListId(found.id)
             return await contacts.add(tx, scope, new, now=now, hash_key=hash_key, list_id=list_id)
 
-    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -141,7 +141,7 @@ def delete(
         async with rt.db.write(scope) as tx:
             return await contacts.soft_delete(tx, scope, address=address, now=rt.clock.now())
 
-    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -158,7 +158,7 @@ def unsubscribe(ctx: typer.Context, address: Address, as_json: output.Json = Fal
             )
             return contact
 
-    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -182,7 +182,7 @@ def resubscribe(
             )
             return contact
 
-    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -194,7 +194,7 @@ def restore(ctx: typer.Context, address: Address, as_json: output.Json = False) 
         async with rt.db.write(scope) as tx:
             return await contacts.restore(tx, scope, address=address, now=rt.clock.now())
 
-    output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
 
 
 @app.command()
@@ -209,7 +209,7 @@ def deleted(
         return await contacts.deleted(tx, scope, page=PageRequest(limit, cursor))
 
     columns = ("email", "first_name", "last_name", "state", "deleted_at")
-    emit_page(_read(ctx, work), _shown, columns, empty="no deleted contact", as_json=as_json)
+    emit_page(_read(ctx, work), shown, columns, empty="no deleted contact", as_json=as_json)
 
 
 def _read(ctx: typer.Context, work: "Callable[[ReadTx, Scope], Awaitable[Any]]") -> Any:
@@ -230,7 +230,7 @@ def _attributes(pairs: list[str]) -> dict[str, str]:
     return values
 
 
-def _shown(contact: "Contact") -> dict[str, Any]:
+def shown(contact: "Contact") -> dict[str, Any]:
     return {
         "id": contact.id,
         "email": contact.email,

@@ -13,6 +13,7 @@ from mailengine.cli.session import in_tenant
 if TYPE_CHECKING:
     from mailengine.core.scope import Scope
     from mailengine.domain.privacy.erase import Erased
+    from mailengine.models import Job
     from mailengine.runtime import Runtime
 
 app = typer.Typer(help="Show, export and erase what is held of people.", no_args_is_help=True)
@@ -76,3 +77,39 @@ def export_person(
     if to is not None:
         rows = {table: len(found) for table, found in told.items() if isinstance(found, list)}
         output.emit({"file": str(to), "rows": rows}, as_json=as_json)
+
+
+@app.command()
+def export(ctx: typer.Context, as_json: output.Json = False) -> None:
+    """Ask for all data of the organisation as a ZIP; the daemon makes it, and it is kept for 7 days."""
+    from mailengine.domain.privacy.exports import request
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Job":
+        async with rt.db.write(scope) as tx:
+            return await request(tx, scope, now=rt.clock.now())
+
+    job = in_tenant(ctx, work)
+    output.note(
+        f"`mailengine jobs show {job.id}` tells how far it is, `privacy download {job.id}` fetches it"
+    )
+    output.emit({"job": job.id, "state": job.state}, as_json=as_json)
+
+
+@app.command()
+def download(
+    ctx: typer.Context,
+    job: Annotated[int, typer.Argument(help="The number that `privacy export` gave.", min=1)],
+    to: Annotated[Path, typer.Option("--output", help="File to write.")] = Path("all-data.zip"),
+    as_json: output.Json = False,
+) -> None:
+    """Fetch a finished export."""
+    from mailengine.cli.files import copy_new
+    from mailengine.domain.privacy import exports
+
+    async def work(rt: "Runtime", scope: "Scope") -> Path:
+        async with rt.db.read(scope) as tx:
+            found = await exports.find(tx, scope, job_id=job)
+        return exports.file_of(rt.settings.data_dir, found, now=rt.clock.now())
+
+    size = copy_new(in_tenant(ctx, work), to)
+    output.emit({"file": str(to), "bytes": size}, as_json=as_json)

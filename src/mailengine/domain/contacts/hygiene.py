@@ -16,7 +16,7 @@ from mailengine.core.errors import Conflict
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.editing import get_by_id
@@ -138,7 +138,8 @@ async def give_up(tx: WriteTx, scope: Scope, *, contact_id: int, now: datetime) 
     target = Target(SuppressionKind.ADDRESS, contact.email_key)
     await suppress_all(tx, scope, [target], reason="inactive", source=scope.actor, now=now)
     await audit.record(tx, scope, "contact.suppressed", "contact", contact_id, now=now, reason="inactive")
-    await tx.refresh(contact)
+    again = owned(Contact, scope).where(col(Contact.id) == contact_id)
+    await tx.scalar(again.execution_options(populate_existing=True))  # its state was changed in SQL
     return contact
 
 

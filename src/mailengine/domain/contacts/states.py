@@ -63,7 +63,7 @@ async def resubscribe(
         return False
     await _change(tx, scope, contact, S.SUBSCRIBED, now, reason)
     await _consent(tx, scope, contact_id, ConsentAct.GIVEN, f"resubscribed: {reason}", now)
-    await tx.refresh(contact)
+    contact.consent_source, contact.consent_at = f"resubscribed: {reason}"[:200], now
     return True
 
 

@@ -190,7 +190,7 @@ async def _finish(
                 subject="Your export is ready",
                 text=(
                     f"The export of all data (job {job_id}) is ready. It can be downloaded until "
-                    f"{expires:%Y-%m-%d %H:%M} UTC:\n\n{base_url}/api/v1/exports/{job_id}/file\n"
+                    f"{expires:%Y-%m-%d %H:%M} UTC:\n\n{base_url}/api/v1/tenant-exports/{job_id}/file\n"
                 ),
                 kind="export-ready",
                 idempotency_key=f"export-{job_id}",

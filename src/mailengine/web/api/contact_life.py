@@ -1,0 +1,143 @@
+"""What happened with a contact, and what becomes of those who give no sign of life, over the API."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+
+from mailengine.core.ids import ContactId
+from mailengine.core.scope import Scope
+from mailengine.domain.contacts import consents, editing, hygiene
+from mailengine.domain.delivery import reengagement
+from mailengine.domain.reports.timeline import timeline
+from mailengine.web.api.contacts import ContactShape, shape
+from mailengine.web.api.shapes import (
+    READ,
+    READ_ONE,
+    WRITE,
+    Cursor,
+    Given,
+    Id,
+    Limit,
+    PageOf,
+    page_of,
+    page_request,
+)
+from mailengine.web.site import Site
+
+
+class EntryShape(msgspec.Struct):
+    """`what` names the campaign, list or source that it concerns."""
+
+    at: datetime
+    kind: str
+    what: str
+    details: dict[str, Any]
+
+
+class TimelineShape(msgspec.Struct):
+    """Newest first; `next` is the cursor of the following page, null at the end."""
+
+    items: list[EntryShape]
+    next: str | None
+
+
+class ConsentShape(msgspec.Struct):
+    """`wording` is what the person was shown; `list_id` is null where it concerns mail at all."""
+
+    at: datetime
+    act: str
+    source: str
+    ip: str
+    wording: str
+    list_id: int | None
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    MESSAGE = "message"
+    SUPPRESS = "suppress"
+
+
+class Decided(Given):
+    """`keep` writes to them again, `message` begins with one that asks, `suppress` never does again."""
+
+    decision: Decision
+
+
+class ContactLife(Controller):
+    """What happened with a contact, and what is to become of it."""
+
+    path = "/contacts"
+    tags = ("contacts",)
+
+    @get("/{contact_id:int}/timeline", **READ_ONE, summary="See what happened with a contact")
+    async def see_timeline(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        contact_id: Id,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> TimelineShape:
+        """Sent, opened, clicked, bounced, consent, lists and changes of state."""
+        async with site.rt.db.read(caller) as tx:
+            await editing.get_by_id(tx, caller, contact_id=contact_id)
+            page = await timeline(tx, caller, contact_id=contact_id, page=page_request(limit, cursor))
+        return msgspec.convert(page, TimelineShape, from_attributes=True)
+
+    @get("/{contact_id:int}/consents", **READ_ONE, summary="See what a contact agreed to")
+    async def see_consents(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> list[ConsentShape]:
+        """Every act, oldest first."""
+        async with site.rt.db.read(caller) as tx:
+            contact = await editing.get_by_id(tx, caller, contact_id=contact_id)
+            acts = await consents.history(tx, caller, contact=contact)
+        return [msgspec.convert(act, ConsentShape, from_attributes=True) for act in acts]
+
+    @get("/quiet", **READ, summary="List contacts without a sign of life")
+    async def list_quiet(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        inactive: Annotated[
+            bool, QueryParameter(description="those who are left out of campaigns already")
+        ] = False,
+    ) -> PageOf[ContactShape]:
+        """Due for a re-engagement message."""
+        async with site.rt.db.read(caller) as tx:
+            page = page_request(limit, cursor)
+            return page_of(await hygiene.quiet(tx, caller, page=page, inactive=inactive), shape)
+
+    @post(
+        "/{contact_id:int}/reactivate",
+        status_code=200,
+        **WRITE,
+        summary="Decide on a contact without a sign of life",
+    )
+    async def reactivate(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        contact_id: Id,
+        data: JSONBody[Decided],
+    ) -> ContactShape:
+        now, found = site.rt.clock.now(), ContactId(contact_id)
+        async with site.rt.db.write(caller) as tx:
+            if data.decision is Decision.SUPPRESS:
+                return shape(await hygiene.give_up(tx, caller, contact_id=found, now=now))
+            if data.decision is Decision.MESSAGE:
+                base_url = site.rt.settings.base_url
+                return shape(
+                    await reengagement.ask(
+                        tx, caller, contact_id=found, tokens=site.tokens, base_url=base_url, now=now
+                    )
+                )
+            return shape(await hygiene.keep(tx, caller, contact_id=found, now=now))
