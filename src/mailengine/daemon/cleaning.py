@@ -90,7 +90,9 @@ async def drop_old(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, in
     async with rt.db.write(_INSTANCE) as tx:
         sessions = await retention.drop_sessions(tx, _INSTANCE, now=now)
     yield {"sessions": sessions}
-    yield {"files": await tenant_exports.drop_expired(rt.db, _INSTANCE, data_dir=rt.settings.data_dir, now=now)}
+    yield {
+        "files": await tenant_exports.drop_expired(rt.db, _INSTANCE, data_dir=rt.settings.data_dir, now=now)
+    }
 
 
 async def _tenants(rt: Runtime) -> list[tuple[Scope, Rules]]:

@@ -149,7 +149,7 @@ class Privacy(Controller):
                 tx,
                 caller,
                 address=data.address,
-                hash_key=rt.keyring.derive(HASH_PURPOSE),
+                hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
                 now=rt.clock.now(),
             )
         return ErasedShape(found.contact_id, found.rows, files)
