@@ -117,7 +117,7 @@ async def test_a_campaign_is_made_step_by_step_checked_and_sent(client: Any, rt:
     assert "accept" in unread.text  # the domain is not verified: a warning with a local relay
     sent = await client.post(f"{here}/review", data={"accepted": "1", **csrf})
     page = await follow(client, sent)
-    assert "is on its way to 1 recipients" in page
+    assert "is on its way to 1 recipient" in page
     async with rt.db.read(INSTANCE) as tx:
         row = await tx.scalar(sa.select(Campaign).where(col(Campaign.name) == "Summer"))
     assert row is not None

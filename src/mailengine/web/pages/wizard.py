@@ -196,7 +196,8 @@ async def send(
         if any(item.level == "warning" for item in items) and not form.flag("accepted"):
             raise InvalidInput("read the warnings and say that you accept them")
         launched = await launch.launch(site.rt.db, scope, campaign_id=CampaignId(campaign_id), now=now)
-        words = f"{launched.campaign.name} is on its way to {launched.audience:,} recipients"
+        plural = "" if launched.audience == 1 else "s"
+        words = f"{launched.campaign.name} is on its way to {launched.audience:,} recipient{plural}"
         return done(site, f"{PATH}/{campaign_id}", words)
     return await _review(site, request, form, campaign_id)
 
