@@ -131,7 +131,10 @@ async def test_the_answer_is_the_same_for_everybody(client: Any, rt: Runtime, ac
         targets = [
             parse_target("gone@acme.test"),
             parse_target("blocked.test"),
-            Target(SuppressionKind.HASH, erased_hash(rt.keyring.derive(HASH_PURPOSE), "erased@acme.test")),
+            Target(
+                SuppressionKind.HASH,
+                erased_hash(rt.keyring.derive_for_ever(HASH_PURPOSE), "erased@acme.test"),
+            ),
         ]
         await suppression.suppress_all(tx, acme.scope, targets, reason="test", now=NOW)
     answers = {}
