@@ -10,7 +10,7 @@ from pathlib import Path
 from peers.ports import wait_until
 from support.program import Program
 
-ROWS = 12_000  # a batch of 2,000, one of 6,000, one of 4,000
+ROWS = 12_000  # batches of 2,000, 4,000, 4,000 and 2,000
 
 
 def stored(database: Path) -> tuple[int, int]:

@@ -74,6 +74,7 @@ def test_no_bytes_crash_it(tmp_path: Path, content: bytes) -> None:
         read(understand(written(tmp_path, content), mapping={}, folder=tmp_path))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(['a@b.org,"x"', '"', 'a,"b', 'c"d,e', "", ",", '""', 'x,"y"z'])))
 def test_no_line_is_lost_or_read_twice(lines: list[str]) -> None:
     found = list(records([line + "\n" for line in lines], delimiter=","))

@@ -23,8 +23,8 @@ from mailengine.domain.contacts.imports.texts import Text, decoded, read_text, r
 from mailengine.models import AttributeKind
 
 # Larger batches touch each page of the address index once instead of many times; this size keeps two of
-# them (one read, one stored) under 50 MB and SQLite's write lock under a second.
-BATCH_ROWS = 6_000
+# them (one read, one stored) under 35 MB and SQLite's write lock under a second.
+BATCH_ROWS = 4_000
 FIRST_BATCH_ROWS = 2_000  # small, so that progress is seen at once
 
 
