@@ -1,0 +1,128 @@
+"""The daemon when the machine fails it: it says so once, loses and doubles nothing, and goes on by itself."""
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from peers.ports import wait_until
+from peers.postgres import Postgres
+from peers.sink import CountingSink
+from support.daemon import Daemon, House, compare
+
+RECIPIENTS = 600
+ROLES = ("--role", "worker,scheduler")
+Sinks = Callable[..., CountingSink]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def house(sqlite_dsn: str, tmp_path: Path) -> House:
+    folder = tmp_path / "house"
+    folder.mkdir()
+    return House(
+        sqlite_dsn, folder, MAILENGINE_WORKER_PROCESSES="1", MAILENGINE_WORKER_CONNECTIONS="2",
+        MAILENGINE_WORKER_BATCH_SIZE="50",
+    )  # fmt: skip
+
+
+@contextmanager
+def limited(daemon: Daemon, what: int, limit: int) -> Iterator[None]:
+    """The supervisor and its workers may have no more of it inside the block; those that start later inherit that."""
+    processes = [psutil.Process(daemon.process.pid), *daemon.workers()]
+    before = processes[0].rlimit(what)
+    for process in processes:
+        process.rlimit(what, (limit, before[1]))
+    try:
+        yield
+    finally:
+        for process in {*processes, *daemon.workers()}:
+            if process.is_running():
+                process.rlimit(what, before)
+
+
+def errors(house: House) -> list[str]:
+    return [str(line.get("words", line["event"])) for line in house.said() if line["level"] == "error"]
+
+
+def finish(house: House, daemon: Daemon, sink: CountingSink) -> None:
+    house.wait_for_state("sent", 200)
+    assert daemon.end() == 0
+    assert compare(house, sink) == set()
+
+
+def assert_no_traceback(house: House) -> None:
+    assert not [line for line in house.log.read_text().splitlines() if "Traceback" in line]
+
+
+def test_a_full_disk(house: House, counting_sink: Sinks, tmp_path: Path) -> None:
+    sink = counting_sink(delay_ms=5)
+    house.campaign(RECIPIENTS, sink.port)
+    with house.daemon(*ROLES) as daemon:
+        sink.wait_for(50, 200)
+        with limited(daemon, resource.RLIMIT_FSIZE, 1 << 16):
+            wait_until(
+                lambda: any("full" in words or "File too large" in words for words in errors(house)),
+                "it says so",
+                60,
+            )
+        finish(house, daemon, sink)
+
+
+def test_out_of_file_descriptors(house: House, counting_sink: Sinks) -> None:
+    sink = counting_sink(delay_ms=5)
+    house.campaign(RECIPIENTS, sink.port)
+    with house.daemon(*ROLES) as daemon:
+        sink.wait_for(50, 200)
+        held = len(house.said())
+        with limited(daemon, resource.RLIMIT_NOFILE, 5):
+            wait_until(lambda: len(house.said()) > held, "it says so", 60)
+        finish(house, daemon, sink)
+
+
+def test_a_database_that_is_gone_for_a_while(
+    postgres: Postgres, tmp_path: Path, counting_sink: Sinks, postgres_dsn: str
+) -> None:
+    sink, name = counting_sink(delay_ms=5), postgres_dsn.rpartition("/")[2]
+    house = House(postgres_dsn, tmp_path, MAILENGINE_WORKER_PROCESSES="1", MAILENGINE_WORKER_CONNECTIONS="2")
+    house.campaign(RECIPIENTS, sink.port)
+    with house.daemon(*ROLES) as daemon:
+        sink.wait_for(50, 200)
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        wait_until(lambda: len(errors(house)) >= 2, "it says so", 60)
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        finish(house, daemon, sink)
+    assert_no_traceback(house)
+    assert not [words for words in errors(house) if "\n" in words]
+
+
+def test_two_daemons_on_one_file(house: House, counting_sink: Sinks) -> None:
+    sink = counting_sink(delay_ms=2)
+    house.campaign(RECIPIENTS, sink.port)
+    with house.daemon(*ROLES) as first, house.daemon(*ROLES) as second:
+        house.wait_for_state("sent", 200)
+        assert [first.end(), second.end()] == [0, 0]
+    assert compare(house, sink) == set()
+
+
+def test_sigterm_in_every_phase(house: House, counting_sink: Sinks) -> None:
+    """While it starts, while it finds recipients, three times while it sends."""
+    sink = counting_sink(delay_ms=4)
+    house.campaign(RECIPIENTS, sink.port)
+    phases: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: house.wait_for_tasks(1),
+        *(lambda count=count: sink.wait_for(count) for count in (20, 200, 400)),  # type: ignore[misc]
+    ]
+    for number, phase in enumerate(phases, 1):
+        with house.daemon(*ROLES) as daemon:
+            wait_until(lambda number=number: len(house.events("started")) == number, "it starts", 60)  # type: ignore[misc]
+            phase()
+            assert daemon.end() == 0
+    with house.daemon(*ROLES) as daemon:
+        finish(house, daemon, sink)
