@@ -5,13 +5,13 @@ from sqlalchemy.engine import make_url
 from mailengine.core.config import Settings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import InstanceScope
-from mailengine.core.secrets import create_secret, load_keyring
+from mailengine.core.secrets import load_keyring
 from mailengine.db.engine import normalise_url, sqlite_path
 from mailengine.db.unit import Database, translated_errors
 from mailengine.domain.accounts.tenants import list_tenants
 from mailengine.migrations.run import current_revision, upgrade
 from mailengine.models import Tenant
-from mailengine.runtime import secret_path
+from mailengine.runtime import make_data_dir, secret_path
 
 
 def database_shown(settings: Settings) -> str:
@@ -53,13 +53,6 @@ async def tenants_found(settings: Settings, instance: InstanceScope) -> list[Ten
 
 
 async def prepare(settings: Settings) -> str:
-    """Make the data directory (0700), the secret (0600) and the schema; returns the schema's revision."""
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if settings.secret_key is None and not secret_path(settings).exists():
-            create_secret(secret_path(settings))
-    except OSError as error:
-        raise Unavailable(
-            f"{settings.data_dir} cannot be written: {error.strerror}; choose another with --data-dir"
-        ) from error
+    """Make the data directory, the secret and the schema; returns the schema's revision."""
+    make_data_dir(settings)
     return await upgrade(settings.database_url, settings.database)

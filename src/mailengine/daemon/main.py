@@ -18,17 +18,20 @@ from sqlalchemy.engine import make_url
 
 from mailengine import __version__
 from mailengine.core import log as logs
+from mailengine.core.clock import SystemClock
 from mailengine.core.config import Settings
 from mailengine.core.errors import InvalidInput
 from mailengine.core.log import get_logger
+from mailengine.core.scope import InstanceScope
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.listening import announced, bind, bind_health, url_of
 from mailengine.daemon.notify import feed_watchdog, notify
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
+from mailengine.domain.accounts.setup import setup_token
 from mailengine.migrations.run import upgrade
-from mailengine.runtime import Runtime, open_runtime, require_installation
+from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
 from mailengine.web.pulse import Pulse
 
 ROLES = ("web", "tracker", "worker", "scheduler")
@@ -48,9 +51,13 @@ def roles_of(text: str) -> frozenset[str]:
 
 async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool = False) -> None:
     """Run until SIGTERM or SIGINT, and `with_stdin` until standard input closes; raises MailengineError when
-    the daemon cannot start."""
+    the daemon cannot start. With the web role, an empty place becomes a new installation."""
     logs.configure(settings.log)
-    require_installation(settings)
+    if "web" in roles and await is_new(settings):
+        make_data_dir(settings)
+        log.warning("a new installation", data_dir=str(settings.data_dir))
+    else:
+        require_installation(settings)
     with ExitStack() as sockets:
         listener = health_listener = None
         if roles & _HTTP:
@@ -60,10 +67,39 @@ async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool =
             health_listener, settings = bind_health(settings)
             sockets.enter_context(health_listener)
         await upgrade(settings.database_url, settings.database)
-        async with open_runtime(settings) as rt:
-            with announced(settings, rt.clock.now(), serves=listener is not None):
-                await _run(rt, roles, listener, health_listener, with_stdin=with_stdin)
+        with announced(settings, SystemClock().now(), serves=listener is not None):
+            while await _serve_once(settings, roles, listener, health_listener, with_stdin=with_stdin):
+                log.info("starting again", reason="the base URL was changed")
     log.info("stopped")
+
+
+async def _serve_once(
+    settings: Settings,
+    roles: frozenset[str],
+    listener: socket.socket | None,
+    health_listener: socket.socket | None,
+    *,
+    with_stdin: bool,
+) -> bool:
+    """Run all roles to their end; whether they are to start again with settings that were stored meanwhile. The
+    listeners stay open: who connects in between waits a moment."""
+    async with open_runtime(settings) as rt:
+        if "web" in roles:
+            await _offer_setup(rt)
+        return await _run(rt, roles, listener, health_listener, with_stdin=with_stdin)
+
+
+async def _offer_setup(rt: Runtime) -> None:
+    """While nobody can log in, print a link with which the first user is made."""
+    instance = InstanceScope("role:web")
+    async with rt.db.write(instance) as tx:
+        token = await setup_token(tx, instance, now=rt.clock.now())
+    if token is not None:
+        root = rt.settings.web.base_url or url_of(rt.settings)
+        log.warning(
+            "nobody can log in yet: open this link to begin, within a day",
+            link=f"{root}/setup/start/{token}",
+        )
 
 
 async def _run(
@@ -73,9 +109,14 @@ async def _run(
     health_listener: socket.socket | None,
     *,
     with_stdin: bool,
-) -> None:
-    stop, killed = asyncio.Event(), worker.Killers()
-    with _signals(stop, killed), _stdin(stop) if with_stdin else nullcontext():
+) -> bool:
+    stop, again, killed = asyncio.Event(), asyncio.Event(), worker.Killers()
+
+    def restart() -> None:
+        again.set()
+        stop.set()
+
+    with _signals(stop, again, killed), _stdin(stop) if with_stdin else nullcontext():
         log.info(
             "started",
             version=__version__,
@@ -85,12 +126,14 @@ async def _run(
         )
         await settle_dead(rt)
         async with asyncio.TaskGroup() as group:
-            for name, run in _parts(rt, roles, listener, health_listener, stop, killed).items():
+            for name, run in _parts(rt, roles, listener, health_listener, stop, killed, restart).items():
                 group.create_task(keep_running(name, run, stop), name=name)
             group.create_task(feed_watchdog(stop))
             notify("READY=1", f"STATUS=roles: {', '.join(sorted(roles))}")
             await stop.wait()
-            notify("STOPPING=1", "STATUS=waiting for replies to what is on the wire")
+            if not again.is_set():
+                notify("STOPPING=1", "STATUS=waiting for replies to what is on the wire")
+    return again.is_set()
 
 
 def _parts(
@@ -100,6 +143,7 @@ def _parts(
     health_listener: socket.socket | None,
     stop: asyncio.Event,
     killed: worker.Killers,
+    restart: Callable[[], None],
 ) -> dict[str, Callable[[], Awaitable[None]]]:
     """What runs side by side."""
     parts: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -108,7 +152,7 @@ def _parts(
         # Deferred: a machine that only sends need not load a web framework (30 MB, a third of its start).
         from mailengine.daemon.roles import web
 
-        parts["web"] = partial(web.run, rt, stop, listener=listener, pulse=pulse)
+        parts["web"] = partial(web.run, rt, stop, listener=listener, pulse=pulse, restart=restart)
     if health_listener is not None:
         from mailengine.daemon.roles import health  # deferred, as above: uvicorn
 
@@ -127,15 +171,16 @@ def _orders(rt: Runtime) -> Orders:
 
 
 @contextmanager
-def _signals(stop: asyncio.Event, killed: worker.Killers) -> Iterator[None]:
+def _signals(stop: asyncio.Event, again: asyncio.Event, killed: worker.Killers) -> Iterator[None]:
     """The first signal asks for an orderly end, the second one ends at once."""
     loop = asyncio.get_running_loop()
 
     def heard(signum: signal.Signals) -> None:
-        if stop.is_set():
+        if stop.is_set() and not again.is_set():
             for kill in killed:
                 kill()
             os._exit(128 + signum)
+        again.clear()  # a signal ends it, also while it was about to start again
         log.info("stopping", signal=signum.name)
         stop.set()
 

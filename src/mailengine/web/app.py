@@ -1,6 +1,8 @@
 """The app factory: every route, and what holds for all of them. The daemon serves it with uvicorn."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 
 from litestar import Litestar, Router
 from litestar.datastructures import CacheControlHeader, State
@@ -53,6 +55,7 @@ from mailengine.web.pages import (
     previews,
     second_factor,
     senders,
+    setup,
     sign_up,
     styleguide,
     team,
@@ -89,6 +92,8 @@ PUBLIC = [
     login.submit_code,
     oidc.begin,
     oidc.callback,
+    setup.begin_form,
+    setup.begin,
     passwords.forgot_form,
     passwords.forgot,
     passwords.reset_form,
@@ -168,6 +173,15 @@ PAGES = [
     caught.message_html,
     caught.message_raw,
     login.leave,
+    setup.resume,
+    setup.relay_form,
+    setup.add_relay,
+    setup.test_relay,
+    setup.domain_form,
+    setup.add_domain,
+    setup.address_form,
+    setup.set_address,
+    setup.finish,
     account.show,
     account.change_password,
     account.change_email,
@@ -199,11 +213,17 @@ PAGES = [
 
 
 def create_app(
-    rt: Runtime, hits: HitBuffer, stopping: asyncio.Event | None = None, pulse: Pulse | None = None
+    rt: Runtime,
+    hits: HitBuffer,
+    stopping: asyncio.Event | None = None,
+    pulse: Pulse | None = None,
+    restart: Callable[[], None] | None = None,
 ) -> Litestar:
     """The whole web face. Set `stopping` before the server shuts down, so that event streams end."""
     built = manifest.load()
     site = make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), built)
+    if restart is not None:
+        site = replace(site, restart=restart)
     return Litestar(
         [
             Router("/", route_handlers=[*HEALTH, *PUBLIC], include_in_schema=False),

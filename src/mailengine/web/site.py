@@ -1,6 +1,7 @@
 """What the handlers of one app share."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jinja2 import Environment
@@ -16,9 +17,14 @@ from mailengine.web.maildir import Maildir
 from mailengine.web.pulse import Pulse
 
 
+def _never() -> None:
+    """An app without a supervisor: its settings are those that it began with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`stopping` is set before the server closes its connections: streams must end by themselves."""
+    """`stopping` is set before the server closes its connections: streams must end by themselves. `restart` starts
+    every role anew, for a setting that all of them read."""
 
     rt: Runtime
     hits: HitBuffer
@@ -30,6 +36,7 @@ class Site:
     imports: RateLimit
     caught: Maildir | None
     stopping: asyncio.Event
+    restart: Callable[[], None] = _never
     provider: Provider | None = None
     bearer: Verifier | None = None
 

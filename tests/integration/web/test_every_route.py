@@ -26,8 +26,9 @@ from support.house import INSTANCE
 
 pytestmark = pytest.mark.anyio
 
-# Links in messages carry their own credential, and mail programs post to them (RFC 8058): no form token.
-LINKED = ("/u/", "/c/", "/o/", "/v/")
+# Links in messages carry their own credential, and mail programs post to them (RFC 8058); sign-up forms (/f/) stand
+# on sites of other people: no form token.
+LINKED = ("/u/", "/c/", "/o/", "/v/", "/f/")
 PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 # Where one's own session and the log of what was tried are kept; a refused request may count there.
 NOISE = {"web_sessions", "audit_log"}
@@ -128,7 +129,7 @@ async def test_every_route_is_behind_a_guard_or_known_to_be_public(app: Litestar
     }
     known = re.compile(
         r"/(livez|readyz|health|metrics|login(/code)?|oidc(/.*)?|forgot|reset/.*|sign-up(/.*)?|invitations/.*"
-        r"|setup/start/.*|static(/.*)?|api/(docs|openapi.json|schema.*)|[ucov]/.*|p/.*|lists?/.*|subscribe/.*|confirm/.*)"
+        r"|setup/start/.*|static(/.*)?|api/(docs|openapi.json|schema.*)|[ucovf]/.*|p/.*|lists?/.*|subscribe/.*|confirm/.*)"
     )
     assert [path for path in sorted(public) if not known.fullmatch(path)] == []
 

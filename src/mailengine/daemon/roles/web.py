@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from functools import partial
 
 from mailengine.daemon.http_server import serve
@@ -12,20 +13,34 @@ from mailengine.web.app import create_app
 from mailengine.web.pulse import Pulse
 
 
-async def run(rt: Runtime, stop: asyncio.Event, *, listener: socket.socket, pulse: Pulse) -> None:
-    """Serve until `stop`, then write the hits that came in to the end."""
+async def run(
+    rt: Runtime,
+    stop: asyncio.Event,
+    *,
+    listener: socket.socket,
+    pulse: Pulse,
+    restart: Callable[[], None],
+) -> None:
+    """Serve until `stop`, then write the hits that came in to the end. `restart` is called when a setting that all
+    roles read was stored."""
     served = asyncio.Event()
     flusher = asyncio.create_task(
         keep_running("tracker", partial(run_flusher, rt, pulse.hits, served), served), name="tracker"
     )
     try:
-        await _serve(rt, stop, listener, pulse)
+        await _serve(rt, stop, listener, pulse, restart)
     finally:
         served.set()
         await flusher
 
 
-async def _serve(rt: Runtime, stop: asyncio.Event, listener: socket.socket, pulse: Pulse) -> None:
+async def _serve(
+    rt: Runtime,
+    stop: asyncio.Event,
+    listener: socket.socket,
+    pulse: Pulse,
+    restart: Callable[[], None],
+) -> None:
     stopping = asyncio.Event()
-    app = create_app(rt, pulse.hits, stopping, pulse)
+    app = create_app(rt, pulse.hits, stopping, pulse, restart)
     await serve(app, listener, stop, stopping, lifespan="on", trusted_proxies=rt.settings.web.trusted_proxies)

@@ -48,6 +48,8 @@ PASSWORD = (
 CODE = (Rule("code", 5, 300, by_client=False),)
 # Each costs a question to the identity provider and a row.
 SIGN_ON = (Rule("sign-on", 30, 10, by_account=False),)
+# Connections to whatever host somebody names (P75-04): per organisation, which is the account here.
+TEST_MESSAGE = (Rule("test-message", 20, 180, by_client=False),)
 # Mail to an address whose owner may not have asked for it.
 MAIL = (Rule("mail-client", 20, 60, by_account=False), Rule("mail-account", 3, 600, by_client=False))
 

@@ -46,6 +46,7 @@ async def frame(site: Site, request: UserRequest) -> dict[str, Any]:
         "navigation": navigation(login.scope, catcher=site.caught is not None),
         "may": May(*(grant in login.scope.grants for grant in (Grant.EDIT, Grant.SEND, Grant.MANAGE))),
         "stopped_since": switch.set_at if switch else None,
+        "setup_open": tenant.onboarded_at is None and Grant.MANAGE in login.scope.grants,
         "toasts": flash.said(site, request),
     }
 
