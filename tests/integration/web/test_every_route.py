@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 # Links in messages carry their own credential, and mail programs post to them (RFC 8058); sign-up forms (/f/) stand
 # on sites of other people: no form token.
-LINKED = ("/u/", "/c/", "/o/", "/v/", "/f/")
+LINKED = ("/u/", "/c/", "/o/", "/v/", "/p/", "/f/")
 PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 # Where one's own session and the log of what was tried are kept; a refused request may count there.
 NOISE = {"web_sessions", "audit_log"}
