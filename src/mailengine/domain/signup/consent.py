@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
+from mailengine.domain.contacts import consents
+from mailengine.domain.contacts.consents import Act
 from mailengine.domain.contacts.lists import set_membership
-from mailengine.models import Consent, ConsentAct, Contact, MemberState
+from mailengine.models import ConsentAct, Contact, MemberState
 
 
 async def agree(
@@ -24,12 +23,8 @@ async def agree(
     now: datetime,
 ) -> None:
     """On these lists from now on, by an act of their own."""
-    await set_membership(
-        tx, scope, contact_id=contact.id or 0, list_ids=list_ids, state=MemberState.SUBSCRIBED, now=now
-    )
-    contact.consent_source, contact.consent_at, contact.consent_ip = source[:200], now, ip[:45]
-    contact.updated_at = now
-    await _record(tx, scope, contact, ConsentAct.GIVEN, list_ids, source, wording, ip, now)
+    acts = [Act(ConsentAct.GIVEN, source, ip, wording, list_id) for list_id in list_ids]
+    await _join(tx, scope, contact, list_ids, MemberState.SUBSCRIBED, acts, now)
 
 
 async def withdraw(
@@ -43,25 +38,20 @@ async def withdraw(
     now: datetime,
 ) -> None:
     """Off these lists from now on."""
-    await set_membership(
-        tx, scope, contact_id=contact.id or 0, list_ids=list_ids, state=MemberState.UNSUBSCRIBED, now=now
-    )
-    await _record(tx, scope, contact, ConsentAct.WITHDRAWN, list_ids, source, "", ip, now)
+    acts = [Act(ConsentAct.WITHDRAWN, source, ip, list_id=list_id) for list_id in list_ids]
+    await _join(tx, scope, contact, list_ids, MemberState.UNSUBSCRIBED, acts, now)
 
 
-async def _record(
+async def _join(
     tx: WriteTx,
     scope: Scope,
     contact: Contact,
-    act: ConsentAct,
     list_ids: Sequence[int],
-    source: str,
-    wording: str,
-    ip: str,
+    state: MemberState,
+    acts: Sequence[Act],
     now: datetime,
 ) -> None:
-    common = {"tenant_id": scope.tenant_id, "contact_id": contact.id, "at": now, "act": act}
-    said = {"source": source[:200], "ip": ip[:45], "wording": wording}
-    rows = [{**common, **said, "list_id": list_id} for list_id in list_ids]
-    if rows:
-        await tx.execute(sa.insert(table_of(Consent)), rows)
+    contact_id = contact.id or 0
+    await set_membership(tx, scope, contact_id=contact_id, list_ids=list_ids, state=state, now=now)
+    await consents.record_all(tx, scope, [(contact_id, act) for act in acts], now=now)
+    contact.updated_at = now

@@ -15,8 +15,7 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.segments.find import checked
 from mailengine.domain.contacts.segments.parse import Parsed
-from mailengine.domain.contacts.segments.rules import Compare, Rule, conditions, from_json, to_json
-from mailengine.domain.contacts.tags import tag_key
+from mailengine.domain.contacts.segments.rules import Rule, from_json, to_json
 from mailengine.models import Segment
 
 _MAX_NAME = 200
@@ -104,21 +103,6 @@ async def by_ids(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Sequence[Segme
     if not ids:
         return []
     return (await tx.scalars(owned(Segment, scope).where(col(Segment.id).in_(ids)))).all()
-
-
-async def naming_tag(tx: ReadTx, scope: Scope, *, tag: str) -> list[str]:
-    """The segments whose rules name a tag."""
-    found = []
-    for segment in await tx.scalars(owned(Segment, scope).order_by(col(Segment.name))):
-        rules = conditions(rule_of(segment))
-        if any(isinstance(rule, Compare) and _names(rule, tag) for _path, rule in rules):
-            found.append(segment.name)
-    return found
-
-
-def _names(rule: Compare, tag: str) -> bool:
-    values = rule.value if isinstance(rule.value, tuple) else (rule.value,)
-    return rule.field == "tag" and tag_key(tag) in [tag_key(str(value)) for value in values if value]
 
 
 async def _store(tx: WriteTx, segment: Segment) -> None:
