@@ -18,7 +18,6 @@ from sqlalchemy.engine import make_url
 
 from mailengine import __version__
 from mailengine.core import log as logs
-from mailengine.core.clock import SystemClock
 from mailengine.core.config import Settings
 from mailengine.core.errors import InvalidInput
 from mailengine.core.log import get_logger
@@ -67,9 +66,8 @@ async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool =
             health_listener, settings = bind_health(settings)
             sockets.enter_context(health_listener)
         await upgrade(settings.database_url, settings.database)
-        with announced(settings, SystemClock().now(), serves=listener is not None):
-            while await _serve_once(settings, roles, listener, health_listener, with_stdin=with_stdin):
-                log.info("starting again", reason="the base URL was changed")
+        while await _serve_once(settings, roles, listener, health_listener, with_stdin=with_stdin):
+            log.info("starting again", reason="the base URL was changed")
     log.info("stopped")
 
 
@@ -116,7 +114,12 @@ async def _run(
         again.set()
         stop.set()
 
-    with _signals(stop, again, killed), _stdin(stop) if with_stdin else nullcontext():
+    # Announced last: whoever reads that the daemon is there may send it a signal at once.
+    with (
+        _signals(stop, again, killed),
+        _stdin(stop) if with_stdin else nullcontext(),
+        announced(rt.settings, rt.clock.now(), serves=listener is not None),
+    ):
         log.info(
             "started",
             version=__version__,

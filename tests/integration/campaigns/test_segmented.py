@@ -150,7 +150,7 @@ async def test_who_leaves_all_lists_after_the_launch_is_not_mailed(world: World)
     async with world.db.write(world.scope) as tx:
         await tx.execute(sa.text("UPDATE email_tasks SET claim_token = 'tok', status = 'claimed'"))
     async with world.db.read(world.scope) as tx:
-        decisions = await look_again(tx, world.scope, claim_token="tok", list_ids=())
+        decisions = await look_again(tx, world.scope, claim_token="tok", list_ids=(), hash_key=bytes(32))
     async with world.db.write(world.scope) as tx:
         await tx.execute(sa.text("UPDATE email_tasks SET claim_token = NULL, status = 'queued'"))
     by_email = {email: decisions[task.id or 0] for email, task in (await world.tasks()).items()}

@@ -137,7 +137,7 @@ async def test_dangerous_acts_ask_again_after_ten_minutes(client: Any, rt: Runti
     assert (wrong.status_code, "This is not right" in wrong.text) == (422, True)
     before = client.cookies[SESSION]
     right = await submit(client, "/account/confirm", password=PASSWORD, next="//evil.test")
-    assert (right.status_code, right.headers["location"]) == (303, "/campaigns")
+    assert (right.status_code, right.headers["location"]) == (303, "/")
     assert client.cookies[SESSION] != before
     made = await submit(client, "/settings/keys", name="shop", role="viewer")
     assert "mek_" in made.text
@@ -222,7 +222,7 @@ async def test_an_invitation_makes_a_member_and_an_account(
     assert "acme &amp; &lt;Co&gt;" in offer.text
     assert (await submit(client, path, password="short", again="short")).status_code == 422
     joined = await submit(client, path, password=NEW, again=NEW)
-    assert (joined.status_code, joined.headers["location"]) == (303, "/campaigns")
+    assert (joined.status_code, joined.headers["location"]) == (303, "/")
     team = await client.get("/team")
     assert "ann@example.org" in team.text
     assert 'action="/team/' not in team.text, "a viewer changes nobody"
@@ -245,7 +245,7 @@ async def test_an_invitation_for_somebody_with_an_account(
     await log_in(client, "owner@other.test")
     before = client.cookies[SESSION]
     joined = await submit(client, path)
-    assert joined.headers["location"] == "/campaigns"
+    assert joined.headers["location"] == "/"
     assert client.cookies[SESSION] != before
     assert "acme &amp; &lt;Co&gt;" in (await client.get("/campaigns")).text
     back = await submit(client, "/account/switch", page="/account", organisation=str(other.scope.tenant_id))
