@@ -36,7 +36,7 @@ def test_what_left_after_the_backup_is_not_sent_again(
     house: House, counting_sink: Sinks, tmp_path: Path, postgres: Postgres
 ) -> None:
     """The machine is lost after everything was sent; the backup comes back on another one."""
-    sink, file = counting_sink(delay_ms=1), tmp_path / "a.backup"
+    sink, file = counting_sink(delay_ms=60), tmp_path / "a.backup"  # slow enough for a backup in the middle
     backed_up_while_sending(house, sink, file)
     with elsewhere(house, tmp_path / "other", postgres) as other:
         restored = other.program.ok("restore", str(file), "--json").json
@@ -84,7 +84,7 @@ def test_a_person_lets_go_of_what_is_in_doubt(
 def test_a_replaced_database_says_what_left(sqlite_dsn: str, counting_sink: Sinks, tmp_path: Path) -> None:
     """An upgrade that is undone keeps its certainty: the ledger of the replaced file is taken up."""
     house = House(sqlite_dsn, tmp_path / "house", MAILENGINE_WORKER_PROCESSES="1")
-    sink, file = counting_sink(delay_ms=1), tmp_path / "a.backup"
+    sink, file = counting_sink(delay_ms=60), tmp_path / "a.backup"  # slow enough for a backup in the middle
     backed_up_while_sending(house, sink, file)
     restored = house.program.ok("restore", str(file), "--overwrite", "--yes", "--json").json
     assert restored["in_doubt"] == 0
