@@ -171,7 +171,7 @@ async def test_a_refusal_and_an_open_redirect(
     assert (denied.status_code, "did not let you in" in denied.text) == (403, True)
     provider.know("s-7", email=OWNER, email_verified=True)
     inside = await come_back(visitor, provider.authorise(await leave(visitor, "//evil.test"), "s-7"))
-    assert inside.headers["location"] == "/campaigns"
+    assert inside.headers["location"] == "/"
 
 
 async def test_our_second_factor_is_asked_for_all_the_same(
