@@ -140,14 +140,8 @@ def unpack(path: Path, passphrase: str | None, folder: Path) -> Manifest:
     return _walk(path, passphrase, lambda name: folder / name)
 
 
-def read_manifest(path: Path, passphrase: str | None) -> Manifest:
-    """What the backup says it is, without reading what it holds."""
-    with _reading(path, passphrase) as tar:
-        return _manifest(tar, tar.next())
-
-
 def _walk(path: Path, passphrase: str | None, place: Callable[[str], Path | None]) -> Manifest:
-    with _reading(path, passphrase, to_the_end=True) as tar:
+    with _reading(path, passphrase) as tar:
         manifest = _manifest(tar, tar.next())
         missing = dict(manifest.members)
         while (info := tar.next()) is not None:  # iterating would begin with the manifest again
@@ -196,7 +190,7 @@ def _check_name(name: str) -> None:
 
 
 @contextmanager
-def _reading(path: Path, passphrase: str | None, *, to_the_end: bool = False) -> Iterator[tarfile.TarFile]:
+def _reading(path: Path, passphrase: str | None) -> Iterator[tarfile.TarFile]:
     with ExitStack() as layers:
         source: IO[bytes] = layers.enter_context(path.open("rb"))
         if is_sealed(path):
@@ -206,7 +200,7 @@ def _reading(path: Path, passphrase: str | None, *, to_the_end: bool = False) ->
         try:
             packed = layers.enter_context(gzip.GzipFile(fileobj=source, mode="rb"))
             yield layers.enter_context(tarfile.open(fileobj=packed, mode="r|"))
-            while to_the_end and packed.read(_BLOCK_BYTES):
+            while packed.read(_BLOCK_BYTES):
                 pass  # the checksum of it all stands behind the last block
         except MailengineError:
             raise

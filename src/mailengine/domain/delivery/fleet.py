@@ -4,6 +4,7 @@ A tenant's relays of the least priority number share by weight; the next priorit
 in trouble or have used up their limits.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -62,6 +63,18 @@ class Fleet:
     def lanes(self) -> list[Lane]:
         """Every lane of every carrier."""
         return [lane for _, carrier in self._carriers.values() for lane in carrier.lanes()]
+
+    async def drain(self) -> None:
+        """No new messages; what is on the wire gets its reply, within the limit."""
+        lanes = self.lanes()
+        for lane in lanes:
+            lane.stop()
+        try:
+            async with asyncio.timeout(self._settings.worker.drain_seconds):
+                await asyncio.gather(*(lane.finished() for lane in lanes))
+        except TimeoutError:
+            for lane in lanes:
+                await lane.abort()
 
     async def _relays_of(self, tenant_id: TenantId, relay_id: int | None) -> list[LoadedRelay]:
         known = self._relays.get((tenant_id, relay_id))

@@ -116,7 +116,7 @@ class Worker:
         self._express.end()
         listen.cancel()
         results = list(await asyncio.gather(watch, feed, return_exceptions=True))
-        await self._drain()
+        await self._fleet.drain()
         self._hand.drained()
         results += await asyncio.gather(write, express, listen, return_exceptions=True)
         await self._sts.close()
@@ -184,15 +184,3 @@ class Worker:
             source_address=way.source_address,
             port=way.port,
         )
-
-    async def _drain(self) -> None:
-        """No new messages; what is on the wire gets its reply, within the limit."""
-        lanes = self._fleet.lanes()
-        for lane in lanes:
-            lane.stop()
-        try:
-            async with asyncio.timeout(self._settings.worker.drain_seconds):
-                await asyncio.gather(*(lane.finished() for lane in lanes))
-        except TimeoutError:
-            for lane in lanes:
-                await lane.abort()

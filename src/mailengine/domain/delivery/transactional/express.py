@@ -112,7 +112,7 @@ class Express:
         try:
             await self._feed()
         finally:
-            await self._drain()
+            await self._fleet.drain()
             self._hand.drained()
             await write
 
@@ -301,15 +301,3 @@ class Express:
             self._signers = {key: each for key, each in self._signers.items() if each[0] >= now}
             known = self._signers[scope.tenant_id, domain] = (now + _KEYS_SECONDS, found)
         return known[1]
-
-    async def _drain(self) -> None:
-        """No new messages; what is on the wire gets its reply, within the limit."""
-        lanes = self._fleet.lanes()
-        for lane in lanes:
-            lane.stop()
-        try:
-            async with asyncio.timeout(self._settings.worker.drain_seconds):
-                await asyncio.gather(*(lane.finished() for lane in lanes))
-        except TimeoutError:
-            for lane in lanes:
-                await lane.abort()
