@@ -91,9 +91,9 @@ async def require_login(connection: AnyConnection, handler: BaseRouteHandler) ->
     if login is None:
         raise Unauthorised("log in first")
     request = as_request(connection)
+    check_rights(request, handler, login.scope)  # first: what may not be sent is not read
     if request.method not in SAFE_METHODS:
         await check_csrf(request, login.csrf_token, form=True)
-    check_rights(request, handler, login.scope)
     check_proof(site, request, handler, login)
     connection.scope["user"], connection.scope["auth"] = login.user, login
 
@@ -137,6 +137,8 @@ async def check_csrf(request: AnyRequest, expected: str, *, form: bool) -> None:
     if form and not given:
         given = str((await request.form()).get(CSRF_FIELD, ""))
     if not hmac.compare_digest(given.encode(), expected.encode()):
+        if form:
+            await (await request.form()).close()  # files that came with it
         raise Forbidden("the page was too old or another site sent this; load the page again and repeat it")
 
 

@@ -1,5 +1,6 @@
 """One act for many contacts: a selection or a rule, page by page, killed, cancelled, another tenant's."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.domain.contacts import bulk, states, tags
+from mailengine.domain.contacts.browsing import Filter
 from mailengine.domain.contacts.bulk import Act, BulkRequest
 from mailengine.domain.contacts.lists import create_list
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.jobs import jobs
-from mailengine.models import Contact, Job, ListMember
+from mailengine.models import Contact, ContactState, Job, ListMember
 from support.house import NOW
 
 pytestmark = pytest.mark.anyio
@@ -140,3 +142,42 @@ async def test_only_ones_own_and_only_what_makes_sense(
         ):
             with pytest.raises(NotFound):
                 await bulk.request_bulk(tx, scope, missing, now=NOW)
+
+
+async def test_whom_a_filter_matches(importing: Any, db: Database, scope: Scope, other: Scope) -> None:
+    await importing(PEOPLE, tags=("fair",))
+    await importing(PEOPLE, scope=other)
+    ids = await all_ids(db, scope)
+    some = Filter(text="p1@", state=ContactState.SUBSCRIBED)
+    job = await done(db, scope, BulkRequest(Act.TAG, "one", chosen=some))
+    assert (job.total, job.done, job.result["changed"], job.result["filter"]) == (1, 1, 1, None)
+    async with db.read(scope) as tx:
+        fair = await tags.get_tag(tx, scope, name="fair")
+    tagged = Filter(tag_id=fair.id)
+    job_id = await started(db, scope, BulkRequest(Act.DELETE, chosen=tagged))
+    assert await one_page(db, scope, job_id)
+    await importing("email\nlate@example.org\n", tags=("fair",))  # who comes after the question is not meant
+    while await one_page(db, scope, job_id):
+        pass
+    assert len(await all_ids(db, scope)) == 10
+    deleted = Filter(deleted=True)
+    back = await done(db, scope, BulkRequest(Act.RESTORE, chosen=deleted))
+    assert (back.total, back.result["changed"]) == (9, 9)
+    await done(db, scope, BulkRequest(Act.DELETE, contact_ids=tuple(ids[:4])))
+    one_by_one = await done(db, scope, BulkRequest(Act.RESTORE, contact_ids=tuple(ids[:5])))
+    assert (one_by_one.done, one_by_one.result["changed"]) == (4, 4)
+    await done(db, scope, BulkRequest(Act.DELETE, contact_ids=tuple(ids[:4])))
+    async with db.write(scope) as tx:
+        late = await bulk.do_at_once(
+            tx, scope, BulkRequest(Act.RESTORE, chosen=deleted), now=NOW + timedelta(days=31)
+        )
+        assert (late.state, late.result["changed"]) == ("done", 0)
+        for wrong in (
+            BulkRequest(Act.RESTORE, chosen=Filter()),
+            BulkRequest(Act.DELETE, chosen=deleted),
+            BulkRequest(Act.RESTORE, rule=parse("everyone")),
+            BulkRequest(Act.DELETE, chosen=Filter(), contact_ids=(1,)),
+        ):
+            with pytest.raises(InvalidInput):
+                await bulk.request_bulk(tx, scope, wrong, now=NOW)
+    assert (await done(db, other, BulkRequest(Act.TAG, "x", chosen=Filter()))).total == 9

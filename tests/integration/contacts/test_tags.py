@@ -8,8 +8,11 @@ from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.unit import Database
-from mailengine.domain.contacts import contacts, tags
+from mailengine.domain.contacts import contacts, tag_changes, tags
 from mailengine.domain.contacts.imports.report import ImportReport
+from mailengine.domain.contacts.segments import saved
+from mailengine.domain.contacts.segments.parse import parse
+from mailengine.domain.contacts.segments.show import show
 from mailengine.models import Contact
 from support.house import NOW
 
@@ -102,3 +105,48 @@ async def test_another_tenants_tags_and_contacts_are_not_there(
 def test_names_that_no_tag_can_have(name: str) -> None:
     with pytest.raises(InvalidInput):
         tags.check_tag(name)
+
+
+async def test_another_name_and_one_tag_of_two(
+    importing: Importing, stored: Stored, db: Database, scope: Scope, other: Scope
+) -> None:
+    await importing(PEOPLE)
+    people = await ids_in(stored, scope)
+    async with db.write(scope) as tx:
+        await tags.tag_contacts(tx, scope, tag="old", contact_ids=people[:2], now=NOW)
+        await tags.tag_contacts(tx, scope, tag="Other", contact_ids=people[1:], now=NOW)
+        rule = parse("(tag in (OLD, other) and not tag = old) or first_name = old")
+        await saved.add(tx, scope, name="Some", rule=rule, now=NOW)
+        old = await tags.get_tag(tx, scope, name="old")
+        kept = await tags.get_tag(tx, scope, name="other")
+    tag_id = old.id or 0
+    with pytest.raises(Conflict, match="merge the two instead"):
+        async with db.write(scope) as tx:
+            await tag_changes.rename(tx, scope, tag_id=tag_id, name="OTHER", now=NOW)
+    async with db.write(scope) as tx:
+        assert (await tag_changes.rename(tx, scope, tag_id=tag_id, name="OLD", now=NOW)).name == "OLD"
+        assert (
+            await tag_changes.rename(tx, scope, tag_id=tag_id, name=" new  one", now=NOW)
+        ).name == "new one"
+    async with db.read(scope) as read:
+        segment = saved.rule_of(await saved.get(read, scope, name="Some"))
+        assert show(segment) == '(tag in ("new one", other) and tag != "new one") or first_name = old'
+    for into, wrong in (("nothing", "no tag called"), ("NEW one", "into itself")):
+        with pytest.raises(InvalidInput, match=wrong):
+            async with db.write(scope) as tx:
+                await tag_changes.merge(tx, scope, tag_id=tag_id, into=into, now=NOW)
+    stranger = Scope(scope.tenant_id, "viewer", frozenset())
+    for who, error in ((other, NotFound), (stranger, Forbidden)):
+        async with db.write(who) as tx:
+            with pytest.raises(error):
+                await tag_changes.rename(tx, who, tag_id=tag_id, name="x", now=NOW)
+            with pytest.raises(error):
+                await tag_changes.merge(tx, who, tag_id=tag_id, into="other", now=NOW)
+    async with db.write(scope) as tx:
+        assert (await tag_changes.merge(tx, scope, tag_id=tag_id, into="OTHER", now=NOW)).id == kept.id
+    async with db.read(scope) as read:
+        assert await tags.counts(read, scope, tag_ids=[kept.id or 0]) == {kept.id: 3}
+        segment = saved.rule_of(await saved.get(read, scope, name="Some"))
+        assert show(segment) == "(tag in (other) and tag != Other) or first_name = old"
+        with pytest.raises(NotFound):
+            await tags.get_by_id(read, scope, tag_id=tag_id)

@@ -1,6 +1,11 @@
 """The pages of contacts, lists and suppression: what a person does there, and what they may not."""
 
+import csv
+import io
+import json
 import re
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +13,26 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import InstanceScope
+from mailengine.daemon.job_runs import JobRuns
+from mailengine.db.tenancy import tenant_of
+from mailengine.domain.contacts import bulk
+from mailengine.domain.contacts.segments import saved
+from mailengine.domain.contacts.segments.parse import parse
+from mailengine.domain.contacts.segments.show import show
 from mailengine.models import Contact, Membership, Suppression
 from mailengine.runtime import Runtime
+from support.browsing import token_on
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")
+
+
+@pytest.fixture
+def database_url(sqlite_dsn: str) -> str:
+    """What the pages do is tested on both databases in the domain."""
+    return sqlite_dsn
+
+
 PASSWORD = "correct horse battery"
 TOKEN = re.compile(r'name="_csrf_token" value="([^"]+)"')
 
@@ -68,6 +88,17 @@ async def test_rows_that_are_ticked_are_changed_together(client: Any, rt: Runtim
     for act, words in [("delete", "1 contact deleted"), ("restore", "1 contact restored")]:
         answer = await client.post("/contacts/bulk", data={**ids, "act": act, **csrf})
         assert words in (await client.get(answer.headers["location"])).text
+    for act, fields, words in [
+        ("tag", {"tag_name": "vip"}, "1 contact tagged with vip"),
+        ("add-to-list", {"to_list": "acme customers"}, "0 contacts put on the list"),
+        ("remove-from-list", {"to_list": "acme customers"}, "1 contact taken off the list"),
+        ("untag", {"tag_name": "vip"}, "vip was taken off 1 contact"),
+        ("unsubscribe", {}, "1 contact unsubscribed"),
+    ]:
+        answer = await client.post("/contacts/bulk", data={**ids, **fields, "act": act, **csrf})
+        assert words in (await client.get(answer.headers["location"])).text, act
+    for fields in ({"act": "tag"}, {"act": "add-to-list"}):
+        assert (await client.post("/contacts/bulk", data={**ids, **fields, **csrf})).status_code == 400
     nothing = await client.post("/contacts/bulk", data={"act": "delete", **csrf})
     assert "Nothing was selected" in (await client.get(nothing.headers["location"])).text
 
@@ -103,6 +134,219 @@ async def test_pages_follow_each_other_and_lead_back(client: Any, rt: Runtime, a
     assert "120 contacts" in back
 
 
+@pytest.fixture
+def work(rt: Runtime) -> Callable[[], Awaitable[None]]:
+    """What the daemon does until nothing is left."""
+
+    async def until_done() -> None:
+        runs = JobRuns(rt)
+        while await runs.turn():
+            pass
+
+    return until_done
+
+
+async def add_people(rt: Runtime, sent: Any, count: int) -> None:
+    at = {"created_at": rt.clock.now(), "updated_at": rt.clock.now()}
+    rows = [
+        {
+            "tenant_id": int(sent.scope.tenant_id),
+            "email": f"p{number}@x.test",
+            "email_key": f"p{number}@x.test",
+        }
+        | at
+        for number in range(count)
+    ]
+    async with rt.db.write(INSTANCE) as tx:
+        await tx.execute(sa.insert(Contact), rows)
+
+
+async def test_all_that_a_filter_matches(
+    client: Any, rt: Runtime, acme: Any, other: Any, work: Any, monkeypatch: pytest.MonkeyPatch
+):
+    csrf = {"_csrf_token": await log_in(client)}
+    await add_people(rt, acme, 60)
+    await add_people(rt, other, 3)
+    page = (await client.get("/contacts?q=x.test")).text
+    assert "All 60" in page
+    assert 'name="q" value="x.test"' in page
+    everybody = {"all": "1", "q": "x.test", **csrf}
+    answer = await client.post("/contacts/bulk", data={**everybody, "act": "tag", "tag_name": "x"})
+    assert "60 contacts tagged with x" in (await client.get(answer.headers["location"])).text
+    monkeypatch.setattr(bulk, "PAGE", 10)
+    answer = await client.post("/contacts/bulk", data={**everybody, "act": "delete"})
+    job = answer.headers["location"]
+    assert job.startswith("/jobs/")
+    begun = (await client.get(job)).text
+    assert "60 contacts will be gone through" in begun
+    assert "Waiting for the daemon" in begun
+    assert "x.test" not in begun
+    await add_people_late(rt, acme)
+    await work()
+    assert "60 contacts" in (await client.get(job)).text
+    left = (await client.get("/contacts?q=x.test")).text
+    assert "late@x.test" in left, "who came after the question is not meant"
+    assert "1 contact<" in left.replace("\n", "")
+    trash = (await client.get("/contacts?deleted=1")).text
+    assert "60 contacts" in trash
+    assert ">Erased<" in trash
+    answer = await client.post("/contacts/bulk", data={**csrf, "all": "1", "deleted": "1", "act": "restore"})
+    await work()
+    assert "61 contacts" in (await client.get("/contacts?q=x.test")).text
+    refused = await client.post(
+        "/contacts/bulk", data={**csrf, "all": "1", "deleted": "1", "act": "tag", "tag_name": "x"}
+    )
+    assert refused.status_code == 400
+    async with rt.db.read(INSTANCE) as tx:
+        theirs = await tx.scalars(sa.select(Contact).where(tenant_of(Contact) == other.scope.tenant_id))
+        assert {row.deleted_at for row in theirs} == {None}
+
+
+async def add_people_late(rt: Runtime, sent: Any) -> None:
+    at = {"created_at": rt.clock.now(), "updated_at": rt.clock.now()}
+    async with rt.db.write(INSTANCE) as tx:
+        tx.add(
+            Contact(tenant_id=int(sent.scope.tenant_id), email="late@x.test", email_key="late@x.test", **at)
+        )
+
+
+async def test_an_export_of_what_the_table_shows(client: Any, rt: Runtime, acme: Any, other: Any, work: Any):
+    csrf = {"_csrf_token": await log_in(client)}
+    await add_people(rt, acme, 3)
+    for fields, addresses in [
+        ({"all": "1", "q": "p1@", "format": "csv"}, {"p1@x.test"}),
+        ({"all": "1", "format": "csv"}, {"p0@x.test", "p1@x.test", "p2@x.test", "ann@acme.test"}),
+        ({"ids": [str(acme.contact_id), str(other.contact_id)], "format": "csv"}, {"ann@acme.test"}),
+    ]:
+        answer = await client.post("/contacts/export", data={**fields, **csrf})
+        job = answer.headers["location"]
+        assert "Download" not in (await client.get(job)).text
+        await work()
+        assert "Download" in (await client.get(job)).text
+        file = await client.get(job.replace("/jobs", "/exports") + "/file")
+        rows = list(csv.DictReader(io.StringIO(file.text)))
+        assert {row["email"] for row in rows} == addresses
+        assert "attachment" in file.headers["content-disposition"]
+    lines = await client.post("/contacts/export", data={"all": "1", "format": "jsonl", **csrf})
+    await work()
+    file = await client.get(lines.headers["location"].replace("/jobs", "/exports") + "/file")
+    assert len([json.loads(line) for line in file.text.splitlines()]) == 4
+    nobody = await client.post("/contacts/export", data={"format": "csv", **csrf})
+    assert "Nothing was selected" in (await client.get(nobody.headers["location"])).text
+    await client.post("/logout", data=csrf)
+    await log_in(client, "other")
+    for path in (job, job.replace("/jobs", "/exports") + "/file"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_what_happened_and_what_a_person_may_ask(client: Any, rt: Runtime, acme: Any):
+    csrf = {"_csrf_token": await log_in(client)}
+    here = f"/contacts/{acme.contact_id}"
+    for _ in range(25):
+        await client.post(f"{here}/edit", data={"first_name": "Ann", **csrf})
+    rt.clock.advance(timedelta(minutes=1))  # type: ignore[attr-defined]  # a ManualClock
+    await client.post(f"{here}/unsubscribe", data=csrf)
+    page = (await client.get(here)).text
+    assert "What happened" in page
+    assert "Withdrew their consent" in page
+    assert "Was sent</span> acme &lt;script&gt;" in page
+    older = re.search(rf'href="({here}\?before=[^"]+)"', page)
+    assert older, "25 a page"
+    last = (await client.get(older[1])).text
+    assert "Newest" in last
+    assert "Added</span>" in last
+    data = await client.post(f"{here}/data", data=csrf)
+    assert data.json()["held"]["contacts"][0]["email"] == "ann@acme.test"
+    assert "attachment" in data.headers["content-disposition"]
+    wrong = await client.post(f"{here}/erase", data={"address": "bo@acme.test", **csrf})
+    assert wrong.status_code == 422
+    assert "Type the address as it stands above" in wrong.text
+    rt.clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]  # a ManualClock
+    unproved = await client.post(
+        f"{here}/erase",
+        data={"address": "ann@acme.test", **csrf},
+        headers={"Referer": f"{client.base_url}{here}"},
+    )
+    assert unproved.headers["location"].startswith("/account/confirm")
+    proved = await client.post("/account/confirm", data={"password": PASSWORD, "next": here, **csrf})
+    assert proved.status_code == 303
+    csrf = {"_csrf_token": await token_on(client, here)}
+    gone = await client.post(f"{here}/erase", data={"address": "ANN@acme.test", **csrf})
+    assert "was erased" in (await client.get(gone.headers["location"])).text
+    assert (await client.get(here)).status_code == 404
+
+
+async def test_tags_are_made_renamed_merged_and_deleted(client: Any, rt: Runtime, acme: Any, other: Any):
+    csrf = {"_csrf_token": await log_in(client)}
+    made = await client.post("/tags", data={"name": "vip <b>", **csrf})
+    page = (await client.get(made.headers["location"])).text
+    assert "vip &lt;b&gt;" in page
+    again = await client.post("/tags", data={"name": "VIP <b>", **csrf})
+    assert again.status_code == 422
+    assert "already a tag" in again.text
+    await client.post(
+        "/contacts/bulk", data={"ids": str(acme.contact_id), "act": "tag", "tag_name": "old", **csrf}
+    )
+    change = re.compile(r'href="/tags/(\d+)"[^>]*aria-label="Change the tag ([^"]+)"')
+    ids = dict(change.findall((await client.get("/tags")).text))
+    by_name = {name: number for number, name in ids.items()}
+    old = f"/tags/{by_name['old']}"
+    assert "On 1 contact." in (await client.get(old)).text
+    rule = parse('tag in (old, "vip <b>") or not tag = OLD')
+    async with rt.db.write(acme.scope) as tx:
+        await saved.add(tx, acme.scope, name="olds", rule=rule, now=rt.clock.now())
+    taken = await client.post(old, data={"name": "Vip <B>", **csrf})
+    assert taken.status_code == 422
+    assert "merge the two instead" in taken.text
+    renamed = await client.post(old, data={"name": "new", **csrf})
+    assert "is called new now" in (await client.get(renamed.headers["location"])).text
+    async with rt.db.read(acme.scope) as tx:
+        segment = await saved.get(tx, acme.scope, name="olds")
+        assert show(saved.rule_of(segment)) == 'tag in (new, "vip <b>") or tag != new'
+    assert (await client.post(f"{old}/merge", data={"into": "new", **csrf})).status_code == 400
+    assert (await client.post(f"{old}/merge", data={"into": "nothing", **csrf})).status_code == 400
+    merged = await client.post(f"{old}/merge", data={"into": "vip <b>", **csrf})
+    assert "It is one with" in (await client.get(merged.headers["location"])).text
+    assert (await client.get(old)).status_code == 404
+    assert "vip &lt;b&gt;" in (await client.get(f"/contacts/{acme.contact_id}")).text
+    assert "No tag found" in (await client.get("/tags?q=nothing")).text
+    vip = f"/tags/{by_name['vip &lt;b&gt;']}"
+    await client.post("/logout", data=csrf)
+    theirs = {"_csrf_token": await log_in(client, "other")}
+    assert (await client.get(vip)).status_code == 404
+    for path in (vip, f"{vip}/merge", f"{vip}/delete"):
+        assert (await client.post(path, data={"name": "x", "into": "x", **theirs})).status_code == 404
+    await client.post("/logout", data=theirs)
+    csrf = {"_csrf_token": await log_in(client)}
+    gone = await client.post(f"{vip}/delete", data=csrf)
+    assert "was deleted" in (await client.get(gone.headers["location"])).text
+
+
+async def test_the_audit_log_is_for_those_who_manage(client: Any, rt: Runtime, acme: Any, other: Any):
+    csrf = {"_csrf_token": await log_in(client)}
+    await client.post(f"/contacts/{acme.contact_id}/delete", data=csrf)
+    await client.get("/contacts")  # which says so, with the address
+    page = (await client.get("/audit")).text
+    assert "contact.delete" in page
+    assert "user.login" in page
+    assert "owner@acme.test" in page
+    assert "192.0.2.7" in page
+    assert "ann@acme.test" not in page
+    for query, there in [
+        ("action=contact", True), ("action=campaign", False), ("q=contact.delete", True), ("q=contact", True),
+        ("q=contact.restore", False), ("since=2026-03-01", True), ("since=2026-03-02", False),
+        ("until=2026-03-01", True), ("until=2026-02-28", False), ("since=%27%3B--", True), ("actor=cli", False),
+    ]:  # fmt: skip
+        assert ("contact.delete</td>" in (await client.get(f"/audit?{query}")).text) is there, query
+    await client.post("/logout", data=csrf)
+    await log_in(client, "other")
+    assert "contact.delete" not in (await client.get("/audit")).text
+    async with rt.db.write(INSTANCE) as tx:
+        await tx.execute(sa.update(Membership).values(role="editor"))
+    assert (await client.get("/audit")).status_code == 403
+    assert "/audit" not in (await client.get("/contacts")).text
+
+
 async def test_addresses_are_suppressed_and_allowed_again(client: Any, rt: Runtime, acme: Any):
     csrf = {"_csrf_token": await log_in(client)}
     wrong = await client.post("/suppression", data={"targets": "a@example.org\nnot an address", **csrf})
@@ -128,7 +372,13 @@ async def test_other_tenants_and_viewers_change_nothing(client: Any, rt: Runtime
     for act in ("edit", "delete", "tag", "unsubscribe"):
         assert (await client.post(f"{theirs}/{act}", data={"tag": "x", **csrf})).status_code == 404, act
     data = {"ids": [str(other.contact_id)], "act": "delete", **csrf}
-    assert (await client.post("/contacts/bulk", data=data)).status_code == 404
+    for fields in (data, {**data, "act": "tag", "tag_name": "x"}, {**data, "act": "unsubscribe"}):
+        answer = await client.post("/contacts/bulk", data=fields)
+        assert "0 contacts" in (await client.get(answer.headers["location"])).text
+    async with rt.db.read(INSTANCE) as tx:
+        untouched = await tx.get(Contact, other.contact_id)
+    assert untouched is not None
+    assert (untouched.deleted_at, untouched.state) == (None, "subscribed")
     assert "other" not in (await client.get("/contacts")).text.replace("another", "")
     async with rt.db.write(INSTANCE) as tx:
         await tx.execute(sa.update(Membership).values(role="viewer"))

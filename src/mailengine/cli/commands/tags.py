@@ -69,6 +69,47 @@ def remove(ctx: typer.Context, name: Name, addresses: Addresses, as_json: output
 
 
 @app.command()
+def rename(
+    ctx: typer.Context,
+    name: Name,
+    new_name: Annotated[str, typer.Argument(help="What it is called from now on.")],
+    as_json: output.Json = False,
+) -> None:
+    """Give a tag another name, in saved segments too."""
+    from mailengine.domain.contacts import tag_changes, tags
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Tag":
+        async with rt.db.write(scope) as tx:
+            found = await tags.get_tag(tx, scope, name=name)
+            return await tag_changes.rename(
+                tx, scope, tag_id=found.id or 0, name=new_name, now=rt.clock.now()
+            )
+
+    _emit(ctx, in_tenant(ctx, work), as_json=as_json)
+
+
+@app.command()
+def merge(
+    ctx: typer.Context,
+    name: Name,
+    into: Annotated[str, typer.Argument(help="The tag that stays.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Put another tag on everybody who carries this one, and take this one away."""
+    from mailengine.domain.contacts import tag_changes, tags
+
+    confirm(f"Merge the tag {output.one_line(name)} into {output.one_line(into)}?", yes=yes)
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Tag":
+        async with rt.db.write(scope) as tx:
+            found = await tags.get_tag(tx, scope, name=name)
+            return await tag_changes.merge(tx, scope, tag_id=found.id or 0, into=into, now=rt.clock.now())
+
+    _emit(ctx, in_tenant(ctx, work), as_json=as_json)
+
+
+@app.command()
 def delete(
     ctx: typer.Context,
     name: Name,
@@ -86,6 +127,17 @@ def delete(
             return await tags.delete_tag(tx, scope, tag_id=found.id or 0, now=rt.clock.now())
 
     output.emit(_shown(in_tenant(ctx, work), {}), as_json=as_json)
+
+
+def _emit(ctx: typer.Context, tag: "Tag", *, as_json: bool) -> None:
+    """The tag with how many carry it now."""
+    from mailengine.domain.contacts import tags
+
+    async def work(rt: "Runtime", scope: "Scope") -> Mapping[int, int]:
+        async with rt.db.read(scope) as tx:
+            return await tags.counts(tx, scope, tag_ids=[tag.id or 0])
+
+    output.emit(_shown(tag, in_tenant(ctx, work)), as_json=as_json)
 
 
 def _change(ctx: typer.Context, name: str, addresses: list[str], *, adding: bool, as_json: bool) -> None:

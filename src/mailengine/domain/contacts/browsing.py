@@ -1,7 +1,9 @@
 """Contacts as a person looks through them: search, filters and order together, a page at a time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -35,26 +37,42 @@ class Filter:
     tag_id: int | None = None
     deleted: bool = False
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a job keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Filter":
+        state = values["state"]
+        return cls(**{**values, "state": None if state is None else ContactState(state)})
+
 
 async def browse(
     tx: ReadTx, scope: Scope, chosen: Filter, *, page: PageRequest, order: Order = Order.NEWEST
 ) -> Page[Contact]:
-    """The contacts that match. Those that were erased are not listed: nothing is left of them."""
-    gone = col(Contact.deleted_at)
-    query = owned(Contact, scope).where(
-        gone.is_not(None) if chosen.deleted else gone.is_(None), col(Contact.erased_at).is_(None)
-    )
-    if chosen.text:
-        query = query.where(matching(scope, chosen.text))
-    if chosen.state is not None:
-        query = query.where(col(Contact.state) == chosen.state)
-    if chosen.list_id is not None:
-        query = query.where(on_list(scope, chosen.list_id))
-    if chosen.tag_id is not None:
-        query = query.where(_tagged(scope, chosen.tag_id))
+    """The contacts that match."""
+    query = owned(Contact, scope).where(*conditions(scope, chosen))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
     return await keyset_page(tx, query, key, page, newest_first=down)
+
+
+def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:
+    """What holds for the contacts that match. Those that were erased are not among them: nothing is left of them."""
+    gone = col(Contact.deleted_at)
+    found: list[sa.ColumnElement[bool]] = [
+        gone.is_not(None) if chosen.deleted else gone.is_(None),
+        col(Contact.erased_at).is_(None),
+    ]
+    if chosen.text:
+        found.append(matching(scope, chosen.text))
+    if chosen.state is not None:
+        found.append(col(Contact.state) == chosen.state)
+    if chosen.list_id is not None:
+        found.append(on_list(scope, chosen.list_id))
+    if chosen.tag_id is not None:
+        found.append(_tagged(scope, chosen.tag_id))
+    return found
 
 
 async def state_counts(tx: ReadTx, scope: Scope) -> dict[str, int]:

@@ -1,7 +1,8 @@
-"""One act for many contacts, as a job: a selection, or everything that a rule describes.
+"""One act for many contacts, as a job: a selection, or everything that a rule describes or a filter matches.
 
-Invariants: whom a rule describes is looked at page by page in the order of ids, and the cursor moves in the
-transaction of the page's own changes, so that a killed job goes on where it was and touches nobody twice. Nobody
+Invariants: whom a rule or a filter describes is looked at page by page in the order of ids, and the cursor moves
+in the transaction of the page's own changes, so that a killed job goes on where it was and touches nobody twice.
+Nobody
 is subscribed by it: who left stays gone, whatever list they are put on.
 """
 
@@ -22,6 +23,8 @@ from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import tags
+from mailengine.domain.contacts.browsing import Filter, conditions
+from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.lists import get_list
 from mailengine.domain.contacts.segments import find, saved
 from mailengine.domain.contacts.segments.parse import Parsed
@@ -37,6 +40,7 @@ MAX_SELECTED = 10_000  # ids of a selection; more is what rules are for
 
 class Act(StrEnum):
     DELETE = "delete"
+    RESTORE = "restore"
     TAG = "tag"
     UNTAG = "untag"
     ADD_TO_LIST = "add-to-list"
@@ -49,24 +53,32 @@ _NAMED = {Act.TAG: "tag", Act.UNTAG: "tag", Act.ADD_TO_LIST: "list", Act.REMOVE_
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
-    """`contact_ids`, or a `segment`'s name, or a `rule`: one of them; `name` is the tag's or the list's."""
+    """`contact_ids`, or a `segment`'s name, or a `rule`, or a `chosen` filter: one of them; `name` is the tag's or
+    the list's. Whom a filter matches are those who are there when it is asked."""
 
     act: Act
     name: str = ""
     contact_ids: tuple[int, ...] | None = None
     segment: str | None = None
     rule: Parsed | Rule | None = None
+    chosen: Filter | None = None
 
 
 async def request_bulk(tx: WriteTx, scope: Scope, request: BulkRequest, *, now: datetime) -> Job:
     """A queued job; raises InvalidInput, NotFound (the list, the segment)."""
     scope.require(Grant.EDIT)
-    if sum(each is not None for each in (request.contact_ids, request.segment, request.rule)) != 1:
+    whoms = (request.contact_ids, request.segment, request.rule, request.chosen)
+    if sum(each is not None for each in whoms) != 1:
         raise InvalidInput("say for whom: contacts, a segment or a rule, and one of them only")
+    _check_whom(request)
     await _check_name(tx, scope, request)
     rule, ids = await _whom(tx, scope, request)
-    total = len(ids) if ids is not None else await find.count(tx, scope, rule, now=now)
-    whom = f"{len(ids)} contacts" if ids is not None else show(rule)
+    if request.chosen is not None:
+        total = await _count(tx, scope, request.chosen)
+    else:
+        total = len(ids) if ids is not None else await find.count(tx, scope, rule, now=now)
+    by_rule = ids is None and request.chosen is None
+    whom = show(rule) if by_rule else f"{total:,} contact" + ("" if total == 1 else "s")
     job = await jobs.create(
         tx,
         scope,
@@ -79,6 +91,8 @@ async def request_bulk(tx: WriteTx, scope: Scope, request: BulkRequest, *, now: 
             "name": request.name,
             "rule": to_json(rule),
             "contact_ids": ids,
+            "filter": None if request.chosen is None else request.chosen.as_dict(),
+            "upto": await _newest(tx, scope) if request.chosen is not None else None,
             "asked_at": now.isoformat(),
             "cursor": 0,
             "changed": 0,
@@ -86,6 +100,17 @@ async def request_bulk(tx: WriteTx, scope: Scope, request: BulkRequest, *, now: 
     )
     details = {"act": request.act.value, "total": total}
     await audit.record(tx, scope, "contact.bulk", "job", job.id, now=now, **details)
+    return job
+
+
+async def do_at_once(tx: WriteTx, scope: Scope, request: BulkRequest, *, now: datetime) -> Job:
+    """The same, done in this transaction where it is a page or less; else the queued job."""
+    job = await request_bulk(tx, scope, request, now=now)
+    assert job.id is not None
+    if (job.total or 0) <= PAGE:
+        await jobs.start(tx, scope, job_id=JobId(job.id), now=now)
+        while await bulk_page(tx, scope, job_id=JobId(job.id), now=now):
+            pass
     return job
 
 
@@ -97,12 +122,32 @@ async def bulk_page(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime, 
     held = job.result
     ids = await _next_ids(tx, scope, held, page)
     if not ids:
-        await jobs.finish(tx, scope, job_id=job_id, now=now, result={**held, "contact_ids": None})
+        over = {**held, "contact_ids": None, "filter": None}  # a search may be somebody's address
+        await jobs.finish(tx, scope, job_id=job_id, now=now, result=over)
         return False
     changed = await _do(tx, scope, Act(held["act"]), held["name"], ids, now)
     moved = {**held, "cursor": ids[-1], "changed": held["changed"] + changed}
     await jobs.progress(tx, scope, job_id=job_id, done=job.done + len(ids), result=moved)
     return True
+
+
+def _check_whom(request: BulkRequest) -> None:
+    """Deleted contacts can be restored and nothing else; no rule describes them."""
+    restores, chosen = request.act is Act.RESTORE, request.chosen
+    if restores and (request.segment is not None or request.rule is not None):
+        raise InvalidInput("no rule describes contacts that were deleted; say which ones to restore")
+    if chosen is not None and chosen.deleted is not restores:
+        raise InvalidInput(f"{request.act.value} is not for contacts " + ("there" if restores else "deleted"))
+
+
+async def _count(tx: WriteTx, scope: Scope, chosen: Filter) -> int:
+    query = sa.select(sa.func.count()).where(tenant_of(Contact) == scope.tenant_id)
+    return await tx.scalar(query.where(*conditions(scope, chosen))) or 0
+
+
+async def _newest(tx: WriteTx, scope: Scope) -> int:
+    query = sa.select(sa.func.max(col(Contact.id))).where(tenant_of(Contact) == scope.tenant_id)
+    return await tx.scalar(query) or 0
 
 
 async def _check_name(tx: WriteTx, scope: Scope, request: BulkRequest) -> None:
@@ -126,6 +171,8 @@ async def _whom(tx: WriteTx, scope: Scope, request: BulkRequest) -> tuple[Rule, 
         if not 1 <= len(ids) <= MAX_SELECTED:
             raise InvalidInput(f"choose 1 to {MAX_SELECTED:,} contacts, or say by a rule whom you mean")
         return Everyone(), ids
+    if request.chosen is not None:
+        return Everyone(), None
     if request.segment is not None:
         return saved.rule_of(await saved.get(tx, scope, name=request.segment)), None
     assert request.rule is not None
@@ -134,15 +181,18 @@ async def _whom(tx: WriteTx, scope: Scope, request: BulkRequest) -> tuple[Rule, 
 
 async def _next_ids(tx: WriteTx, scope: Scope, held: dict[str, Any], page: int) -> list[int]:
     """The next contacts that fit, by id; times in the rule count from when the job was asked for."""
-    asked_at = datetime.fromisoformat(held["asked_at"])
-    contact = col(Contact.id)
-    query = await find.matching(
-        tx, scope, from_json(held["rule"]), now=asked_at, columns=[contact], frozen=True
-    )
+    contact, ids, chosen = col(Contact.id), held["contact_ids"], held.get("filter")
+    if ids is None and chosen is None:
+        asked_at, rule = datetime.fromisoformat(held["asked_at"]), from_json(held["rule"])
+        query = await find.matching(tx, scope, rule, now=asked_at, columns=[contact], frozen=True)
+    else:
+        wanted = Filter(deleted=held["act"] == Act.RESTORE) if chosen is None else Filter.from_dict(chosen)
+        query = sa.select(contact).where(tenant_of(Contact) == scope.tenant_id, *conditions(scope, wanted))
+    if ids is not None:
+        query = query.where(contact.in_([each for each in ids if each > held["cursor"]][:page]))
+    if chosen is not None:
+        query = query.where(contact <= held["upto"])
     query = query.where(contact > held["cursor"]).order_by(contact).limit(page)
-    if held["contact_ids"] is not None:
-        left = [each for each in held["contact_ids"] if each > held["cursor"]][:page]
-        query = query.where(contact.in_(left))
     return list((await tx.scalars(query)).all())
 
 
@@ -157,6 +207,8 @@ async def _do(tx: WriteTx, scope: Scope, act: Act, name: str, ids: Sequence[int]
             return await move_all(tx, scope, col(Contact.id).in_(ids), ContactState.UNSUBSCRIBED, now)
         case Act.DELETE:
             return await _delete(tx, scope, ids, now)
+        case Act.RESTORE:
+            return await _restore(tx, scope, ids, now)
         case Act.ADD_TO_LIST:
             return await _add_to_list(tx, scope, name, ids, now)
         case Act.REMOVE_FROM_LIST:
@@ -164,13 +216,30 @@ async def _do(tx: WriteTx, scope: Scope, act: Act, name: str, ids: Sequence[int]
 
 
 async def _delete(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) -> int:
-    """Softly: they can be restored one by one."""
+    """Softly: they can be restored."""
     done = await tx.execute(
         sa.update(Contact)
         .where(
             tenant_of(Contact) == scope.tenant_id, col(Contact.id).in_(ids), col(Contact.deleted_at).is_(None)
         )
         .values(deleted_at=now, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+
+
+async def _restore(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) -> int:
+    """As `contacts.restore` does for one: as they were, within the time for it."""
+    contacts = table_of(Contact).c
+    done = await tx.execute(
+        sa.update(Contact)
+        .where(
+            contacts.tenant_id == scope.tenant_id,
+            contacts.id.in_(ids),
+            contacts.deleted_at >= now - RESTORABLE,
+            contacts.erased_at.is_(None),
+        )
+        .values(deleted_at=None, updated_at=now)
         .execution_options(synchronize_session=False)
     )
     return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it

@@ -19,6 +19,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import Contact, ContactTag, Tag
 
 MAX_NAME = 100
@@ -68,9 +69,12 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, tag_id: int) -> Tag:
     return found
 
 
-async def list_tags(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[Tag]:
-    """By name."""
-    return await keyset_page(tx, owned(Tag, scope), col(Tag.key), page)
+async def list_tags(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[Tag]:
+    """By name; `text` restricts to names that hold it."""
+    query = owned(Tag, scope)
+    if text:
+        query = query.where(contains(col(Tag.name), text))
+    return await keyset_page(tx, query, col(Tag.key), page)
 
 
 async def delete_tag(tx: WriteTx, scope: Scope, *, tag_id: int, now: datetime) -> Tag:

@@ -5,6 +5,7 @@ Whoever does the work moves its job in the same transaction as the work's own ro
 goes through `TRANSITIONS`.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -122,16 +123,16 @@ async def list_(
     scope: Scope,
     *,
     page: PageRequest,
-    kind: JobKind | None = None,
+    kinds: Collection[JobKind] = (),
     state: JobState | None = None,
     text: str = "",
 ) -> Page[Job]:
-    """Newest first; `text` restricts to titles that hold it."""
+    """Newest first; `kinds` restricts to these, `text` to titles that hold it."""
     query = owned(Job, scope)
     if text:
         query = query.where(col(Job.title).icontains(text, autoescape=True))
-    if kind is not None:
-        query = query.where(col(Job.kind) == kind)
+    if kinds:
+        query = query.where(col(Job.kind).in_(kinds))
     if state is not None:
         query = query.where(col(Job.state) == state)
     return await keyset_page(tx, query, col(Job.id), page, newest_first=True)

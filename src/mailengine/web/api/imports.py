@@ -8,7 +8,6 @@ import msgspec
 from litestar import Controller, Request, delete, get, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.exceptions import TooManyRequestsException
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import JSONBody, PathParameter
@@ -17,17 +16,15 @@ from litestar.response import File
 from mailengine.core.errors import NotFound
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.imports import mappings, uploads
 from mailengine.domain.contacts.imports.mapping import MAX_COLUMNS, check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, errors_path, queue_upload
-from mailengine.domain.contacts.imports.undo import begin, rehearse_undo
-from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.contacts.imports.run import ImportRequest, errors_path, queue_upload
+from mailengine.domain.contacts.imports.undo import rehearse_undo
 from mailengine.domain.contacts.tags import MAX_NAME, check_tag
 from mailengine.domain.jobs import jobs
-from mailengine.models import ImportMapping, Job, JobKind, JobState
+from mailengine.models import ImportMapping, Job, JobState
 from mailengine.web.api.shapes import (
     NO_NUL,
     READ,
@@ -45,6 +42,7 @@ from mailengine.web.api.shapes import (
     problems,
 )
 from mailengine.web.site import Site
+from mailengine.web.uploads import begin_undo, find_import, surroundings, take_turn
 
 Token = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 Mapping = Annotated[dict[Line, Line], msgspec.Meta(max_length=MAX_COLUMNS)]
@@ -53,7 +51,6 @@ TagNames = Annotated[
     msgspec.Meta(max_length=100),
 ]
 MappingName = Annotated[str, PathParameter(min_length=1, max_length=200, pattern=NO_NUL)]
-_IMPORTS = (JobKind.IMPORT, JobKind.UPLOAD)
 START: dict[str, Any] = {"responses": problems(404, 409, 413, 422, 429)}
 CSV_FILE: dict[str, Any] = {"media_type": "text/csv", "responses": problems(404)}
 
@@ -201,7 +198,7 @@ class Imports(Controller):
     ) -> PreviewShape:
         """What each column would become, and the first rows; nothing is stored."""
         request = await _request(site, caller, data)
-        found = await preview(_around(site), caller, request)
+        found = await preview(surroundings(site), caller, request)
         return msgspec.convert(found.as_dict(), PreviewShape)
 
     @post(status_code=202, **START, summary="Import an uploaded file")
@@ -210,7 +207,7 @@ class Imports(Controller):
     ) -> ImportShape:
         """The daemon does it; ask for its progress. Five a minute."""
         request = await _request(site, caller, data)
-        _take_turn(site, caller)
+        take_turn(site, caller)
         now = site.rt.clock.now()
         async with site.rt.db.write(caller) as tx:
             return shape(await queue_upload(tx, caller, request, name=data.name, now=now))
@@ -220,7 +217,7 @@ class Imports(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], job_id: Id
     ) -> ImportShape:
         async with site.rt.db.read(caller) as tx:
-            return shape(await _import(tx, caller, job_id))
+            return shape(await find_import(tx, caller, job_id))
 
     @get("/{job_id:int}/errors", **CSV_FILE, summary="Get the rejected rows")
     async def errors(self, site: NamedDependency[Site], caller: NamedDependency[Scope], job_id: Id) -> File:
@@ -228,7 +225,7 @@ class Imports(Controller):
         rejected."""
         caller.require(Grant.EDIT)
         async with site.rt.db.read(caller) as tx:
-            await _import(tx, caller, job_id)
+            await find_import(tx, caller, job_id)
         path = errors_path(site.rt.settings.data_dir, job_id)
         if not path.is_file():
             raise NotFound(f"import {job_id} rejected no row")
@@ -241,7 +238,7 @@ class Imports(Controller):
         """After the batch it is at; what was stored stays."""
         caller.require(Grant.EDIT)
         async with site.rt.db.write(caller) as tx:
-            job = await _import(tx, caller, job_id)
+            job = await find_import(tx, caller, job_id)
             await jobs.cancel(tx, caller, job_id=JobId(job_id), now=site.rt.clock.now())
             return shape(job)
 
@@ -254,9 +251,7 @@ class Imports(Controller):
         if data.dry_run:
             return UndoShape(None, await rehearse_undo(rt.db, rt.clock, caller, import_id=JobId(job_id)))
         async with rt.db.write(caller) as tx:
-            job = await begin(tx, caller, import_id=JobId(job_id), now=rt.clock.now())
-            if job.state in (JobState.FAILED, JobState.CANCELLED):  # it began once, and goes on from there
-                await jobs.start(tx, caller, job_id=JobId(job.id or 0), now=rt.clock.now())
+            job = await begin_undo(tx, caller, job_id, now=rt.clock.now())
         return UndoShape(job.id, job.result.get("counts", {}))
 
     @get("/mappings", **READ, summary="List saved mappings")
@@ -293,16 +288,6 @@ class Imports(Controller):
             await mappings.delete(tx, caller, name=name, now=site.rt.clock.now())
 
 
-def _around(site: Site) -> Surroundings:
-    rt = site.rt
-    return Surroundings(
-        db=rt.db,
-        clock=rt.clock,
-        data_dir=rt.settings.data_dir,
-        hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
-    )
-
-
 async def _request(site: Site, caller: Scope, data: Chosen) -> ImportRequest:
     """What the domain is asked for; raises NotFound for a file or mapping that is not there."""
     caller.require(Grant.EDIT)
@@ -331,19 +316,3 @@ async def _request(site: Site, caller: Scope, data: Chosen) -> ImportRequest:
         tags=tuple(map(check_tag, data.tags)),
         override_suppression=data.override_suppression,
     )
-
-
-async def _import(tx: ReadTx, caller: Scope, job_id: int) -> Job:
-    job = await jobs.get(tx, caller, job_id=JobId(job_id))
-    if job.kind not in _IMPORTS:
-        raise NotFound(f"there is no import {job_id}")
-    return job
-
-
-def _take_turn(site: Site, caller: Scope) -> None:
-    """P75-04: a tenant that starts more imports than it can need would fill the disk and the queue."""
-    wait = site.imports.take(caller.tenant_id, site.rt.clock.now())
-    if wait:
-        raise TooManyRequestsException(
-            f"too many imports at once; try again in {wait:.0f} s", headers={"Retry-After": f"{wait:.0f}"}
-        )

@@ -87,7 +87,12 @@ class Jobs(Controller):
         """Newest first."""
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
-            return page_of(await jobs.list_(tx, caller, page=page, kind=kind, state=job_state), shape)
+            return page_of(
+                await jobs.list_(
+                    tx, caller, page=page, kinds=() if kind is None else (kind,), state=job_state
+                ),
+                shape,
+            )
 
     @get("/{job_id:int}", **READ_ONE, summary="Get a job")
     async def get_job(

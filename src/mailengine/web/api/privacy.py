@@ -12,9 +12,7 @@ from litestar.response import File
 from mailengine.core.scope import Grant, Scope
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import upkeep
-from mailengine.domain.contacts.suppression import HASH_PURPOSE
-from mailengine.domain.privacy import erase, exports, person
-from mailengine.domain.privacy.files import forget_everywhere
+from mailengine.domain.privacy import exports, person
 from mailengine.models import AuditEntry, Job
 from mailengine.web.api.shapes import (
     MAX_ID,
@@ -31,6 +29,7 @@ from mailengine.web.api.shapes import (
     page_of,
     page_request,
 )
+from mailengine.web.erasing import erase_person
 from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
@@ -142,16 +141,7 @@ class Privacy(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[Who]
     ) -> ErasedShape:
         """For good, everywhere, and so that no import brings them back; figures of campaigns stay."""
-        rt = site.rt
-        files = await forget_everywhere(rt.db, caller, data_dir=rt.settings.data_dir, address=data.address)
-        async with rt.db.write(caller) as tx:
-            found = await erase.erase(
-                tx,
-                caller,
-                address=data.address,
-                hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
-                now=rt.clock.now(),
-            )
+        found, files = await erase_person(site.rt, caller, address=data.address)
         return ErasedShape(found.contact_id, found.rows, files)
 
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from mailengine.core.scope import Scope
-from mailengine.domain.contacts import tags
+from mailengine.domain.contacts import tag_changes, tags
 from mailengine.models import Tag
 from mailengine.web.api.shapes import (
     MAX_ID,
@@ -42,6 +42,12 @@ class TagShape(msgspec.Struct):
 
 class NewTag(Given):
     name: TagName
+
+
+class MergedInto(Given):
+    """`into` is the name of the tag that stays."""
+
+    into: TagName
 
 
 class Tagged(Given):
@@ -83,6 +89,32 @@ class Tags(Controller):
     ) -> TagShape:
         async with site.rt.db.write(caller) as tx:
             return shape(await tags.create_tag(tx, caller, name=data.name, now=site.rt.clock.now()), 0)
+
+    @patch("/{tag_id:int}", **WRITE, summary="Rename a tag")
+    async def rename_tag(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        tag_id: Id,
+        data: JSONBody[NewTag],
+    ) -> TagShape:
+        """In saved segments too."""
+        async with site.rt.db.write(caller) as tx:
+            tag = await tag_changes.rename(tx, caller, tag_id=tag_id, name=data.name, now=site.rt.clock.now())
+            return shape(tag, (await tags.counts(tx, caller, tag_ids=[tag_id]))[tag_id])
+
+    @post("/{tag_id:int}/merge", status_code=200, **WRITE, summary="Merge a tag into another")
+    async def merge_tag(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        tag_id: Id,
+        data: JSONBody[MergedInto],
+    ) -> TagShape:
+        """Whoever carries it carries the other one, and it goes; in saved segments too."""
+        async with site.rt.db.write(caller) as tx:
+            tag = await tag_changes.merge(tx, caller, tag_id=tag_id, into=data.into, now=site.rt.clock.now())
+            return shape(tag, (await tags.counts(tx, caller, tag_ids=[tag.id or 0]))[tag.id or 0])
 
     @delete("/{tag_id:int}", **WRITE, summary="Delete a tag")
     async def delete_tag(

@@ -8,16 +8,31 @@ from litestar.params import FromPath
 
 from mailengine.core.errors import NotFound
 from mailengine.core.ids import ContactId, ListId
+from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.contacts import attributes, contacts, editing, lists, states, suppression, tags
+from mailengine.domain.contacts import (
+    attributes,
+    consents,
+    contacts,
+    editing,
+    hygiene,
+    lists,
+    states,
+    suppression,
+    tags,
+)
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.delivery import reengagement
+from mailengine.domain.reports.timeline import timeline
 from mailengine.models import Contact
 from mailengine.web.forms import Form
 from mailengine.web.pages.contacts import CHOICES, PATH
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
+from mailengine.web.pages.listing import params_of
 from mailengine.web.site import Site
 
+TIMELINE_ROWS = 25
 ATTRIBUTE = "attribute-"  # before an attribute's name, so that none is taken for a field of ours
 
 
@@ -72,18 +87,27 @@ async def show(request: UserRequest, site: NamedDependency[Site], contact_id: Fr
     """All that is known of one contact, also of one that was deleted."""
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
-        contact = await _any(tx, scope, contact_id)
+        contact = await any_contact(tx, scope, contact_id)
         key = contact.email_key
+        before = params_of(request, "before")["before"]
+        happened = await timeline(
+            tx, scope, contact_id=contact_id, page=PageRequest(TIMELINE_ROWS, before or None)
+        )
         values: dict[str, Any] = {
             "lists": await contacts.memberships(tx, scope, contact=contact),
             "tags": (await tags.tags_of(tx, scope, [contact_id])).get(contact_id, []),
             "labels": await attributes.attribute_labels(tx, scope),
             "suppressed": bool(await suppression.suppressed(tx, scope, [key])),
+            "consents": await consents.history(tx, scope, contact=contact),
+            "happened": happened,
+            "before": before,
+            "erased_at": contact.deleted_at + contacts.RESTORABLE if contact.deleted_at else None,
         }
     return await page(site, request, "pages/contact.html", contact=contact, **values)
 
 
-async def _any(tx: ReadTx, scope: Scope, contact_id: int) -> Contact:
+async def any_contact(tx: ReadTx, scope: Scope, contact_id: int) -> Contact:
+    """Also one that was deleted."""
     try:
         return await editing.get_by_id(tx, scope, contact_id=contact_id)
     except NotFound:
@@ -128,7 +152,7 @@ async def change(
 async def act(
     request: UserRequest, site: NamedDependency[Site], contact_id: FromPath[int], act: FromPath[str]
 ) -> Response[Any]:
-    """Delete, restore, unsubscribe; add or remove a tag."""
+    """Delete, restore, unsubscribe; add or remove a tag; decide on one who gave no sign of life for long."""
     scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
     here, tag = f"{PATH}/{contact_id}", form.text("tag")
     scope.require(Grant.EDIT)
@@ -150,6 +174,18 @@ async def act(
             case "untag":
                 await tags.untag_contacts(tx, scope, tag=tag, contact_ids=[contact_id], now=now)
                 return done(site, here, f"The tag {tag} was taken off")
+            case "keep":
+                await hygiene.keep(tx, scope, contact_id=contact_id, now=now)
+                return done(site, here, f"{contact.email} gets campaigns again")
+            case "ask":
+                base_url = site.rt.settings.base_url
+                await reengagement.ask(
+                    tx, scope, contact_id=contact_id, tokens=site.tokens, base_url=base_url, now=now
+                )
+                return done(site, here, f"{contact.email} is asked whether they want to go on")
+            case "give-up":
+                await hygiene.give_up(tx, scope, contact_id=contact_id, now=now)
+                return done(site, here, f"{contact.email} is never written to again")
     raise NotFound("there is no such page")
 
 

@@ -1,6 +1,6 @@
-"""The contacts: a table, and what can be done with those that are ticked."""
+"""The contacts: a table, and what can be done with those that are ticked, or with all that a filter matches."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,42 @@ from litestar.di import NamedDependency
 from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.unit import ReadTx, WriteTx
-from mailengine.domain.contacts import contacts, editing, lists, states, tags
+from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts import lists, tags
 from mailengine.domain.contacts.browsing import Filter, Order, browse, state_counts
-from mailengine.models import Contact, ContactList, ContactState, Tag
+from mailengine.domain.contacts.bulk import Act, BulkRequest, do_at_once
+from mailengine.domain.contacts.contacts import RESTORABLE
+from mailengine.domain.contacts.exports import run as exports
+from mailengine.domain.contacts.exports.chosen import Choice
+from mailengine.domain.contacts.exports.formats import Format
+from mailengine.models import Contact, ContactList, ContactState, Job, JobState, Tag
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.pages.live import Stat
+from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
 PATH = "/contacts"
+FILTERS = ("q", "state", "list", "tag", "deleted")  # parameters of the address that say whom the table shows
 CHOICES = PageRequest(limit=1000)  # lists and tags that a menu offers; nobody finds one among more
 NOTHING_CHOSEN = "Nothing was selected"
+# What an act did; `{people}` is how many contacts something changed of, `{name}` the tag or list.
+DONE = {
+    Act.DELETE: "{people} deleted; they can be restored for 30 days",
+    Act.RESTORE: "{people} restored",
+    Act.UNSUBSCRIBE: "{people} unsubscribed",
+    Act.TAG: "{people} tagged with {name}",
+    Act.UNTAG: "{name} was taken off {people}",
+    Act.ADD_TO_LIST: "{people} put on the list {name}",
+    Act.REMOVE_FROM_LIST: "{people} taken off the list {name}",
+}
+_NAME_FIELDS = {
+    Act.TAG: "tag_name",
+    Act.UNTAG: "tag_name",
+    Act.ADD_TO_LIST: "to_list",
+    Act.REMOVE_FROM_LIST: "to_list",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +71,24 @@ class Overview:
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """The contacts that match, a page at a time."""
-    scope, params = request.auth.scope, params_of(request, "state", "list", "tag", "deleted")
+    scope, params = request.auth.scope, params_of(request, *FILTERS[1:])
     async with site.rt.db.read(scope) as tx:
         seen = await _overview(tx, scope, params)
-    return await page(site, request, "pages/contacts.html", seen=seen, states=list(ContactState))
+    return await page(
+        site,
+        request,
+        "pages/contacts.html",
+        seen=seen,
+        states=list(ContactState),
+        restorable=RESTORABLE,
+        filters=FILTERS,
+        formats=list(Format),
+    )
 
 
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
-    chosen = Filter(
-        text=params["q"],
-        state=one_of(params["state"], ContactState),
-        list_id=int(params["list"]) if params["list"].isdecimal() else None,
-        tag_id=int(params["tag"]) if params["tag"].isdecimal() else None,
-        deleted=bool(params["deleted"]),
-    )
     order = one_of(params["sort"], Order) or Order.NEWEST
-    found = await browse(tx, scope, chosen, page=page_of(params), order=order)
+    found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order)
     return Overview(
         Listing(PATH, params, found, "contact", "contacts", Order.NEWEST),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
@@ -73,71 +98,61 @@ async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overvie
     )
 
 
+def filter_of(params: Mapping[str, str]) -> Filter:
+    """Whom the table shows."""
+    return Filter(
+        text=params["q"],
+        state=one_of(params["state"], ContactState),
+        list_id=_id(params["list"]),
+        tag_id=_id(params["tag"]),
+        deleted=bool(params["deleted"]),
+    )
+
+
+def _id(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
 @post("/contacts/bulk")
 async def bulk(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
-    """One act for all rows that were ticked."""
+    """One act for all rows that were ticked, or for all that the table's filter matches: at once where they are few,
+    else by the daemon."""
     scope, form = request.auth.scope, await Form.of(request)
-    ids, act = form.ids(), ACTS.get(form.text("act"))
-    back = PATH + "?deleted=1" if form.text("act") == "restore" else PATH
-    if not ids or act is None:
+    act, back = one_of(form.text("act"), Act), PATH + "?deleted=1" if form.flag("deleted") else PATH
+    ids, chosen = chosen_by(form)
+    if act is None or (chosen is None and not ids):
         return done(site, back, NOTHING_CHOSEN, "warning")
+    name = form.text(_NAME_FIELDS[act]) if act in _NAME_FIELDS else ""
+    if act in _NAME_FIELDS and not name:
+        raise InvalidInput("write the tag's name first" if "tag" in act else "choose a list first")
+    wanted = BulkRequest(act, name, contact_ids=ids, chosen=chosen)
     async with site.rt.db.write(scope) as tx:
-        words = await act(tx, scope, ids, form.text("tag"), site)
-    return done(site, back, words)
+        job = await do_at_once(tx, scope, wanted, now=site.rt.clock.now())
+    if job.state == JobState.DONE:
+        return done(site, back, DONE[act].format(people=counted(job.result["changed"]), name=name))
+    return done(site, f"/jobs/{job.id}", f"{counted(job.total or 0)} will be gone through", "info")
 
 
-Act = Callable[[WriteTx, Scope, list[int], str, Site], Awaitable[str]]
-
-
-async def _delete(tx: WriteTx, scope: Scope, ids: list[int], _tag: str, site: Site) -> str:
-    for contact_id in ids:
-        found = await editing.get_by_id(tx, scope, contact_id=contact_id)
-        await contacts.soft_delete(tx, scope, address=found.email, now=site.rt.clock.now())
-    return f"{counted(len(ids))} deleted; they can be restored for 30 days"
-
-
-async def _restore(tx: WriteTx, scope: Scope, ids: list[int], _tag: str, site: Site) -> str:
-    for contact_id in ids:
-        found = await editing.get_by_id(tx, scope, contact_id=contact_id, deleted=True)
-        await contacts.restore(tx, scope, address=found.email, now=site.rt.clock.now())
-    return f"{counted(len(ids))} restored"
-
-
-async def _unsubscribe(tx: WriteTx, scope: Scope, ids: list[int], _tag: str, site: Site) -> str:
-    left = 0
-    for contact_id in ids:
-        found = await editing.get_by_id(tx, scope, contact_id=contact_id)
-        scope.require(Grant.EDIT)
-        left += await states.unsubscribe(
-            tx, scope, contact_id=contacts.contact_id(found), now=site.rt.clock.now(), reason="page"
+@post("/contacts/export", opt={NEEDS: Grant.READ})
+async def export(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """A file of those that were ticked, or of all that the table's filter matches; the daemon makes it."""
+    scope, form = request.auth.scope, await Form.of(request)
+    ids, chosen = chosen_by(form)
+    if chosen is None and not ids:
+        return done(site, PATH, NOTHING_CHOSEN, "warning")
+    wanted = Choice(chosen=chosen, contact_ids=ids)
+    async with site.rt.db.write(scope) as tx:
+        job: Job = await exports.queue(
+            tx, scope, wanted, one_of(form.text("format"), Format) or Format.CSV, clock=site.rt.clock
         )
-    return f"{counted(left)} unsubscribed"
+    return done(site, f"/jobs/{job.id}", "The export has begun", "info")
 
 
-async def _tag(tx: WriteTx, scope: Scope, ids: list[int], tag: str, site: Site) -> str:
-    _require_tag(tag)
-    new = await tags.tag_contacts(tx, scope, tag=tag, contact_ids=ids, now=site.rt.clock.now())
-    return f"{counted(new)} tagged with {tag}"
-
-
-async def _untag(tx: WriteTx, scope: Scope, ids: list[int], tag: str, site: Site) -> str:
-    _require_tag(tag)
-    had = await tags.untag_contacts(tx, scope, tag=tag, contact_ids=ids, now=site.rt.clock.now())
-    return f"{tag} was taken off {counted(had)}"
-
-
-ACTS: dict[str, Act] = {
-    "delete": _delete,
-    "restore": _restore,
-    "unsubscribe": _unsubscribe,
-    "tag": _tag,
-    "untag": _untag,
-}
-
-
-def _require_tag(tag: str) -> None:
-    if not tag:
-        raise InvalidInput("write the tag's name first")
+def chosen_by(form: Form) -> tuple[tuple[int, ...] | None, Filter | None]:
+    """The rows that were ticked, or the filter where `all` was."""
+    if form.flag("all"):
+        return None, filter_of({name: form.text(name) for name in FILTERS})
+    return tuple(form.ids()), None
 
 
 def counted(number: int) -> str:

@@ -82,26 +82,36 @@ def stats_of(figures: Overall) -> list[Stat]:
     ]
 
 
-class Speeds:
-    """Messages a second of each campaign, from what was seen in the last seconds."""
+class Pace:
+    """How fast a number grows, from what was seen of it in the last seconds."""
 
     def __init__(self) -> None:
-        self._seen: dict[CampaignId, deque[tuple[datetime, int]]] = {}
+        self._seen: deque[tuple[datetime, int]] = deque()
+
+    def rate(self, number: int, now: datetime) -> float | None:
+        """A second; None before two looks."""
+        seen = self._seen
+        seen.append((now, number))
+        while (now - seen[0][0]).total_seconds() > RATE_SECONDS:
+            seen.popleft()
+        seconds = (now - seen[0][0]).total_seconds()
+        return None if seconds < 1 else (number - seen[0][1]) / seconds
+
+
+class Speeds:
+    """Messages a second of each campaign."""
+
+    def __init__(self) -> None:
+        self._paces: dict[CampaignId, Pace] = {}
 
     def of(self, row: Progress, now: datetime) -> Progress:
         """The row with the present speed; before two looks it keeps the average since the launch."""
         if row.state != CampaignState.SENDING:
-            self._seen.pop(row.id, None)
+            self._paces.pop(row.id, None)
             return row
-        seen = self._seen.setdefault(row.id, deque())
-        handled = row.sent + row.failed + row.doubt
-        seen.append((now, handled))
-        while (now - seen[0][0]).total_seconds() > RATE_SECONDS:
-            seen.popleft()
-        seconds = (now - seen[0][0]).total_seconds()
-        if seconds < 1:
+        rate = self._paces.setdefault(row.id, Pace()).rate(row.sent + row.failed + row.doubt, now)
+        if rate is None:
             return row
-        rate = (handled - seen[0][1]) / seconds
         left = row.queued / rate if rate and row.total is not None else None
         return replace(row, rate=rate, seconds_left=left)
 

@@ -33,7 +33,9 @@ SECTIONS: Sequence[Section] = (
         "Audience",
         (
             Entry("contacts", "/contacts", "users", "Contacts"),
+            Entry("imports", "/imports", "upload", "Imports"),
             Entry("lists", "/lists", "list", "Lists"),
+            Entry("tags", "/tags", "tag", "Tags"),
             Entry("suppression", "/suppression", "ban", "Suppression"),
         ),
     ),
@@ -52,6 +54,7 @@ SECTIONS: Sequence[Section] = (
             Entry("organisation", "/settings/organisation", "building", "Organisation"),
             Entry("team", "/team", "users", "Team"),
             Entry("keys", "/settings/keys", "key", "API keys", Grant.MANAGE),
+            Entry("audit", "/audit", "scroll", "Audit log", Grant.MANAGE),
         ),
     ),
 )

@@ -8,10 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import col
 
+from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import tenant_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import tags
+from mailengine.domain.contacts.browsing import Filter, conditions
+from mailengine.domain.contacts.bulk import MAX_SELECTED
 from mailengine.domain.contacts.exports.formats import Exported
 from mailengine.domain.contacts.segments import find, saved
 from mailengine.domain.contacts.segments.parse import parse
@@ -23,13 +26,16 @@ PAGE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What all has to hold; what is None does not restrict. `where` is a text of the segments' language."""
+    """What all has to hold; what is None does not restrict. `where` is a text of the segments' language, `chosen` a
+    filter of the contacts' page."""
 
     list_name: str | None = None
     segment: str | None = None
     tag: str | None = None
     state: str | None = None
     where: str | None = None
+    chosen: Filter | None = None
+    contact_ids: tuple[int, ...] | None = None
 
 
 async def rule_for(tx: ReadTx, scope: Scope, choice: Choice) -> Rule:
@@ -47,19 +53,53 @@ async def rule_for(tx: ReadTx, scope: Scope, choice: Choice) -> Rule:
     return rules[0] if len(rules) == 1 else All(tuple(rules))
 
 
-def stored(rule: Rule) -> Any:
-    """The rule as a job keeps it."""
-    return to_json(rule)
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """A choice that was checked."""
+
+    rule: Rule
+    chosen: Filter | None = None
+    contact_ids: tuple[int, ...] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a job keeps it."""
+        return {
+            "rule": to_json(self.rule),
+            "filter": None if self.chosen is None else self.chosen.as_dict(),
+            "contact_ids": self.contact_ids,
+        }
+
+    @classmethod
+    def from_dict(cls, held: Mapping[str, Any]) -> "Whom":
+        chosen, ids = held.get("filter"), held.get("contact_ids")
+        return cls(
+            from_json(held["rule"]),
+            None if chosen is None else Filter.from_dict(chosen),
+            None if ids is None else tuple(ids),
+        )
+
+    def conditions(self, scope: Scope) -> list[sa.ColumnElement[bool]]:
+        """What holds besides the rule."""
+        found = [] if self.chosen is None else conditions(scope, self.chosen)
+        if self.contact_ids is not None:
+            found.append(col(Contact.id).in_(self.contact_ids))
+        return found
 
 
-def restored(held: Any) -> Rule:
-    return from_json(held)
+async def whom(tx: ReadTx, scope: Scope, choice: Choice) -> Whom:
+    """Raises InvalidInput for what cannot be evaluated, NotFound for a segment that is not there."""
+    if choice.chosen is not None and choice.chosen.deleted:
+        raise InvalidInput("deleted contacts are not exported; restore them first")
+    ids = choice.contact_ids
+    if ids is not None and not 1 <= len(ids) <= MAX_SELECTED:
+        raise InvalidInput(f"choose 1 to {MAX_SELECTED:,} contacts, or a filter that matches them")
+    return Whom(await rule_for(tx, scope, choice), choice.chosen, ids)
 
 
-async def next_page(tx: ReadTx, scope: Scope, rule: Rule, *, after: int, now: datetime) -> list[Exported]:
+async def next_page(tx: ReadTx, scope: Scope, people: Whom, *, after: int, now: datetime) -> list[Exported]:
     """The next contacts by id with what belongs to them; those who were erased are not among them."""
-    compiler = await find.compiler_for(tx, scope, [rule], now=now, above=after, frozen=True)
-    condition = compiler.condition(rule)  # before the source: it says which sums are joined
+    compiler = await find.compiler_for(tx, scope, [people.rule], now=now, above=after, frozen=True)
+    condition = compiler.condition(people.rule)  # before the source: it says which sums are joined
     query = (
         sa.select(Contact)
         .select_from(compiler.source())
@@ -69,15 +109,16 @@ async def next_page(tx: ReadTx, scope: Scope, rule: Rule, *, after: int, now: da
             col(Contact.deleted_at).is_(None),
             col(Contact.erased_at).is_(None),
             condition,
+            *people.conditions(scope),
         )
     )
-    people = list((await tx.scalars(query.order_by(col(Contact.id)).limit(PAGE))).all())
-    ids = [person.id for person in people if person.id is not None]
+    found = list((await tx.scalars(query.order_by(col(Contact.id)).limit(PAGE))).all())
+    ids = [person.id for person in found if person.id is not None]
     labels = await tags.tags_of(tx, scope, ids)
     lists = await _lists(tx, scope, ids)
     return [
         Exported(person, labels.get(person.id or 0, []), dict(lists.get(person.id or 0, {})))
-        for person in people
+        for person in found
     ]
 
 

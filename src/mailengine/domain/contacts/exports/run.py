@@ -35,14 +35,14 @@ async def stream(
     now = clock.now()
     async with db.write(scope) as tx:
         scope.require(Grant.READ)
-        rule = await chosen.rule_for(tx, scope, choice)
+        people = await chosen.whom(tx, scope, choice)
         names = sorted(await attribute_kinds(tx, scope))
         await audit.record(tx, scope, "contact.export", "contact", None, now=now, format=form.value)
     yield formats.head(form, names), 0
     after = 0
     while True:
         async with db.read(scope) as read:
-            rows = await chosen.next_page(read, scope, rule, after=after, now=now)
+            rows = await chosen.next_page(read, scope, people, after=after, now=now)
         if not rows:
             return
         after = rows[-1].contact.id or 0
@@ -52,10 +52,10 @@ async def stream(
 async def queue(tx: WriteTx, scope: Scope, choice: Choice, form: Format, *, clock: Clock) -> Job:
     """The job that makes the file for download; the daemon does it."""
     scope.require(Grant.READ)
-    rule = await chosen.rule_for(tx, scope, choice)
+    people = await chosen.whom(tx, scope, choice)
     held: dict[str, Any] = {
         "format": form.value,
-        "rule": chosen.stored(rule),
+        **people.as_dict(),
         "attributes": sorted(await attribute_kinds(tx, scope)),
         "after": 0,
         "bytes": 0,
@@ -75,8 +75,8 @@ async def pieces(
             job = await jobs.get(tx, scope, job_id=job_id)
             held = dict(job.result)
             form = Format(held["format"])
-            rule = chosen.restored(held["rule"])
-            rows = await chosen.next_page(tx, scope, rule, after=held["after"], now=clock.now())
+            people = chosen.Whom.from_dict(held)
+            rows = await chosen.next_page(tx, scope, people, after=held["after"], now=clock.now())
         text = "" if held["bytes"] else formats.head(form, held["attributes"])
         text += await asyncio.to_thread(formats.page, form, rows, held["attributes"])
         path = file_path(data_dir, job_id, form)
@@ -86,7 +86,8 @@ async def pieces(
         async with db.write(scope) as write:
             await jobs.progress(write, scope, job_id=job_id, done=done, result=held)
             if len(rows) < chosen.PAGE:
-                await jobs.finish(write, scope, job_id=job_id, now=clock.now(), result=held)
+                over = {**held, "filter": None, "contact_ids": None}  # a search may be somebody's address
+                await jobs.finish(write, scope, job_id=job_id, now=clock.now(), result=over)
                 return
         yield
 

@@ -52,9 +52,11 @@ def headers_of(dialect: Dialect) -> tuple[str, ...]:
     return tuple(names)
 
 
-def map_columns(dialect: Dialect, given: Mapping[str, str], *, exporter: Exporter | None = None) -> ColumnMap:
-    """Raises InvalidInput when no column holds addresses, or `given` names what is not there. `exporter` wrote the
-    file, where its headers no longer say so."""
+def map_columns(
+    dialect: Dialect, given: Mapping[str, str], *, exporter: Exporter | None = None, unfinished: bool = False
+) -> ColumnMap:
+    """Raises InvalidInput when no column holds addresses (but in an `unfinished` map), or `given` names what is not
+    there. `exporter` wrote the file, where its headers no longer say so."""
     headers = headers_of(dialect)
     said, kinds = _said(headers, given)
     exporter = exporter or recognise(headers)
@@ -67,7 +69,7 @@ def map_columns(dialect: Dialect, given: Mapping[str, str], *, exporter: Exporte
     _settle_names(targets, said)
     if Field.EMAIL not in targets and (column := _address_column(dialect, targets, said)) is not None:
         targets[column] = Field.EMAIL
-    if Field.EMAIL not in targets:
+    if Field.EMAIL not in targets and not unfinished:
         raise InvalidInput(
             f"no column holds e-mail addresses; the columns are {_list(headers)}; "
             'say which with --map "Header=email"'

@@ -56,11 +56,14 @@ class Preview:
         return [cell for cell in cells if cell][:3]
 
 
-async def preview(around: Surroundings, scope: Scope, request: ImportRequest) -> Preview:
-    """Raises InvalidInput for a file that cannot be imported at all."""
+async def preview(
+    around: Surroundings, scope: Scope, request: ImportRequest, *, unfinished: bool = False
+) -> Preview:
+    """Raises InvalidInput for a file that cannot be imported at all; in an `unfinished` one nobody said yet which
+    column holds the addresses."""
     scope.require(Grant.EDIT)
     with unpack_folder(around.data_dir / FOLDER) as folder:
-        source = await asyncio.to_thread(read_source, request, folder)
+        source = await asyncio.to_thread(read_source, request, folder, unfinished=unfinished)
         async with around.db.read(scope) as tx:
             source = await with_kinds(tx, scope, source)
         rows = await asyncio.to_thread(_first_rows, source)

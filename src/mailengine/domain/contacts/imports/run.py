@@ -117,7 +117,7 @@ def check_rights(scope: Scope, request: ImportRequest) -> None:
         scope.require(Grant.MANAGE)
 
 
-def read_source(request: ImportRequest, folder: Path) -> Source:
+def read_source(request: ImportRequest, folder: Path, *, unfinished: bool = False) -> Source:
     """`folder` takes what has to be unpacked, and lives as long as the source."""
     try:
         return understand(
@@ -127,6 +127,7 @@ def read_source(request: ImportRequest, folder: Path) -> Source:
             encoding=request.encoding,
             delimiter=request.delimiter,
             part=request.part,
+            unfinished=unfinished,
         )
     except (InvalidInput, Unavailable) as error:
         if not request.name:

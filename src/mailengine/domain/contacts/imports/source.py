@@ -72,9 +72,10 @@ def understand(
     encoding: str | None = None,
     delimiter: str | None = None,
     part: str | None = None,
+    unfinished: bool = False,
 ) -> Source:
-    """Raises InvalidInput with what is wrong with the file as a whole. `folder` takes what has to be unpacked and
-    must live as long as the source."""
+    """Raises InvalidInput with what is wrong with the file as a whole; an `unfinished` mapping may lack the column of
+    addresses. `folder` takes what has to be unpacked and must live as long as the source."""
     declared = check_delimiter(delimiter) if delimiter else None
     tables = open_tables(path, folder, part=part)
     status = path.stat()
@@ -83,10 +84,10 @@ def understand(
         if len(tables) > 1 or table.state:
             table = join_tables(tables, folder / "joined.csv")
         text = read_text(table, encoding=encoding, delimiter=declared)
-        columns = map_columns(text.dialect, mapping)
+        columns = map_columns(text.dialect, mapping, unfinished=unfinished)
         if columns.exporter.name == "listmonk":
             text = read_text(unfold_json(text, _attributes_column(columns), folder / "unfolded.csv"))
-            columns = map_columns(text.dialect, mapping, exporter=columns.exporter)
+            columns = map_columns(text.dialect, mapping, exporter=columns.exporter, unfinished=unfinished)
     except InvalidInput as error:
         message = str(error) if str(path) in str(error) else f"{path}: {error}"
         raise InvalidInput(message) from error

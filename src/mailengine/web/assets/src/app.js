@@ -15,6 +15,7 @@ import { selectRows } from "./select.js";
 import { showLocalTimes } from "./times.js";
 import { startThemeSwitch } from "./theme.js";
 import { toast } from "./toast.js";
+import { sendFiles } from "./upload.js";
 
 document.documentElement.dataset.js = "";
 startThemeSwitch();
@@ -25,6 +26,7 @@ copyOnClick();
 selectRows();
 keepPlace();
 previewWhileTyping();
+sendFiles();
 
 function prepare() {
   showLocalTimes(document);

@@ -6,6 +6,9 @@ export function askBeforeSubmit() {
   document.addEventListener("submit", ask, { capture: true });
 }
 
+// How many rows a form of bulk_bar is about.
+const selected = (form) => form.querySelector("[data-selected-count]")?.textContent ?? "";
+
 function ask(event) {
   const { target: form, submitter } = event;
   const words = submitter?.dataset.confirm ? submitter.dataset : form.dataset;
@@ -13,7 +16,7 @@ function ask(event) {
   if (!words.confirm || !dialog || accepted.delete(form)) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  dialog.querySelector("#confirm-title").textContent = words.confirm;
+  dialog.querySelector("#confirm-title").textContent = words.confirm.replace("{selected}", selected(form));
   dialog.querySelector("#confirm-text").textContent = words.confirmText ?? "";
   const accept = dialog.querySelector("[data-accept]");
   accept.textContent = words.confirmLabel ?? "Go on";

@@ -1,0 +1,61 @@
+"""The audit log: who did what to which record, when and from where."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from mailengine.core.scope import Grant
+from mailengine.domain.accounts import audit
+from mailengine.domain.accounts.users import list_members
+from mailengine.web.pages.frame import UserRequest, page
+from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.session import NEEDS
+from mailengine.web.site import Site
+
+PATH = "/audit"
+# Whose acts are told apart besides the members': programs and roles.
+PROGRAMS = {"cli": "The command line", "web": "Logging in", "link": "Links in messages"}
+KINDS = (
+    "api-key", "block", "campaign", "contact", "domain", "form", "import-mapping", "invitation", "limit", "list",
+    "quiet-hours", "relay", "segment", "sender", "suppression", "tag", "template", "tenant", "upkeep", "user",
+    "warm-up",
+)  # fmt: skip
+
+
+@get(PATH, opt={NEEDS: Grant.MANAGE})
+async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """Newest first."""
+    scope, params = request.auth.scope, params_of(request, "actor", "action", "since", "until")
+    async with site.rt.db.read(scope) as tx:
+        found = await audit.list_(tx, scope, page=page_of(params), wanted=wanted_of(params))
+        members = {f"user:{member.user_id}": member.email for member in await list_members(tx, scope)}
+    listing = Listing(PATH, params, found, "entry", "entries")
+    actors = {**members, **PROGRAMS}
+    return await page(site, request, "pages/audit_log.html", listing=listing, actors=actors, kinds=KINDS)
+
+
+def wanted_of(params: Mapping[str, str]) -> audit.Wanted:
+    """The filters; what is no day is left out: an address is anybody's to write. Days are UTC's, both included."""
+    until = _day(params["until"])
+    return audit.Wanted(
+        actor=params["actor"] or None,
+        action=_action(params["action"], params["q"]),
+        since=_day(params["since"]),
+        until=None if until is None else until + timedelta(days=1),
+    )
+
+
+def _action(kind: str, typed: str) -> str | None:
+    """What was typed is an action or its beginning up to a dot; else the kind that was chosen."""
+    if typed:
+        return typed if "." in typed else f"{typed}.*"
+    return f"{kind}.*" if kind else None
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""Tags: what there is and who carries it; making, renaming, merging, deleting."""
+
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from mailengine.core.scope import Grant
+from mailengine.domain.contacts import tag_changes, tags
+from mailengine.web.forms import Form
+from mailengine.web.pages.contacts import CHOICES
+from mailengine.web.pages.frame import UserRequest, done, form_page
+from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.site import Site
+
+PATH = "/tags"
+
+
+@get(PATH)
+async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """By name, with how many contacts carry each."""
+    return await _show(site, request, Form())
+
+
+@post(PATH)
+async def create(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """A tag that nobody carries yet."""
+    scope, form = request.auth.scope, await Form.of(request)
+    with form.checking("name"):
+        async with site.rt.db.write(scope) as tx:
+            tag = await tags.create_tag(tx, scope, name=form.text("name"), now=site.rt.clock.now())
+        return done(site, PATH, f"The tag {tag.name} was made")
+    return await _show(site, request, form)
+
+
+@get("/tags/{tag_id:int}")
+async def edit(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[str]:
+    """Another name, or another tag in its place."""
+    return await _show_one(site, request, Form(), tag_id)
+
+
+@post("/tags/{tag_id:int}")
+async def rename(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[Any]:
+    scope, form = request.auth.scope, await Form.of(request)
+    async with site.rt.db.read(scope) as read:
+        await tags.get_by_id(read, scope, tag_id=tag_id)
+    with form.checking("name"):
+        async with site.rt.db.write(scope) as tx:
+            tag = await tag_changes.rename(
+                tx, scope, tag_id=tag_id, name=form.text("name"), now=site.rt.clock.now()
+            )
+        return done(site, PATH, f"The tag is called {tag.name} now")
+    return await _show_one(site, request, form, tag_id)
+
+
+@post("/tags/{tag_id:int}/merge")
+async def merge(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[Any]:
+    scope, form = request.auth.scope, await Form.of(request)
+    async with site.rt.db.write(scope) as tx:
+        tag = await tag_changes.merge(
+            tx, scope, tag_id=tag_id, into=form.text("into"), now=site.rt.clock.now()
+        )
+    return done(site, PATH, f"It is one with {tag.name} now")
+
+
+@post("/tags/{tag_id:int}/delete")
+async def delete(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[Any]:
+    """It is taken off everybody."""
+    scope = request.auth.scope
+    async with site.rt.db.write(scope) as tx:
+        tag = await tags.delete_tag(tx, scope, tag_id=tag_id, now=site.rt.clock.now())
+    return done(site, PATH, f"The tag {tag.name} was deleted")
+
+
+async def _show(site: Site, request: UserRequest, form: Form) -> Response[str]:
+    scope, params = request.auth.scope, params_of(request)
+    async with site.rt.db.read(scope) as tx:
+        found = await tags.list_tags(tx, scope, page=page_of(params), text=params["q"])
+        carriers = await tags.counts(tx, scope, tag_ids=[row.id for row in found.items if row.id is not None])
+    listing = Listing(PATH, params, found, "tag", "tags")
+    return await form_page(site, request, "pages/tags.html", form, listing=listing, carriers=carriers)
+
+
+async def _show_one(site: Site, request: UserRequest, form: Form, tag_id: int) -> Response[str]:
+    scope = request.auth.scope
+    scope.require(Grant.EDIT)
+    async with site.rt.db.read(scope) as tx:
+        tag = await tags.get_by_id(tx, scope, tag_id=tag_id)
+        carriers = (await tags.counts(tx, scope, tag_ids=[tag_id]))[tag_id]
+        others = [row for row in (await tags.list_tags(tx, scope, page=CHOICES)).items if row.id != tag_id]
+    return await form_page(site, request, "pages/tag.html", form, tag=tag, carriers=carriers, others=others)

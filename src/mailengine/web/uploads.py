@@ -1,0 +1,54 @@
+"""What the API and the pages do alike with files of contacts."""
+
+from datetime import datetime
+
+from litestar.exceptions import TooManyRequestsException
+
+from mailengine.core.errors import NotFound
+from mailengine.core.ids import JobId
+from mailengine.core.scope import Scope
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.imports.run import Surroundings
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.jobs import jobs
+from mailengine.models import Job, JobKind, JobState
+from mailengine.web.site import Site
+
+IMPORTS = (JobKind.IMPORT, JobKind.UPLOAD)
+
+
+def surroundings(site: Site) -> Surroundings:
+    """Of an import that the web face looks at; the daemon does the work."""
+    rt = site.rt
+    return Surroundings(
+        db=rt.db,
+        clock=rt.clock,
+        data_dir=rt.settings.data_dir,
+        hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
+    )
+
+
+async def find_import(tx: ReadTx, scope: Scope, job_id: int) -> Job:
+    """Raises NotFound for other jobs too."""
+    job = await jobs.get(tx, scope, job_id=JobId(job_id))
+    if job.kind not in IMPORTS:
+        raise NotFound(f"there is no import {job_id}")
+    return job
+
+
+async def begin_undo(tx: WriteTx, scope: Scope, job_id: int, *, now: datetime) -> Job:
+    """The job by which the daemon takes an import back; one that stopped goes on from where it was."""
+    job = await undo.begin(tx, scope, import_id=JobId(job_id), now=now)
+    if job.state in (JobState.FAILED, JobState.CANCELLED):
+        await jobs.start(tx, scope, job_id=JobId(job.id or 0), now=now)
+    return job
+
+
+def take_turn(site: Site, scope: Scope) -> None:
+    """P75-04: a tenant that starts more imports than it can need would fill the disk and the queue."""
+    wait = site.imports.take(scope.tenant_id, site.rt.clock.now())
+    if wait:
+        raise TooManyRequestsException(
+            f"too many imports at once; try again in {wait:.0f} s", headers={"Retry-After": f"{wait:.0f}"}
+        )
