@@ -10,18 +10,16 @@ from typing import Any
 
 from litestar.types import Message, Scope
 
-CSP = (
-    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'self'; object-src 'none'"
-)
+FRAMED_BY_US = "; frame-ancestors 'self'"
+FRAMED_BY_NOBODY = "; frame-ancestors 'none'"
+PAGE_CSP = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; object-src 'none'"
+CSP = PAGE_CSP + FRAMED_BY_NOBODY
 # Mail as its recipients see it: any picture and its own styles, no script, no form, no frame, an opaque
 # origin. Links may open a new tab, which leaves the sandbox.
 MAIL_CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src * data:; base-uri 'none'; form-action 'none'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-FRAMED_BY_US = "; frame-ancestors 'self'"
-FRAMED_BY_NOBODY = "; frame-ancestors 'none'"
 
 _DEFAULTS = {
     "content-security-policy": CSP,

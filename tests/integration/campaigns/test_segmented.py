@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from mailengine.core.errors import InvalidInput, NotFound, Refused
+from mailengine.core.errors import Conflict, InvalidInput, NotFound, Refused
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
-from mailengine.domain.campaigns import campaigns
+from mailengine.domain.campaigns import campaigns, trash
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.campaigns.launch import check
 from mailengine.domain.contacts import tags
@@ -136,7 +136,11 @@ async def test_the_checklist_says_who_is_left_out(world: World) -> None:
     everyone = await world.draft(name="All", lists=[], segments=["VIP"])
     assert (await verdict(world, everyone))["ok"] == "2 recipients; left out: 1 left the list"
     async with world.db.write(world.scope) as tx:
+        with pytest.raises(Conflict, match="Gold is used by the campaign"):
+            await saved.delete(tx, world.scope, segment_id=gold, now=NOON)
+        await campaigns.delete(tx, world.scope, campaign_id=campaign_id, now=NOON)
         await saved.delete(tx, world.scope, segment_id=gold, now=NOON)
+        await trash.restore_campaign(tx, world.scope, campaign_id=campaign_id, now=NOON)
     assert "a segment of this campaign is not there" in (await verdict(world, campaign_id))["error"]
 
 

@@ -8,7 +8,11 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from mailengine.domain.contacts.segments import saved
+from mailengine.domain.contacts.segments.parse import parse
+from mailengine.domain.signup.forms import FormFields, create_form
 from mailengine.domain.tracking.tokens import Purpose
+from mailengine.runtime import Runtime
 
 expect.set_options(timeout=20_000)  # the machine may be busy with other tests
 
@@ -145,6 +149,13 @@ PAGES = [
     "/contacts/new",
     "/contacts/{contact}",
     "/lists",
+    "/lists/{list}",
+    "/segments",
+    "/segments/new",
+    "/segments/{segment}",
+    "/forms",
+    "/forms/new",
+    "/forms/{form}",
     "/suppression",
     "/delivery",
     "/delivery/dead-letters",
@@ -166,7 +177,13 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
     said = listen(page)
     page.on("request", lambda request: elsewhere(request.url, served.url, said))
     await log_in(page, served.url)
-    ids = {"campaign": acme.campaign_id, "template": acme.template_id, "contact": acme.contact_id}
+    ids = {
+        "campaign": acme.campaign_id,
+        "template": acme.template_id,
+        "contact": acme.contact_id,
+        "list": acme.list_id,
+        **await more_rows(served.rt, acme),
+    }
     for number, path in enumerate(PAGES):
         await page.set_viewport_size({"width": 1280, "height": 800})
         await page.emulate_media(color_scheme="dark" if number % 2 else "light")
@@ -177,6 +194,17 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
         assert await page.evaluate("document.documentElement.scrollWidth") <= 375, path
         await accessible(page)
     assert said == []
+
+
+async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
+    """A segment with everything that its builder can show, and a sign-up form."""
+    text = '(first_name != Bo or list in ("acme customers")) and not opened within 90 days and state = subscribed'
+    fields = FormFields(name="Footer", lists=["acme customers"], ask_name=True)
+    async with rt.db.write(sent.scope) as tx:
+        now = rt.clock.now()
+        segment = await saved.add(tx, sent.scope, name="Asleep", rule=parse(text), now=now)
+        form = await create_form(tx, sent.scope, fields, organisation="Acme", now=now)
+    return {"segment": segment.id or 0, "form": form.id or 0}
 
 
 def elsewhere(url: str, home: str, said: list[str]) -> None:

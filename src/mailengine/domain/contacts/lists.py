@@ -170,14 +170,15 @@ async def update_list(
             raise Conflict(f"there is already a list called {name}")
         found.name = name
     if description is not None:
-        found.description = _check_description(description)
+        found.description = check_description(description)
     found.double_opt_in = found.double_opt_in if double_opt_in is None else double_opt_in
     found.public = found.public if public is None else public
     await audit.record(tx, scope, "list.update", "list", found.id, now=now)
     return found
 
 
-def _check_description(text: str) -> str:
+def check_description(text: str) -> str:
+    """Raises InvalidInput."""
     text = " ".join(text.split())
     if len(text) > _MAX_DESCRIPTION or "\x00" in text:
         raise InvalidInput(f"a list's description can have {_MAX_DESCRIPTION} characters at most")

@@ -18,6 +18,7 @@ from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import ContactList, SignupForm
 
 DEFAULT_WORDING = "I want to get the newsletters of {organisation} by e-mail. I can unsubscribe at any time."
@@ -97,8 +98,16 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, form_id: int) -> SignupForm:
     return found
 
 
-async def list_forms(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[SignupForm]:
-    return await keyset_page(tx, owned(SignupForm, scope), col(SignupForm.id), page)
+async def list_forms(
+    tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "", enabled: bool | None = None
+) -> Page[SignupForm]:
+    """By id; `text` restricts to names that hold it."""
+    query = owned(SignupForm, scope)
+    if text:
+        query = query.where(contains(col(SignupForm.name), text))
+    if enabled is not None:
+        query = query.where(col(SignupForm.enabled).is_(enabled))
+    return await keyset_page(tx, query, col(SignupForm.id), page)
 
 
 async def owner_of(tx: ReadTx, _instance: InstanceScope, *, uid: str) -> TenantId:
@@ -127,10 +136,10 @@ async def lists_of(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Sequence[Con
 
 
 async def _apply(tx: ReadTx, scope: Scope, form: SignupForm, fields: FormFields) -> None:
-    for name, limit in _LIMITS.items():
+    for name in _LIMITS:
         given = getattr(fields, name)
         if given is not None:
-            setattr(form, name, _text(name, given, limit))
+            setattr(form, name, check_text(name, given))
     if fields.lists is not None:
         found = [await get_list(tx, scope, name=name) for name in dict.fromkeys(fields.lists)]
         form.list_ids = [each.id for each in found if each.id is not None]
@@ -140,8 +149,9 @@ async def _apply(tx: ReadTx, scope: Scope, form: SignupForm, fields: FormFields)
     form.enabled = form.enabled if fields.enabled is None else fields.enabled
 
 
-def _text(name: str, given: str, limit: int) -> str:
-    text = " ".join(given.split())
+def check_text(name: str, given: str) -> str:
+    """One of a form's texts with its spaces in order; raises InvalidInput."""
+    text, limit = " ".join(given.split()), _LIMITS[name]
     if len(text) > limit or "\x00" in text or (not text and name != "intro"):
         raise InvalidInput(
             f"a form's {name} must have {'up to' if name == 'intro' else '1 to'} {limit} characters"

@@ -4,12 +4,13 @@ from typing import Any
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import Page
 from mailengine.core.scope import Grant
 from mailengine.domain.contacts import lists, suppression
-from mailengine.models import SuppressionKind
+from mailengine.models import ContactList, SuppressionKind
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
@@ -35,18 +36,69 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
 async def new(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """An empty form."""
     request.auth.scope.require(Grant.EDIT)
-    return await form_page(site, request, "pages/list_form.html", Form())
+    return await form_page(site, request, "pages/list_form.html", Form(), row=None)
 
 
 @post("/lists/new")
 async def create(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
     """Add a list."""
-    scope, form = request.auth.scope, await Form.of(request)
-    with form.checking("name"):
+    scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
+    with form.checking(_where(form)):
         async with site.rt.db.write(scope) as tx:
-            row = await lists.create_list(tx, scope, name=form.text("name"), now=site.rt.clock.now())
+            row = await lists.create_list(tx, scope, name=form.text("name"), now=now)
+            await lists.update_list(tx, scope, list_id=row.id or 0, now=now, **_settings(form))
         return done(site, PATH, f"The list {row.name} was made")
-    return await form_page(site, request, "pages/list_form.html", form)
+    return await form_page(site, request, "pages/list_form.html", form, row=None)
+
+
+@get("/lists/{list_id:int}")
+async def edit(request: UserRequest, site: NamedDependency[Site], list_id: FromPath[int]) -> Response[str]:
+    """How people get onto the list, and what they are told of it."""
+    row = await _row(site, request, list_id)
+    values = {
+        "name": row.name,
+        "description": row.description,
+        "double_opt_in": "1" if row.double_opt_in else None,
+        "public": "1" if row.public else None,
+    }
+    return await form_page(site, request, "pages/list_form.html", Form(values), row=row)
+
+
+@post("/lists/{list_id:int}")
+async def change(request: UserRequest, site: NamedDependency[Site], list_id: FromPath[int]) -> Response[Any]:
+    """Who is on it stays on it."""
+    scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
+    row = await _row(site, request, list_id)
+    with form.checking(_where(form)):
+        async with site.rt.db.write(scope) as tx:
+            await lists.update_list(
+                tx, scope, list_id=list_id, name=form.text("name"), now=now, **_settings(form)
+            )
+        return done(site, PATH, "The list was saved")
+    return await form_page(site, request, "pages/list_form.html", form, row=row)
+
+
+async def _row(site: Site, request: UserRequest, list_id: int) -> ContactList:
+    """Raises NotFound, also for another tenant's; Forbidden for who may only look."""
+    scope = request.auth.scope
+    scope.require(Grant.EDIT)
+    async with site.rt.db.read(scope) as tx:
+        return await lists.get_by_id(tx, scope, list_id=list_id)
+
+
+def _settings(form: Form) -> dict[str, Any]:
+    return {
+        "description": form.text("description"),
+        "double_opt_in": form.flag("double_opt_in"),
+        "public": form.flag("public"),
+    }
+
+
+def _where(form: Form) -> str:
+    """The field at which a refusal is said: the description is only ever too long."""
+    with form.checking("description"):
+        lists.check_description(form.text("description"))
+    return "description" if form.error("description") else "name"
 
 
 @get(SUPPRESSION)

@@ -36,6 +36,8 @@ SECTIONS: Sequence[Section] = (
             Entry("imports", "/imports", "upload", "Imports"),
             Entry("lists", "/lists", "list", "Lists"),
             Entry("tags", "/tags", "tag", "Tags"),
+            Entry("segments", "/segments", "filter", "Segments"),
+            Entry("forms", "/forms", "mail-check", "Sign-up forms"),
             Entry("suppression", "/suppression", "ban", "Suppression"),
         ),
     ),

@@ -52,7 +52,8 @@ async def form(request: AnyRequest, site: NamedDependency[Site], uid: FromPath[s
     scope = await _owner(site, request, uid)
     async with site.rt.db.read(scope) as tx:
         found = await forms.public_form(tx, scope, uid=uid)
-    return _form_page(site, request, found, Form())
+        organisation = (await get_tenant(tx, scope)).name
+    return _form_page(site, request, organisation, found, Form())
 
 
 @post("/f/{uid:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -69,10 +70,10 @@ async def submit(request: AnyRequest, site: NamedDependency[Site], uid: FromPath
         )
     except InvalidInput as error:
         given.reject("email", str(error))
-        return _form_page(site, request, found, given, status=422)
+        return _form_page(site, request, organisation, found, given, status=422)
     if site.signups.take((scope.tenant_id, ip), now):
         given.reject("email", "too many sign-ups came from your network; try again in a few minutes")
-        return _form_page(site, request, found, given, status=TOO_MANY)
+        return _form_page(site, request, organisation, found, given, status=TOO_MANY)
     if not given.text(HONEYPOT):
         async with site.rt.db.write(scope) as tx:
             await signups.sign_up(tx, scope, found, new, around(site), ip=ip, now=now)
@@ -153,10 +154,17 @@ def _as_visitor(tenant_id: TenantId, request: Request[object, object, State]) ->
 
 
 def _form_page(
-    site: Site, request: AnyRequest, found: SignupForm, given: Form, *, status: int = 200
+    site: Site, request: AnyRequest, organisation: str, found: SignupForm, given: Form, *, status: int = 200
 ) -> Response[str]:
     return _page(
-        site, request, "public/signup.html", status=status, signup=found, form=given, honeypot=HONEYPOT
+        site,
+        request,
+        "public/signup.html",
+        status=status,
+        organisation=organisation,
+        signup=found,
+        form=given,
+        honeypot=HONEYPOT,
     )
 
 

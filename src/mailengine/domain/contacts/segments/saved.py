@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -10,15 +11,17 @@ from mailengine.core.errors import Conflict, InvalidInput, NotFound
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned
+from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.domain.contacts.segments.find import checked
 from mailengine.domain.contacts.segments.parse import Parsed
 from mailengine.domain.contacts.segments.rules import Rule, from_json, to_json
-from mailengine.models import Segment
+from mailengine.models import Campaign, Segment
 
 _MAX_NAME = 200
+_NAMED = 3
 
 
 def check_name(name: str) -> str:
@@ -68,9 +71,11 @@ async def update(
 
 
 async def delete(tx: WriteTx, scope: Scope, *, segment_id: int, now: datetime) -> Segment:
-    """A draft that names it cannot be sent before it is changed."""
+    """Raises Conflict while a draft names it; campaigns under way keep the rules that they were launched with."""
     scope.require(Grant.EDIT)
     segment = await get_by_id(tx, scope, segment_id=segment_id)
+    if users := (await used_by_drafts(tx, scope)).get(segment_id):
+        raise Conflict(f"the segment {segment.name} is used by {_named(users)}; take it out there first")
     await tx.delete(segment)
     await audit.record(tx, scope, "segment.delete", "segment", segment_id, now=now)
     return segment
@@ -93,9 +98,31 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, segment_id: int) -> Segment:
     return found
 
 
-async def list_segments(tx: ReadTx, scope: Scope, *, page: PageRequest) -> Page[Segment]:
-    """By id."""
-    return await keyset_page(tx, owned(Segment, scope), col(Segment.id), page)
+async def list_segments(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[Segment]:
+    """By id; `text` restricts to names that hold it."""
+    query = owned(Segment, scope)
+    if text:
+        query = query.where(contains(col(Segment.name), text))
+    return await keyset_page(tx, query, col(Segment.id), page)
+
+
+async def used_by_drafts(tx: ReadTx, scope: Scope) -> dict[int, list[str]]:
+    """The campaigns not yet launched that include or leave out a segment: its id → their names."""
+    campaigns = table_of(Campaign).c
+    rows = await tx.execute(
+        sa.select(campaigns.name, campaigns.segment_ids, campaigns.excluded_segment_ids)
+        .where(
+            campaigns.tenant_id == scope.tenant_id,
+            campaigns.deleted_at.is_(None),
+            campaigns.launched_at.is_(None),
+        )
+        .order_by(campaigns.id)
+    )
+    found: dict[int, list[str]] = {}
+    for row in rows:
+        for segment_id in {*row.segment_ids, *row.excluded_segment_ids}:
+            found.setdefault(segment_id, []).append(row.name)
+    return found
 
 
 async def by_ids(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Sequence[Segment]:
@@ -103,6 +130,12 @@ async def by_ids(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Sequence[Segme
     if not ids:
         return []
     return (await tx.scalars(owned(Segment, scope).where(col(Segment.id).in_(ids)))).all()
+
+
+def _named(campaigns: Sequence[str]) -> str:
+    """Some of them: a hundred names would bury the sentence."""
+    more = f" and {len(campaigns) - _NAMED} more" if len(campaigns) > _NAMED else ""
+    return f"the campaign{'' if len(campaigns) == 1 else 's'} {', '.join(campaigns[:_NAMED])}{more}"
 
 
 async def _store(tx: WriteTx, segment: Segment) -> None:
