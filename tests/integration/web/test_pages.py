@@ -69,7 +69,8 @@ async def test_every_answer_has_the_strict_headers(client: Any, acme: Any):
     ):
         headers = (await client.get(path)).headers
         policy = headers["content-security-policy"]
-        assert policy.startswith("default-src 'self'; img-src 'self' data:; frame-ancestors 'none'"), path
+        assert policy.startswith("default-src 'self'; img-src 'self' data:; base-uri 'none'"), path
+        assert "frame-ancestors 'none'" in policy, path
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert "strict-transport-security" not in headers
