@@ -27,6 +27,7 @@ LACKING: dict[str, Callable[[], str | None]] = {
     "smtp_source": _program("smtp-source"),
     "redis": _program("redis-server"),
     "chromium": _program("chromium"),
+    "tmux": _program("tmux"),
 }
 
 

@@ -46,6 +46,7 @@ from mailengine.cli.commands import (
     suppression,
     tags,
     tenants,
+    tui,
     upkeep,
     users,
     warm_up,
@@ -128,6 +129,7 @@ app.command("restore")(backups.restore)
 app.command("upgrade")(backups.upgrade)
 app.command("migrate-database")(backups.migrate_database)
 app.command("daemon")(daemon.daemon)
+app.command("tui")(tui.tui)
 app.command("healthcheck")(healthcheck.healthcheck)
 app.add_typer(service.app, name="service")
 app.command("demo")(demo.demo)

@@ -1,11 +1,6 @@
-"""The only writer to stdout. stdout is data, stderr is narration; `--json` prints one JSON document.
-
-Names, subjects and servers' words come from others: no control character of theirs reaches the terminal, where
-an escape sequence could hide a line, fake another or type a command.
-"""
+"""The only writer to stdout. stdout is data, stderr is narration; `--json` prints one JSON document."""
 
 import json
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -13,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-# C0 but tab and line feed, DEL, C1 (0x9B alone starts a sequence), line separators, and bytes of no encoding.
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from mailengine.core.terminal import one_line as one_line  # commands use it by this name
+from mailengine.core.terminal import visible
+
 # Numbers that name something: a person copies them into the next command, so they have no separators.
 _LABELS = frozenset({"id", "job", "line", "port", "code"})
 _PIPE_COLUMNS = 1000  # where no terminal is: a row stays one line, for grep
@@ -46,16 +42,6 @@ def json_line(value: Any) -> None:
 def line(text: str) -> None:
     """One line of data on stdout."""
     print(visible(text))  # noqa: T201
-
-
-def visible(text: str) -> str:
-    """Control characters as JSON and Python write them: `\\u001b`."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def one_line(text: str) -> str:
-    """`visible`, line breaks included: a name must not fake a second line."""
-    return visible(text).replace("\n", "\\n").replace("\t", " ")
 
 
 def raw(content: bytes) -> None:

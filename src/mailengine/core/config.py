@@ -138,6 +138,9 @@ class DnsSettings(_Section):
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least severity")
     json_lines: bool = Field(default=False, description="one JSON object a line instead of text")
+    file_megabytes: int = Field(
+        default=5, ge=0, le=1000, description="turn logs/daemon.log in data_dir over at this size; 0: no file"
+    )
 
 
 class AccountsSettings(_Section):

@@ -1,15 +1,17 @@
-"""Structured logs on stderr: events with fields, addresses redacted, secrets never."""
+"""Structured logs on stderr and, of a daemon, in a file: events with fields, addresses redacted, secrets never."""
 
 import logging
 import re
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from mailengine.core.config import LogSettings
+from mailengine.core.config import LogSettings, Settings
+from mailengine.core.log_file import LogFile
 
 _ADDRESS = re.compile(r"([^\s<>@\"',;:]{1,64})@([^\s<>@\"',;:]{1,255})")
 
@@ -37,7 +39,7 @@ class _Unfailing:
             sys.stderr.flush()
 
 
-def configure(settings: LogSettings) -> None:
+def configure(settings: LogSettings, file: LogFile | None = None) -> None:
     """Set up structlog for this process; called once by a face."""
     renderer = (
         structlog.processors.JSONRenderer()
@@ -51,12 +53,25 @@ def configure(settings: LogSettings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redact_fields,
+            *([file] if file is not None else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
         logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Unfailing())),
         cache_logger_on_first_use=False,
     )
+
+
+def daemon_log(settings: Settings) -> Path:
+    """Where the daemon's last events are, one JSON object a line; the ones before are beside it with `.1`."""
+    return settings.data_dir / "logs" / "daemon.log"
+
+
+def daemon_log_file(settings: Settings, *, turns: bool) -> LogFile | None:
+    """The file as the daemon's processes write it; one of them `turns` it over. None where there is to be none."""
+    if settings.log.file_megabytes == 0:
+        return None
+    return LogFile(daemon_log(settings), most_bytes=settings.log.file_megabytes << 20, turns=turns)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:

@@ -51,7 +51,7 @@ def roles_of(text: str) -> frozenset[str]:
 async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool = False) -> None:
     """Run until SIGTERM or SIGINT, and `with_stdin` until standard input closes; raises MailengineError when
     the daemon cannot start. With the web role, an empty place becomes a new installation."""
-    logs.configure(settings.log)
+    logs.configure(settings.log, logs.daemon_log_file(settings, turns=True))
     if "web" in roles and await is_new(settings):
         make_data_dir(settings)
         log.warning("a new installation", data_dir=str(settings.data_dir))

@@ -38,7 +38,7 @@ _GRACE_SECONDS = 10  # above drain_seconds: then the journals must settle what i
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the supervisor, which tells us
     orders = handover.load(sys.stdin.buffer.readline())
-    log.configure(orders.settings.log)
+    log.configure(orders.settings.log, log.daemon_log_file(orders.settings, turns=False))
     _end_with_parent()
     # What was imported stays, and a claim makes thousands of objects that live as long as it does: a collector that
     # looks every 700 would go through them again and again.

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 
 from mailengine.core.ids import CampaignId
 from mailengine.domain.reports.campaigns import Progress
+from mailengine.domain.reports.speed import Speeds
 from mailengine.web import manifest
-from mailengine.web.pages.live import Speeds
 from mailengine.web.rendering import environment
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

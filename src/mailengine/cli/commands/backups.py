@@ -8,9 +8,9 @@ import typer
 
 from mailengine.cli import output
 from mailengine.cli.answers import at_terminal, confirm, secret_from
-from mailengine.cli.running import serves_here
 from mailengine.cli.session import run_async, settings_of
 from mailengine.core.errors import Conflict, NotFound
+from mailengine.core.serving import serving_here
 
 # Archives, the database and migrations load inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -258,5 +258,5 @@ def _shown_progress(table: str, done: int, total: int) -> None:
 
 
 def _refuse_running(settings: "Settings") -> None:
-    if serves_here(settings.data_dir):
+    if serving_here(settings.data_dir):
         raise Conflict(f"a daemon runs on {settings.data_dir}; stop it first")

@@ -84,8 +84,8 @@ def _write(path: Path, text: str) -> None:
 @app.command()
 def status(ctx: typer.Context, user: User = False, as_json: output.Json = False) -> None:
     """Say whether the service is installed and runs; exit code 0 when it does."""
-    from mailengine.cli.running import serves_here
     from mailengine.cli.systemd import unit_path
+    from mailengine.core.serving import serving_here
 
     path = unit_path(user=user)
     asked = "ActiveState,SubState,UnitFileState,MainPID,StatusText,NRestarts"
@@ -98,7 +98,7 @@ def status(ctx: typer.Context, user: User = False, as_json: output.Json = False)
         "enabled": facts.get("UnitFileState") == "enabled",
         "pid": int(facts.get("MainPID") or 0) or None,
         "restarts": int(facts.get("NRestarts") or 0),
-        "daemon_answers": serves_here(settings_of(ctx).data_dir),
+        "daemon_answers": serving_here(settings_of(ctx).data_dir) is not None,
     }
     output.emit(shown, as_json=as_json)
     if shown["state"] != "active":

@@ -25,3 +25,10 @@ async def worker_runs(tx: ReadTx, _instance: InstanceScope, *, now: datetime) ->
     named = col(Lease.name).startswith(WORKER_LEASE, autoescape=True)
     found = await tx.scalar(sa.select(col(Lease.name)).where(named, col(Lease.expires_at) > now).limit(1))
     return found is not None
+
+
+async def sending_machines(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> int:
+    """On how many machines the role worker runs."""
+    named = col(Lease.name).startswith(WORKER_LEASE, autoescape=True)
+    counted = sa.select(sa.func.count()).select_from(Lease).where(named, col(Lease.expires_at) > now)
+    return await tx.scalar(counted) or 0

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from mailengine.core.scope import InstanceScope
+from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.models import (
@@ -43,6 +43,40 @@ async def queue_figures(tx: ReadTx, _instance: InstanceScope, *, now: datetime) 
         campaigns=await _campaigns(tx),
         jobs=await _jobs(tx),
     )
+
+
+async def handled(tx: ReadTx, _instance: InstanceScope) -> int:
+    """How many messages of campaigns ever had their last try: its growth is the speed of the installation."""
+    totals = table_of(CampaignTotals).c
+    done = sa.func.coalesce(sa.func.sum(totals.sent + totals.failed + totals.doubt), 0)
+    return int(await tx.scalar(sa.select(done)) or 0)
+
+
+async def deferred(tx: ReadTx, scope: Scope, *, now: datetime, most: int) -> int:
+    """How many messages of the tenant's campaigns wait for a later try; `most` where there are more: those are not
+    counted, which would take as long as there are many."""
+    tasks, campaigns = table_of(EmailTask).c, table_of(Campaign).c
+    sending = await tx.scalars(
+        sa.select(campaigns.id).where(
+            campaigns.tenant_id == scope.tenant_id, campaigns.state == CampaignState.SENDING
+        )
+    )
+    count = 0
+    for campaign_id in sending:
+        later = (
+            sa.select(sa.literal(1))
+            .where(
+                tasks.tenant_id == scope.tenant_id,
+                tasks.campaign_id == campaign_id,
+                tasks.status == sa.literal_column("'queued'"),
+                tasks.scheduled_at > now,
+            )
+            .limit(most - count)
+        )
+        count += await tx.scalar(sa.select(sa.func.count()).select_from(later.subquery())) or 0
+        if count >= most:
+            break
+    return count
 
 
 async def _waiting(tx: ReadTx) -> int:

@@ -1,7 +1,5 @@
 """How sending stands: kill switch, limits, warm-up, quiet hours; messages that failed or are in doubt."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
@@ -10,14 +8,14 @@ from litestar.params import FromPath
 
 from mailengine.core.errors import InvalidInput, NotFound
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns import retry
 from mailengine.domain.delivery import dead_letters, doubts, kill_switch, reputation
 from mailengine.domain.delivery.dead_letters import Chosen
-from mailengine.domain.delivery.limits import buckets, limits, quiet_hours, warm_up
-from mailengine.domain.delivery.limits.rates import Rate, parse_rate
+from mailengine.domain.delivery.limits import limits, quiet_hours, warm_up
+from mailengine.domain.delivery.limits.lines import limit_lines, warm_up_lines
+from mailengine.domain.delivery.limits.rates import parse_rate
 from mailengine.domain.senders import relays
-from mailengine.models import Limit, LimitScope, Period, WarmUp, WarmUpScope
+from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
@@ -26,27 +24,6 @@ from mailengine.web.site import Site
 
 PATH = "/delivery"
 NOTHING_CHOSEN = "Nothing was selected"
-
-
-@dataclass(frozen=True, slots=True)
-class LimitLine:
-    """A limit and what is left of it now."""
-
-    row: Limit
-    about: str
-    rate: Rate
-    available: int
-
-
-@dataclass(frozen=True, slots=True)
-class WarmUpLine:
-    """A warm-up that runs; `rate` is today's."""
-
-    row: WarmUp
-    about: str
-    rate: Rate
-    day: int
-    ends: datetime
 
 
 @get(PATH)
@@ -63,8 +40,8 @@ async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
     async with site.rt.db.read(scope) as tx:
         names = await relays.names(tx, scope)
         values: dict[str, Any] = {
-            "limits": await _limits(tx, scope, names, now),
-            "warm_ups": await _warm_ups(tx, scope, names, now),
+            "limits": await limit_lines(tx, scope, names, now=now),
+            "warm_ups": await warm_up_lines(tx, scope, names, now=now),
             "quiet": await quiet_hours.get_quiet_hours(tx, scope),
             "standing": await reputation.stored(tx, scope),
             "letters": await dead_letters.count(tx, scope, Chosen()),
@@ -81,35 +58,6 @@ async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
         periods=list(Period),
         **values,
     )
-
-
-async def _limits(tx: ReadTx, scope: Scope, names: dict[str, str], now: datetime) -> list[LimitLine]:
-    rows = await limits.list_limits(tx, scope)
-    keys = [limits.bucket_name(LimitScope(row.scope), row.target, Period(row.period)) for row in rows]
-    rates = {key: limits.rate_of(row) for key, row in zip(keys, rows, strict=True)}
-    levels = await buckets.levels(tx, scope, rates, now=now)
-    return [
-        LimitLine(row, _about(row.scope, row.target, names), rates[key], int(levels[key].available()))
-        for key, row in zip(keys, rows, strict=True)
-    ]
-
-
-async def _warm_ups(tx: ReadTx, scope: Scope, names: dict[str, str], now: datetime) -> list[WarmUpLine]:
-    lines = []
-    for row in await warm_up.list_warm_ups(tx, scope):
-        kind = WarmUpScope(row.scope)
-        rate = warm_up.rate_on(kind, row.started_at, now)
-        if rate is not None:
-            day, ends = warm_up.day_on(row.started_at, now), warm_up.ends_at(kind, row.started_at)
-            lines.append(WarmUpLine(row, _about(row.scope, row.target, names), rate, day, ends))
-    return lines
-
-
-def _about(kind: str, target: str, relay_names: dict[str, str]) -> str:
-    """What a limit or warm-up concerns, for a person."""
-    if kind == "tenant":
-        return "Everything"
-    return relay_names.get(target, target) if kind == "relay" else target
 
 
 @post("/delivery/{act:str}")

@@ -16,10 +16,11 @@ from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.report import Counts
 from mailengine.domain.contacts.imports.run import errors_path
 from mailengine.domain.jobs import jobs
+from mailengine.domain.reports.speed import Speed
 from mailengine.models import Job, JobState
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.imports import PATH
-from mailengine.web.pages.live import Pace, stream
+from mailengine.web.pages.live import stream
 from mailengine.web.site import Site
 from mailengine.web.uploads import begin_undo, find_import
 
@@ -29,14 +30,14 @@ STOPPED = (JobState.FAILED, JobState.CANCELLED)
 
 @get("/imports/{job_id:int}")
 async def show(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[int]) -> Response[str]:
-    values = await read_run(site, request.auth, job_id, Pace())
+    values = await read_run(site, request.auth, job_id, Speed())
     return await page(site, request, "pages/import.html", **values)
 
 
 @get("/events/imports/{job_id:int}", sync_to_thread=False)
 def events(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[int]) -> Stream:
     """The import anew whenever something changed, as server-sent events."""
-    pace = Pace()
+    pace = Speed()
 
     async def rendered(login: Login) -> str:
         values = await read_run(site, login, job_id, pace)
@@ -45,7 +46,7 @@ def events(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[i
     return stream(site, request, rendered)
 
 
-async def read_run(site: Site, login: Login, job_id: int, pace: Pace) -> dict[str, Any]:
+async def read_run(site: Site, login: Login, job_id: int, pace: Speed) -> dict[str, Any]:
     """What fragments/import_run.html shows."""
     scope, now = login.scope, site.rt.clock.now()
     async with site.rt.db.read(scope) as tx:
@@ -54,7 +55,7 @@ async def read_run(site: Site, login: Login, job_id: int, pace: Pace) -> dict[st
     moving = job if job.state in OPEN else back
     rate = None
     if moving is not None and moving.state == JobState.RUNNING:
-        rate = pace.rate(moving.done, now)
+        rate = pace.note(moving.done, now)
     left = None
     if moving is not None and rate and moving.total:
         left = max(moving.total - moving.done, 0) / rate

@@ -12,10 +12,11 @@ from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.contacts.exports.run import KEPT, download
 from mailengine.domain.jobs import jobs
+from mailengine.domain.reports.speed import Speed
 from mailengine.models import JobKind, JobState
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
-from mailengine.web.pages.live import Pace, stream
+from mailengine.web.pages.live import stream
 from mailengine.web.site import Site
 from mailengine.web.uploads import IMPORTS
 
@@ -54,7 +55,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
 @get("/jobs/{job_id:int}")
 async def show(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[int]) -> Response[Any]:
     """One job, live while it is under way; an import has a page of its own."""
-    values = await _read(site, request.auth, job_id, Pace())
+    values = await _read(site, request.auth, job_id, Speed())
     if values["job"].kind in IMPORTS:
         return Response(None, status_code=303, headers={"Location": f"/imports/{job_id}"})
     return await page(site, request, "pages/job.html", **values)
@@ -63,7 +64,7 @@ async def show(request: UserRequest, site: NamedDependency[Site], job_id: FromPa
 @get("/events/jobs/{job_id:int}", sync_to_thread=False)
 def events(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[int]) -> Stream:
     """The job anew whenever something changed, as server-sent events."""
-    pace = Pace()
+    pace = Speed()
 
     async def rendered(login: Login) -> str:
         values = await _read(site, login, job_id, pace)
@@ -72,12 +73,12 @@ def events(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[i
     return stream(site, request, rendered)
 
 
-async def _read(site: Site, login: Login, job_id: int, pace: Pace) -> dict[str, Any]:
+async def _read(site: Site, login: Login, job_id: int, pace: Speed) -> dict[str, Any]:
     """What fragments/job.html shows."""
     scope, now = login.scope, site.rt.clock.now()
     async with site.rt.db.read(scope) as tx:
         job = await jobs.get(tx, scope, job_id=JobId(job_id))
-    rate = pace.rate(job.done, now) if job.state == JobState.RUNNING else None
+    rate = pace.note(job.done, now) if job.state == JobState.RUNNING else None
     made = job.kind == JobKind.EXPORT and job.state == JobState.DONE
     expires_at = job.finished_at + KEPT if made and job.finished_at is not None else None
     return {

@@ -7,20 +7,18 @@ shutdown never waits for one; it holds no database connection between two looks.
 import asyncio
 import contextlib
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from litestar.response import Stream
 
 from mailengine.core.errors import NotFound, Unavailable
-from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.campaigns.campaigns import list_campaigns
 from mailengine.domain.reports.campaigns import Overall, Progress, overall, progress_of_all
+from mailengine.domain.reports.speed import Speeds
 from mailengine.models import Campaign, CampaignState
 from mailengine.web.pages.frame import UserRequest
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
@@ -30,7 +28,6 @@ from mailengine.web.site import Site
 PATH = "/campaigns"
 LOOK_SECONDS = 0.5
 PING_SECONDS = 15.0  # a proxy that hears nothing for a minute closes the connection
-RATE_SECONDS = 10.0  # the speed shown is that of the last ten seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +77,6 @@ def stats_of(figures: Overall) -> list[Stat]:
         Stat("Waiting", figures.queued),
         Stat("Failed", figures.failed, f"{figures.doubt:,} in doubt" if figures.doubt else ""),
     ]
-
-
-class Pace:
-    """How fast a number grows, from what was seen of it in the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[datetime, int]] = deque()
-
-    def rate(self, number: int, now: datetime) -> float | None:
-        """A second; None before two looks."""
-        seen = self._seen
-        seen.append((now, number))
-        while (now - seen[0][0]).total_seconds() > RATE_SECONDS:
-            seen.popleft()
-        seconds = (now - seen[0][0]).total_seconds()
-        return None if seconds < 1 else (number - seen[0][1]) / seconds
-
-
-class Speeds:
-    """Messages a second of each campaign."""
-
-    def __init__(self) -> None:
-        self._paces: dict[CampaignId, Pace] = {}
-
-    def of(self, row: Progress, now: datetime) -> Progress:
-        """The row with the present speed; before two looks it keeps the average since the launch."""
-        if row.state != CampaignState.SENDING:
-            self._paces.pop(row.id, None)
-            return row
-        rate = self._paces.setdefault(row.id, Pace()).rate(row.sent + row.failed + row.doubt, now)
-        if rate is None:
-            return row
-        left = row.queued / rate if rate and row.total is not None else None
-        return replace(row, rate=rate, seconds_left=left)
 
 
 Rendered = Callable[[Login], Awaitable[str]]

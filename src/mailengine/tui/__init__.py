@@ -1,0 +1,1 @@
+"""The terminal dashboard: what the operator sees and does over SSH."""

@@ -1,0 +1,1 @@
+"""Parts of screens. They change in place and only where something changed, so that nothing flickers."""

@@ -1,0 +1,71 @@
+"""Figures with a name below them, and lines of `name  value`."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Grid
+from textual.widgets import Static
+
+
+class Words(Static):
+    """Text that is drawn again only when it changed."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self._said: Text | None = None
+
+    def say(self, text: Text) -> None:
+        if text != self._said:
+            self._said = text
+            self.update(text)
+
+    @property
+    def said(self) -> str:
+        """What stands there."""
+        return "" if self._said is None else self._said.plain
+
+
+class Figures(Grid):
+    """A row of figures, or two where the terminal is narrow."""
+
+    DEFAULT_CSS = """
+    Figures {
+        grid-size: 3;
+        grid-gutter: 0 1;
+        height: auto;
+        grid-rows: 2;
+    }
+    Figures.-wide { grid-size: 6; }
+    Figures > Words { height: 2; background: $surface; padding: 0 1; }
+    """
+
+    def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._names = tuple(names)
+
+    def compose(self) -> ComposeResult:
+        for number in range(len(self._names)):
+            yield Words(id=f"{self.id}-{number}")
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.width >= 100, "-wide")
+
+    def show(self, values: Sequence[tuple[str, str]], *, quiet: str) -> None:
+        """Value and colour of each, in the order of the names; `quiet` is the colour of the names."""
+        for number, (name, (value, style)) in enumerate(zip(self._names, values, strict=True)):
+            words = self.query_one(f"#{self.id}-{number}", Words)
+            words.say(Text.assemble((value, f"bold {style}".strip()), "\n", (name, quiet)))
+
+
+class Facts(Words):
+    """Aligned lines of `name  value`."""
+
+    def show(self, facts: Mapping[str, Text]) -> None:
+        width = max((len(name) for name in facts), default=0)
+        lines = [
+            Text.assemble((f"{name:{width}}  ", "bold"), value)
+            for name, value in facts.items()
+            if value.plain
+        ]
+        self.say(Text("\n").join(lines))

@@ -1,0 +1,20 @@
+"""A world for each test. What writes is tested on both databases, what only shows on SQLite."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.world import World, a_world
+
+
+@pytest.fixture
+async def world(sqlite_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(sqlite_dsn, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def either_world(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(database_url, tmp_path) as made:
+        yield made

@@ -1,0 +1,54 @@
+"""A terminal that nobody sees: tmux on a socket of its own, keys in, the screen out."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Terminal:
+    """Runs a program at a size until `stop`; its screen is what a person would see."""
+
+    def __init__(
+        self, socket: Path, command: Sequence[str], *, width: int, height: int, **environment: str
+    ) -> None:
+        self._tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "MAILENGINE_"))
+        }
+        self._environment = {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environment}
+        self._run("new-session", "-d", "-x", str(width), "-y", str(height), *command)
+        self._run("set-option", "remain-on-exit", "on")
+
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p")
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names: `Enter`, `Escape`, `q`."""
+        self._run("send-keys", *keys)
+
+    def resize(self, width: int, height: int) -> None:
+        self._run("resize-window", "-x", str(width), "-y", str(height))
+
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+        return int(self._run("display-message", "-p", "#{pane_pid}"))
+
+    @property
+    def ended(self) -> bool:
+        return self._run("display-message", "-p", "#{pane_dead}").strip() == "1"
+
+    def stop(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False, timeout=10)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+            env=self._environment,
+        )
+        return done.stdout
