@@ -24,12 +24,14 @@ def emit_page(
     empty: str,
     as_json: bool,
 ) -> None:
-    """Print `{"items": …, "total": …, "next": …}`, or a table and how to see the rest."""
+    """Print `{"items": …, "total": …, "exact": …, "next": …}`, or a table and how to see the rest."""
     rows = [shown(item) for item in page.items]
 
     def text() -> None:
         output.table(rows, columns, empty=empty)
         if page.next is not None:
-            output.note(f"{len(rows)} of {page.total:,}; go on with --cursor {page.next}")
+            total = f"{page.total:,}" if page.exact else f"at least {page.total:,}"
+            output.note(f"{len(rows)} of {total}; go on with --cursor {page.next}")
 
-    output.emit({"items": rows, "total": page.total, "next": page.next}, as_json=as_json, text=text)
+    answer = {"items": rows, "total": page.total, "exact": page.exact, "next": page.next}
+    output.emit(answer, as_json=as_json, text=text)

@@ -16,12 +16,13 @@ MAX_PAGE = 1000  # one answer must not hold a whole table in memory
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """One page; `next` and `previous` are the cursors of the pages beside it, None where there is none; `total`
-    counts all pages."""
+    counts all pages, or is how many there are at least where it is not `exact`."""
 
     items: Sequence[T]
     total: int
     next: str | None
     previous: str | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

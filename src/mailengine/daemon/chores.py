@@ -23,6 +23,7 @@ from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts import activity
+from mailengine.domain.contacts.search import index
 from mailengine.domain.delivery import reputation
 from mailengine.domain.delivery.transactional import messages
 from mailengine.models import ChoreRun
@@ -81,6 +82,14 @@ async def sum_activity(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
         yield {"messages": number}
 
 
+async def index_contacts(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
+    """Contacts that changed go into the index for searching, those that were erased out of it."""
+    while number := await index.index_some(rt.db, _INSTANCE):
+        yield {"contacts": number}
+    while number := await index.purge(rt.db, _INSTANCE):
+        yield {"removed": number}
+
+
 CHORES = (
     Chore("reputation", timedelta(minutes=1), judge_reputation),
     Chore("message bodies", timedelta(hours=1), erase_messages),
@@ -89,6 +98,7 @@ CHORES = (
     Chore("trash", timedelta(hours=6), cleaning.empty_trash),
     Chore("old imports and exports", timedelta(hours=6), cleaning.forget_files),
     Chore("erase again", timedelta(hours=6), cleaning.erase_again),
+    Chore("search index", timedelta(seconds=10), index_contacts),  # after those that erase
     Chore("hygiene", timedelta(days=1), cleaning.keep_clean),
     Chore("retention", timedelta(hours=6), cleaning.drop_old),
 )

@@ -19,9 +19,11 @@ async def keyset_page(
     request: PageRequest,
     *,
     newest_first: bool = False,
+    total: int | None = None,
 ) -> Page[Row]:
-    """Rows of `query` by `key`, a unique column of the model that it selects."""
-    total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
+    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known."""
+    if total is None:
+        total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     backwards, last = _place(request.cursor, key)
     descending = newest_first is not backwards
     page = query.order_by(key.desc() if descending else key.asc()).limit(request.limit + 1)
@@ -42,6 +44,12 @@ async def keyset_page(
         end if more or backwards else None,
         _BACKWARDS + first if comes_before else None,
     )
+
+
+def place_of(cursor: str | None, key: Any, *, newest_first: bool) -> tuple[bool, Any]:
+    """Whether the page is read downwards, and the key from which; None for the first page."""
+    backwards, last = _place(cursor, key)
+    return newest_first is not backwards, last
 
 
 _BACKWARDS = "~"  # before a cursor: the page that ends in front of its key; not in the alphabet of cursors

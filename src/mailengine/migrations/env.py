@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlmodel.sql.sqltypes import AutoString
 
 from mailengine.db.types import BigPK, JSONType, UTCDateTime
-from mailengine.migrations.comparing import type_differs
+from mailengine.migrations.comparing import is_modelled, type_differs
 from mailengine.models import metadata
 
 
@@ -32,6 +32,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     compare_type=type_differs,
+    include_object=is_modelled,
     render_item=render_item,
     transaction_per_migration=True,
 )

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.db.unit import Database
-from mailengine.migrations.comparing import type_differs
+from mailengine.migrations.comparing import is_modelled, type_differs
 from mailengine.migrations.run import check_current, current_revision, upgrade
 from mailengine.models import metadata
 
@@ -34,7 +34,9 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def difference(connection: sa.Connection) -> list[Any]:
-    context = MigrationContext.configure(connection, opts={"compare_type": type_differs})
+    context = MigrationContext.configure(
+        connection, opts={"compare_type": type_differs, "include_object": is_modelled}
+    )
     return list(compare_metadata(context, metadata))
 
 

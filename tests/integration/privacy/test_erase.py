@@ -10,13 +10,14 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database
 from mailengine.domain.contacts import contacts
+from mailengine.domain.contacts.search.index import index_some, purge
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.privacy import person
 from mailengine.domain.privacy.erase import Erased, again, erase
 from mailengine.domain.privacy.files import forget_everywhere
 from mailengine.domain.privacy.holdings import holdings
 from mailengine.models import CampaignTotals, Contact, EmailEvent, EmailTask, Job, Message, Suppression
-from support.house import KEYRING, NOW
+from support.house import INSTANCE, KEYRING, NOW
 from support.traces import ADDRESS, leave_traces, told
 
 pytestmark = pytest.mark.anyio
@@ -47,11 +48,14 @@ async def figures(db: Database, scope: Scope) -> list[tuple[object, ...]]:
 
 async def test_nothing_is_left_and_the_figures_stay(db: Database, scope: Scope, tmp_path: Path) -> None:
     contact_id = await leave_traces(db, scope, tmp_path)
+    assert await index_some(db, INSTANCE) == 1
     before, counted = await told(db, tmp_path), await figures(db, scope)
     missing = {each.table.name for each in holdings() if each.columns} - before.keys()
     assert not missing, f"the test leaves no trace in {missing}"
     assert any(name.endswith("-errors.csv") for name in before)
+    assert db.postgres or "contact_search" in before
     erased = await forget(db, scope, tmp_path)
+    assert await purge(db, INSTANCE) == 1
     assert await told(db, tmp_path) == {}
     assert await figures(db, scope) == counted
     assert erased.contact_id == contact_id

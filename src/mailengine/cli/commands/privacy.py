@@ -28,6 +28,8 @@ def erase(
     as_json: output.Json = False,
 ) -> None:
     """Forget a person for good: everywhere, and so that no import brings them back."""
+    from mailengine.core.scope import InstanceScope
+    from mailengine.domain.contacts.search.index import purge
     from mailengine.domain.contacts.suppression import HASH_PURPOSE
     from mailengine.domain.privacy.erase import erase as erase_person
     from mailengine.domain.privacy.files import forget_everywhere
@@ -44,6 +46,7 @@ def erase(
                 hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
                 now=rt.clock.now(),
             )
+        await purge(rt.db, InstanceScope("cli"))  # the daemon would do it soon; there may be none
         return found, scope_files
 
     found, files = in_tenant(ctx, work)

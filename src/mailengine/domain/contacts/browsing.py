@@ -1,7 +1,7 @@
 """Contacts as a person looks through them: search, filters and order together, a page at a time."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,8 +13,9 @@ from mailengine.core.scope import Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts.contacts import matching
 from mailengine.domain.contacts.queries import on_list
+from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.search.match import Match, checked_text, match_of
 from mailengine.models import Contact, ContactState, ContactTag
 
 
@@ -51,21 +52,23 @@ async def browse(
     tx: ReadTx, scope: Scope, chosen: Filter, *, page: PageRequest, order: Order = Order.NEWEST
 ) -> Page[Contact]:
     """The contacts that match."""
-    query = owned(Contact, scope).where(*conditions(scope, chosen))
+    query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
-    return await keyset_page(tx, query, key, page, newest_first=down)
+    if not chosen.text:
+        return await keyset_page(tx, query, key, page, newest_first=down)
+    match = await match_of(tx, scope, chosen.text)
+    return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
 
 
 def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:
     """What holds for the contacts that match. Those that were erased are not among them: nothing is left of them."""
     gone = col(Contact.deleted_at)
-    found: list[sa.ColumnElement[bool]] = [
-        gone.is_not(None) if chosen.deleted else gone.is_(None),
-        col(Contact.erased_at).is_(None),
-    ]
+    found: list[sa.ColumnElement[bool]] = [gone.is_(None)]  # whoever was erased is deleted, too
+    if chosen.deleted:
+        found = [gone.is_not(None), col(Contact.erased_at).is_(None)]
     if chosen.text:
-        found.append(matching(scope, chosen.text))
+        found.append(Match(scope, checked_text(chosen.text)).condition())
     if chosen.state is not None:
         found.append(col(Contact.state) == chosen.state)
     if chosen.list_id is not None:

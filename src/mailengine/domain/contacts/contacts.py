@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -19,10 +18,12 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, suppression
 from mailengine.domain.contacts.lists import join
-from mailengine.domain.contacts.queries import contains, living, on_list, starts_with
+from mailengine.domain.contacts.queries import living, on_list
+from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.search.match import match_of
 from mailengine.domain.contacts.states import member_state_of
 from mailengine.mail.address import Address, parse_address
-from mailengine.models import Contact, ContactList, ContactState, ContactTag, ListMember, Tag
+from mailengine.models import Contact, ContactList, ContactState, ListMember
 
 RESTORABLE = timedelta(days=30)  # P16-03: after that the scheduler erases
 MAX_PERSON_NAME = 200
@@ -149,38 +150,10 @@ async def list_contacts(
 async def search(
     tx: ReadTx, scope: Scope, *, text: str, page: PageRequest, attribute: str | None = None
 ) -> Page[Contact]:
-    """Contacts whose address begins with the text or holds it, or whose name does, or who carry a tag that
-    begins with it; with `attribute`, those
-    whose value of it begins with the text."""
-    text = text.strip()
-    if not text:
-        raise InvalidInput("say what to search for")
-    if attribute is not None:
-        value = col(Contact.attributes)[attributes.check_attribute(attribute)].as_string()
-        query = living(scope).where(value >= text, value < text + chr(0x10FFFF))
-        return await keyset_page(tx, query, col(Contact.id), page)
-    return await keyset_page(tx, living(scope).where(matching(scope, text)), col(Contact.id), page)
-
-
-def matching(scope: Scope, text: str) -> sa.ColumnElement[bool]:
-    """The address begins with the text or holds it, or the name does, or a tag begins with it."""
-    key = col(Contact.email_key)
-    matches: list[Any] = [starts_with(key, text.casefold()), contains(key, text)]
-    matches += [contains(col(Contact.first_name), text), contains(col(Contact.last_name), text)]
-    if " " in text:
-        full = col(Contact.first_name) + " " + col(Contact.last_name)
-        matches.append(contains(full, text))
-    matches.append(_carries(scope, text))
-    return sa.or_(*matches)
-
-
-def _carries(scope: Scope, text: str) -> sa.ColumnElement[bool]:
-    carriers = (
-        sa.select(col(ContactTag.contact_id))
-        .join(Tag, col(Tag.id) == col(ContactTag.tag_id))
-        .where(tenant_of(Tag) == scope.tenant_id, starts_with(col(Tag.key), text.casefold()))
-    )
-    return col(Contact.id).in_(carriers)
+    """Contacts whose address or name holds the text, or who carry a tag that begins with it; with `attribute`,
+    those whose value of it begins with the text."""
+    match = await match_of(tx, scope, text, attribute=attribute)
+    return await search_page(tx, scope, living(scope), match, page, key=col(Contact.id))
 
 
 async def memberships(tx: ReadTx, scope: Scope, *, contact: Contact) -> dict[str, str]:

@@ -20,6 +20,7 @@ from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.search import index as search_index
 from mailengine.domain.contacts.states import LEFT
 from mailengine.domain.contacts.suppression import erased_hash
 from mailengine.domain.privacy.holdings import ERASED_DOMAIN, Holding, People, holdings
@@ -164,6 +165,7 @@ async def _empty(tx: WriteTx, scope: Scope, people: People, *, now: datetime) ->
             rows[holding.table.name] = touched
     if people.contact_ids:
         await _empty_audit(tx, scope, people.contact_ids)
+        await search_index.forget(tx, people.contact_ids)
     return rows
 
 

@@ -39,15 +39,17 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PageOf(msgspec.Struct, Generic[Shape]):
-    """One page; `next` is the cursor of the following one, null at the end; `total` counts all pages."""
+    """One page; `next` is the cursor of the following one, null at the end; `total` counts all pages, or is
+    how many there are at least where it is not `exact`."""
 
     items: Sequence[Shape]
     total: int
     next: str | None
+    exact: bool = True
 
 
 def page_of(page: Page[Row], shape: Callable[[Row], Shape]) -> PageOf[Shape]:
-    return PageOf([shape(row) for row in page.items], page.total, page.next)
+    return PageOf([shape(row) for row in page.items], page.total, page.next, page.exact)
 
 
 def page_request(limit: int, cursor: str | None) -> PageRequest:

@@ -37,6 +37,11 @@ class Listing(Generic[Row]):
         return self.page.total
 
     @property
+    def exact(self) -> bool:
+        """Whether `total` is all there are, and not only how many at least."""
+        return self.page.exact
+
+    @property
     def filtered(self) -> bool:
         """Whether an empty list may only be what the filters left of it."""
         return any(value for name, value in self.params.items() if name not in ("sort", "cursor"))
