@@ -87,8 +87,7 @@ class Stage:
 
     def replace_daemon(self) -> None:
         """A new one after one that has ended; workers of that may still be busy with their last replies."""
-        if self.daemon.process.stdin is not None:
-            self.daemon.process.stdin.close()
+        self.daemon.process.stdin.close()
         self.new_daemon()
 
     def workers(self) -> list[psutil.Process]:

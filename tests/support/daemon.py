@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,9 +18,9 @@ from mailengine.core.ids import CampaignId
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.models import Campaign, EmailTask
+from peers.forked_program import ForkedProgram
 from peers.ports import wait_until
 from peers.postgres import Postgres
-from peers.shared import run_directory
 from peers.sink import CountingSink
 from support.program import Program
 from support.world import INSTANCE, a_world
@@ -125,23 +123,15 @@ class Daemon:
         self.house = house
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MAILENGINE_WEB")}
         environment = {**kept, "MAILENGINE_DATA_DIR": str(house.folder), **house.environment}
-        # As in an installation: what was compiled once is not compiled at every start.
-        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(run_directory() / "pyc")}
         with house.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mailengine", "daemon", "--with-stdin", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+            self.process = ForkedProgram(["daemon", "--with-stdin", *arguments], env=environment, stderr=log)
         self._workers: set[psutil.Process] = set()
 
     def workers(self) -> list[psutil.Process]:
         """The living worker processes."""
         with suppress(psutil.NoSuchProcess):
-            found = psutil.Process(self.process.pid).children()
+            forks = psutil.Process(self.process.pid).children()
+            found = [worker for nursery in forks for worker in nursery.children()]
             self._workers |= set(found)
             return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
         return []
@@ -173,8 +163,7 @@ class Daemon:
 
     def _reap(self) -> None:
         self.process.wait(10)
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        self.process.stdin.close()
 
     def wait_for_end_of_workers(self, seconds: float = 60) -> None:
         wait_until(lambda: not any(map(_runs, self._workers)), "the workers have ended", seconds)

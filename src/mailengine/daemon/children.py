@@ -2,27 +2,29 @@
 
 import asyncio
 import json
+import os
 import signal
-import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from mailengine.daemon.handover import Orders, dump
+from mailengine.daemon.nursery import Born, Nursery
 from mailengine.daemon.restart import wait
 
 Told = Callable[[dict[str, Any]], object]  # takes what a worker counted
 
 _LONGEST_LINE_BYTES = 1 << 20
-_MODULE = "mailengine.daemon.worker_process"
 _LATE_SECONDS = 5.0  # above drain_seconds, before a worker that does not end is killed
 
 
 class Child:
     """A running process; its standard input stays open for as long as it is wanted."""
 
-    def __init__(self, process: asyncio.subprocess.Process, drain_seconds: float, told: Told) -> None:
-        self._process = process
+    def __init__(
+        self, born: Born, stdin: int, stdout: asyncio.StreamReader, drain_seconds: float, told: Told
+    ) -> None:
+        self._born, self._stdin, self._stdout = born, stdin, stdout
         self._told = told
         self._limit_seconds = drain_seconds + _LATE_SECONDS
         self.ended = asyncio.Event()
@@ -30,14 +32,14 @@ class Child:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._born.pid
 
     @property
     def how(self) -> str:
         """How it ended, for the log."""
-        code = self._process.returncode
-        if code is None:
+        if not self._born.ended.done():
             return "running"
+        code = os.waitstatus_to_exitcode(self._born.ended.result())
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     async def stop(self) -> None:
@@ -51,37 +53,43 @@ class Child:
         self._send(signal.SIGKILL)
 
     def _send(self, signum: signal.Signals) -> None:
-        if self._process.returncode is None:
+        if not self._born.ended.done():
             with suppress(ProcessLookupError):
-                self._process.send_signal(signum)
+                os.kill(self.pid, signum)
 
     async def _await_end(self) -> None:
         await self._listen()
-        await self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        await self._born.ended
+        os.close(self._stdin)
         self.ended.set()
 
     async def _listen(self) -> None:
         """Its numbers, until it closes its standard output: at its end."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        async for line in self._stdout:
             with suppress(ValueError):  # half a line, of one that was killed while it wrote
                 self._told(json.loads(line))
 
 
-async def start(orders: Orders, told: Told) -> Child:
-    """A new worker process; what it needs to know goes through a pipe, and its numbers come back by another."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        _MODULE,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE_BYTES,
-    )
-    assert process.stdin is not None
-    with suppress(ConnectionError):  # it died at once: that is seen by waiting for it
-        process.stdin.write(dump(orders))
-        await process.stdin.drain()
-    return Child(process, orders.settings.worker.drain_seconds, told)
+async def start(nursery: Nursery, orders: Orders, told: Told) -> Child:
+    """A new worker process; what it needs to know goes through a pipe, and its numbers come back by another. Raises
+    OSError when there is no room for one."""
+    with ExitStack() as ours, ExitStack() as theirs:
+        reads, stdin = _pipe(theirs, ours)
+        stdout, writes = _pipe(ours, theirs)
+        born = await nursery.start(reads, writes)
+        theirs.close()
+        with suppress(BrokenPipeError):  # it died at once: that is seen by waiting for it
+            os.write(stdin, dump(orders))
+        reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdout, "rb", buffering=0)
+        )
+        ours.pop_all()
+    return Child(born, stdin, reader, orders.settings.worker.drain_seconds, told)
+
+
+def _pipe(read_end: ExitStack, write_end: ExitStack) -> tuple[int, int]:
+    reads, writes = os.pipe()
+    read_end.callback(os.close, reads)
+    write_end.callback(os.close, writes)
+    return reads, writes

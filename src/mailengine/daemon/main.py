@@ -19,12 +19,13 @@ from sqlalchemy.engine import make_url
 from mailengine import __version__
 from mailengine.core import log as logs
 from mailengine.core.config import Settings
-from mailengine.core.errors import InvalidInput
+from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.listening import announced, bind, bind_health, url_of
 from mailengine.daemon.notify import feed_watchdog, notify
+from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
@@ -33,24 +34,16 @@ from mailengine.migrations.run import upgrade
 from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
 from mailengine.web.pulse import Pulse
 
-ROLES = ("web", "tracker", "worker", "scheduler")
 _HTTP = {"web", "tracker"}  # hits come in by HTTP and wait in memory: one server for both
 
 log = get_logger("daemon")
 
 
-def roles_of(text: str) -> frozenset[str]:
-    """`web,worker` as a set; raises InvalidInput for a role that does not exist."""
-    roles = frozenset(part.strip() for part in text.split(",") if part.strip())
-    unknown = roles - set(ROLES)
-    if unknown or not roles:
-        raise InvalidInput(f"--role {text}: choose from {', '.join(ROLES)}")
-    return roles
-
-
-async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool = False) -> None:
+async def serve(
+    settings: Settings, roles: frozenset[str], nursery: Nursery, *, with_stdin: bool = False
+) -> None:
     """Run until SIGTERM or SIGINT, and `with_stdin` until standard input closes; raises MailengineError when
-    the daemon cannot start. With the web role, an empty place becomes a new installation."""
+    the daemon cannot start or go on. With the web role, an empty place becomes a new installation."""
     logs.configure(settings.log, logs.daemon_log_file(settings, turns=True))
     if "web" in roles and await is_new(settings):
         make_data_dir(settings)
@@ -66,14 +59,17 @@ async def serve(settings: Settings, roles: frozenset[str], *, with_stdin: bool =
             health_listener, settings = bind_health(settings)
             sockets.enter_context(health_listener)
         await upgrade(settings.database_url, settings.database)
-        while await _serve_once(settings, roles, listener, health_listener, with_stdin=with_stdin):
+        while await _serve_once(settings, roles, nursery, listener, health_listener, with_stdin=with_stdin):
             log.info("starting again", reason="the base URL was changed")
+    if nursery.lost:
+        raise Unavailable("the process that forks the workers was killed: start the daemon again")
     log.info("stopped")
 
 
 async def _serve_once(
     settings: Settings,
     roles: frozenset[str],
+    nursery: Nursery,
     listener: socket.socket | None,
     health_listener: socket.socket | None,
     *,
@@ -84,7 +80,7 @@ async def _serve_once(
     async with open_runtime(settings) as rt:
         if "web" in roles:
             await _offer_setup(rt)
-        return await _run(rt, roles, listener, health_listener, with_stdin=with_stdin)
+        return await _run(rt, roles, nursery, listener, health_listener, with_stdin=with_stdin)
 
 
 async def _offer_setup(rt: Runtime) -> None:
@@ -103,12 +99,15 @@ async def _offer_setup(rt: Runtime) -> None:
 async def _run(
     rt: Runtime,
     roles: frozenset[str],
+    nursery: Nursery,
     listener: socket.socket | None,
     health_listener: socket.socket | None,
     *,
     with_stdin: bool,
 ) -> bool:
     stop, again, killed = asyncio.Event(), asyncio.Event(), worker.Killers()
+
+    nursery.on_lost = stop.set
 
     def restart() -> None:
         again.set()
@@ -129,7 +128,9 @@ async def _run(
         )
         await settle_dead(rt)
         async with asyncio.TaskGroup() as group:
-            for name, run in _parts(rt, roles, listener, health_listener, stop, killed, restart).items():
+            for name, run in _parts(
+                rt, roles, nursery, listener, health_listener, stop, killed, restart
+            ).items():
                 group.create_task(keep_running(name, run, stop), name=name)
             group.create_task(feed_watchdog(stop))
             notify("READY=1", f"STATUS=roles: {', '.join(sorted(roles))}")
@@ -142,6 +143,7 @@ async def _run(
 def _parts(
     rt: Runtime,
     roles: frozenset[str],
+    nursery: Nursery,
     listener: socket.socket | None,
     health_listener: socket.socket | None,
     stop: asyncio.Event,
@@ -163,7 +165,9 @@ def _parts(
     if "scheduler" in roles:
         parts["scheduler"] = partial(scheduler.run, rt, stop)
     if "worker" in roles:
-        parts["worker"] = partial(worker.run, rt, stop, orders=_orders(rt), killed=killed, pulse=pulse)
+        parts["worker"] = partial(
+            worker.run, rt, stop, nursery=nursery, orders=_orders(rt), killed=killed, pulse=pulse
+        )
     return parts
 
 

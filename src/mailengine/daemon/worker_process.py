@@ -1,4 +1,4 @@
-"""`python -m mailengine.daemon.worker_process`: one send process below the supervisor.
+"""One send process, forked off the nursery.
 
 Reads its orders from standard input and ends when that closes: so it never outlives the supervisor, however
 that died. SIGTERM and a dead supervisor drain it: no new claims, replies to what is on the wire are awaited.
@@ -8,7 +8,7 @@ What it imports decides what an idle daemon costs: no web framework, no migratio
 import sys
 
 # structlog imports rich (7 MB) for tracebacks wherever it is installed; nobody reads a worker on a terminal.
-sys.modules["rich"] = None  # type: ignore[assignment]
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 
 import asyncio  # noqa: E402
 import ctypes  # noqa: E402
@@ -111,7 +111,3 @@ def _end_with_parent() -> None:
     """On Linux the kernel tells us too: another process might hold our standard input open."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,9 +5,11 @@ with five tasks) where a pool of five makes them busy-wait in SQLite (p99 182 ms
 transactions begin IMMEDIATE: a deferred one that must upgrade its lock fails at once instead of waiting.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -50,6 +52,7 @@ def sqlite_engine(
     engine = create_async_engine(
         url,
         connect_args={"timeout": busy_timeout_seconds},
+        json_deserializer=_from_json,
         pool_size=1 if write else READERS,
         max_overflow=0,
     )
@@ -87,11 +90,21 @@ def _synchronise(connection: Connection, durable: bool) -> None:
         connection.info["synchronous"] = level
 
 
+def _from_json(text: str) -> Any:
+    """A contact's attributes are read for each message: msgspec takes 2 µs where `json` takes 16. It refuses a few
+    things (lone surrogates, NaN) that `json` has written."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
 def postgres_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
     """The pool on PostgreSQL; raises Unavailable when the driver is not installed."""
     try:
         return create_async_engine(
             url,
+            json_deserializer=_from_json,
             pool_size=settings.pool_size,
             max_overflow=0,
             pool_pre_ping=True,

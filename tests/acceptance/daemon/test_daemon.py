@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -41,12 +43,23 @@ def test_it_says_where_it_serves_and_ends_in_order(house: House) -> None:
 
 
 def test_an_idle_daemon_is_small(house: House) -> None:
+    """Of an interpreter of its own, as a service manager starts it; pages that processes share count once."""
     house.campaign(1, free_port(), launched=False)
-    with house.daemon() as daemon:
-        answer(f"{daemon.url()}/readyz")
-        supervisor = psutil.Process(daemon.process.pid)
-        tree = [supervisor, *supervisor.children(recursive=True)]
-        megabytes = sum(process.memory_info().rss for process in tree) / 1e6
+    announced = house.folder / "daemon.json"
+    command = [sys.executable, "-m", "mailengine", "daemon", "--with-stdin"]
+    environment = {**os.environ, "MAILENGINE_DATA_DIR": str(house.folder), **house.environment}
+    with (
+        house.log.open("wb") as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, env=environment) as process,
+    ):
+        try:
+            wait_until(announced.exists, "the daemon serves", 60)
+            answer(f"{json.loads(announced.read_text())['url']}/readyz")
+            tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            megabytes = sum(each.memory_full_info().pss for each in tree) / 1e6
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
     assert megabytes < IDLE_MEGABYTES
 
 

@@ -24,9 +24,14 @@ def daemon(
 
     Ctrl-C or SIGTERM ends it when what is on the wire is answered; a second one ends it at once.
     """
-    from mailengine.daemon.main import roles_of, serve
+    from mailengine.daemon.nursery import nursery
+    from mailengine.daemon.roles import roles_of
 
     roles = roles_of(role)
     given: dict[str, Any] = {"host": host, "port": port}
     web = {name: value for name, value in given.items() if value is not None}
-    run_async(serve(settings_of(ctx, web=web or None), roles, with_stdin=with_stdin))
+    settings = settings_of(ctx, web=web or None)
+    with nursery() as born:  # before the imports: it does its own beside them
+        from mailengine.daemon.main import serve
+
+        run_async(serve(settings, roles, born, with_stdin=with_stdin))

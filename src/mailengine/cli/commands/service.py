@@ -54,7 +54,7 @@ def install(
 def _service(ctx: typer.Context, role: str, run_as: str | None, *, user: bool) -> "Service":
     from mailengine.cli.systemd import Service
     from mailengine.core.config import config_file
-    from mailengine.daemon.main import roles_of
+    from mailengine.daemon.roles import roles_of
     from mailengine.runtime import require_installation
 
     roles_of(role)

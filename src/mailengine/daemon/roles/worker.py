@@ -1,7 +1,8 @@
 """Send processes: as many as the queue is worth, each one replaced when it dies.
 
-None while there is nothing to send, unless `worker.standby` wants some: a process costs 85 MB, and takes less than a
-second to start. With Redis one always stands by: who asks for wake-ups wants messages to leave at once.
+None while there is nothing to send, unless `worker.standby` wants some: a process costs memory, and the first one
+takes a second or two to start (`nursery.py`). With Redis one always stands by: who asks for wake-ups wants messages
+to leave at once.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from mailengine.daemon import backlog, children, lease
 from mailengine.daemon.backlog import Need
 from mailengine.daemon.children import Child
 from mailengine.daemon.handover import Orders
+from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import settle_dead
 from mailengine.daemon.restart import Backoff, wait
 from mailengine.domain.reports.liveness import WORKER_LEASE
@@ -32,9 +34,11 @@ _INSTANCE = InstanceScope("role:worker")
 log = get_logger("daemon")
 
 
-async def run(rt: Runtime, stop: asyncio.Event, *, orders: Orders, killed: "Killers", pulse: Pulse) -> None:
+async def run(
+    rt: Runtime, stop: asyncio.Event, *, nursery: Nursery, orders: Orders, killed: "Killers", pulse: Pulse
+) -> None:
     """Supervise until `stop`; returns when every worker has ended and what it held is settled."""
-    crew = Crew(rt, orders, killed, pulse)
+    crew = Crew(rt, nursery, orders, killed, pulse)
     loop = asyncio.get_running_loop()
     next_recovery = loop.time() + _RECOVER_SECONDS
     await _hold_lease(rt)
@@ -77,7 +81,8 @@ Killers = set[Callable[[], None]]  # what an immediate stop calls
 class Crew:
     """The slots that are filled, each by a task that keeps one process running."""
 
-    def __init__(self, rt: Runtime, orders: Orders, killed: Killers, pulse: Pulse) -> None:
+    def __init__(self, rt: Runtime, nursery: Nursery, orders: Orders, killed: Killers, pulse: Pulse) -> None:
+        self._nursery = nursery
         self._rt, self._orders, self._killed, self._pulse = rt, orders, killed, pulse
         worker = rt.settings.worker
         self._most = worker.processes or os.cpu_count() or 1
@@ -131,7 +136,7 @@ class Crew:
         while not retire.is_set():
             began = loop.time()
             try:
-                child = await children.start(self._orders, self._told)
+                child = await children.start(self._nursery, self._orders, self._told)
             except (
                 OSError
             ) as error:  # no file descriptor, no memory, no process left: the slot must not end with it

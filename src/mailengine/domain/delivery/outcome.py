@@ -4,13 +4,13 @@ One UPDATE takes a whole batch as JSON, so that its cost is one statement whatev
 it returns (the rows that still carried the token) decides which counters, dead letters and contacts change.
 """
 
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
@@ -89,7 +89,7 @@ async def record(
     result = await tx.execute(
         _RECORD_POSTGRES if tx.postgres else _RECORD_SQLITE,
         {
-            "rows": json.dumps([_as_row(outcome, stamp, tx.postgres) for outcome in outcomes]),
+            "rows": msgspec.json.encode([_as_row(each, tx.postgres) for each in outcomes]).decode(),
             "tenant": scope.tenant_id,
             "token": claim_token,
             "now": stamp if not tx.postgres else now,
@@ -104,18 +104,13 @@ async def record(
     return len(kept)
 
 
-def _as_row(outcome: Outcome, stamp: str, postgres: bool) -> dict[str, object]:
-    words = outcome.words[:_REPLY_CHARS].replace("\x00", "")
-    done = outcome.status not in (TaskStatus.QUEUED, TaskStatus.CLAIMED)
+def _as_row(outcome: Outcome, postgres: bool) -> dict[str, object]:
     return {
         "id": outcome.task.id,
-        "status": outcome.status.value,
-        "words": words,
-        "external": words[:200] if outcome.status is TaskStatus.SENT else None,
+        "status": outcome.status,
+        "words": outcome.words[:_REPLY_CHARS].replace("\x00", ""),
         "tried": 1 if outcome.tried else 0,
         "due": _stamp(outcome.due, postgres) if outcome.due else None,
-        "finished": stamp if done else None,
-        "keep_token": 1 if outcome.status is TaskStatus.DOUBT else 0,
     }
 
 
@@ -128,21 +123,21 @@ def _stamp(moment: datetime, postgres: bool) -> str:
 _SET = """
     status = v.status,
     last_reply = CASE WHEN v.words = '' THEN email_tasks.last_reply ELSE v.words END,
-    external_msg_id = v.external,
+    external_msg_id = CASE WHEN v.status = 'sent' THEN substr(v.words, 1, 200) END,
     attempts = email_tasks.attempts + v.tried,
     first_tried_at = CASE WHEN v.tried = 1 THEN coalesce(email_tasks.first_tried_at, {now})
                           ELSE email_tasks.first_tried_at END,
     scheduled_at = coalesce(v.due, email_tasks.scheduled_at),
-    finished_at = v.finished,
-    locked_by = CASE WHEN v.keep_token = 1 THEN email_tasks.locked_by END,
-    claim_token = CASE WHEN v.keep_token = 1 THEN email_tasks.claim_token END,
+    finished_at = CASE WHEN v.status = 'queued' THEN NULL ELSE {now} END,
+    locked_by = CASE WHEN v.status = 'doubt' THEN email_tasks.locked_by END,
+    claim_token = CASE WHEN v.status = 'doubt' THEN email_tasks.claim_token END,
     lease_until = NULL
 """
 _WHERE = """
     email_tasks.id = v.id AND {plus}email_tasks.tenant_id = :tenant
     AND {plus}email_tasks.claim_token = :token AND {plus}email_tasks.status = 'claimed'
 """
-_FIELDS = ("id", "status", "words", "external", "tried", "due", "finished", "keep_token")
+_FIELDS = ("id", "status", "words", "tried", "due")
 
 _RECORD_SQLITE = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now=':now')} FROM (SELECT "  # noqa: S608  # constants only
@@ -153,8 +148,8 @@ _RECORD_SQLITE = sa.text(
 )
 _RECORD_POSTGRES = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(id bigint, status text, words text, external text,"
-    " tried int, due timestamptz, finished timestamptz, keep_token int)"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(id bigint, status text, words text,"
+    " tried int, due timestamptz)"
     f" WHERE {_WHERE.format(plus='')} RETURNING email_tasks.id"
 )
 
