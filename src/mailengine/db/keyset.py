@@ -20,15 +20,18 @@ async def keyset_page(
     *,
     newest_first: bool = False,
     total: int | None = None,
+    by: Any = None,
 ) -> Page[Row]:
-    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known."""
+    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known. `by`
+    is an expression that orders as the key does, where its index must not be used."""
+    by = key if by is None else by
     if total is None:
         total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     backwards, last = _place(request.cursor, key)
     descending = newest_first is not backwards
-    page = query.order_by(key.desc() if descending else key.asc()).limit(request.limit + 1)
+    page = query.order_by(by.desc() if descending else by.asc()).limit(request.limit + 1)
     if last is not None:
-        page = page.where(key < last if descending else key > last)
+        page = page.where(by < last if descending else by > last)
     rows = list((await tx.scalars(page)).all())
     more = len(rows) > request.limit
     rows = rows[: request.limit]

@@ -68,6 +68,15 @@ class Contact(SQLModel, table=True):
             sqlite_where=sa.text("deleted_at IS NULL"),
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
+        # How many are in each state, which the page of contacts shows, and pages of one state.
+        sa.Index(
+            "ix_contacts_states",
+            "tenant_id",
+            "state",
+            "id",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        ),
         # What the chores look for; both hold few rows, and cost an import nothing.
         sa.Index(
             "ix_contacts_deleted",

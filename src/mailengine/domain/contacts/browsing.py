@@ -11,12 +11,12 @@ from sqlmodel import col
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts.queries import on_list
-from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.queries import carries, on_list
+from mailengine.domain.contacts.search.find import Sources, carriers, members, page_among, search_page
 from mailengine.domain.contacts.search.match import Match, checked_text, match_of
-from mailengine.models import Contact, ContactState, ContactTag
+from mailengine.models import Contact, ContactState
 
 
 class Order(StrEnum):
@@ -55,10 +55,16 @@ async def browse(
     query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
-    if not chosen.text:
+    if chosen.text:
+        match = await match_of(tx, scope, chosen.text)
+        return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
+    if chosen.list_id is not None:
+        sources = Sources(members(scope, chosen.list_id))
+    elif chosen.tag_id is not None:
+        sources = Sources(carriers(scope, [chosen.tag_id]))
+    else:
         return await keyset_page(tx, query, key, page, newest_first=down)
-    match = await match_of(tx, scope, chosen.text)
-    return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
+    return await page_among(tx, query, sources, page, key=key, newest_first=down)
 
 
 def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:
@@ -74,7 +80,7 @@ def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:
     if chosen.list_id is not None:
         found.append(on_list(scope, chosen.list_id))
     if chosen.tag_id is not None:
-        found.append(_tagged(scope, chosen.tag_id))
+        found.append(carries(scope, [chosen.tag_id]))
     return found
 
 
@@ -87,10 +93,3 @@ async def state_counts(tx: ReadTx, scope: Scope) -> dict[str, int]:
         .group_by(contacts.state)
     )
     return {str(state): int(number) for state, number in rows}
-
-
-def _tagged(scope: Scope, tag_id: int) -> sa.ColumnElement[bool]:
-    carriers = sa.select(col(ContactTag.contact_id)).where(
-        tenant_of(ContactTag) == scope.tenant_id, col(ContactTag.tag_id) == tag_id
-    )
-    return col(Contact.id).in_(carriers)

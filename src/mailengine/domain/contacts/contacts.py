@@ -19,7 +19,7 @@ from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, suppression
 from mailengine.domain.contacts.lists import join
 from mailengine.domain.contacts.queries import living, on_list
-from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.search.find import Sources, members, page_among, search_page
 from mailengine.domain.contacts.search.match import match_of
 from mailengine.domain.contacts.states import member_state_of
 from mailengine.mail.address import Address, parse_address
@@ -142,9 +142,10 @@ async def list_contacts(
     query = living(scope)
     if state is not None:
         query = query.where(col(Contact.state) == state)
-    if list_id is not None:
-        query = query.where(on_list(scope, list_id))
-    return await keyset_page(tx, query, col(Contact.id), page)
+    if list_id is None:
+        return await keyset_page(tx, query, col(Contact.id), page)
+    sources = Sources(members(scope, list_id))
+    return await page_among(tx, query.where(on_list(scope, list_id)), sources, page, key=col(Contact.id))
 
 
 async def search(

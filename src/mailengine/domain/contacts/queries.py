@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import owned, tenant_of
-from mailengine.models import Contact, ListMember
+from mailengine.db.tenancy import owned, table_of
+from mailengine.models import Contact, ContactTag, ListMember
 
 _LIKE_ESCAPE = "!"  # a backslash would need doubling in both databases' literals
 
@@ -55,10 +55,17 @@ def domain_of(email_key: Any) -> sa.ColumnElement[str]:
 
 
 def on_list(scope: Scope, list_id: int) -> sa.ColumnElement[bool]:
-    members = sa.select(col(ListMember.contact_id)).where(
-        tenant_of(ListMember) == scope.tenant_id, col(ListMember.list_id) == list_id
-    )
-    return col(Contact.id).in_(members)
+    """Asked of each contact: a set of all members would be made anew for every page."""
+    table = table_of(ListMember).c
+    here = sa.and_(table.list_id == list_id, table.contact_id == col(Contact.id))
+    return sa.exists().where(table.tenant_id == scope.tenant_id, here)
+
+
+def carries(scope: Scope, tag_ids: Any) -> sa.ColumnElement[bool]:
+    """Whether the contact carries one of the tags."""
+    links = table_of(ContactTag).c
+    here = sa.and_(links.tag_id.in_(tag_ids), links.contact_id == col(Contact.id))
+    return sa.exists().where(links.tenant_id == scope.tenant_id, here)
 
 
 def living(scope: Scope) -> sa.Select[Contact]:

@@ -1,12 +1,12 @@
-"""Pages of the contacts that a text describes.
+"""Pages of the contacts that a text describes, or that are on a list or carry a tag.
 
-The index, the queue of what is not in it yet and the tags name candidates; a condition on the contact itself
-decides (`match`). While candidates are few, they are all looked at: the number is exact and any order will do.
-When they are many, the page comes from those that follow its cursor, which are in the order of ids, too; and
+The index, the queue of what is not in it yet, the tags and the lists name candidates (`Sources`); a condition on
+the contact itself decides. While candidates are few, they are all looked at: the number is exact and any order will
+do. When they are many, the page comes from those that follow its cursor, which are in the order of ids, too; and
 where that is not the order, or too few of them are right, from the contacts themselves in their order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,9 +22,9 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.search.grams import mark_of, number_of
 from mailengine.domain.contacts.search.index import FTS, GRAMS, QUEUE
 from mailengine.domain.contacts.search.match import Match
-from mailengine.models import Contact, ContactTag
+from mailengine.models import Contact, ContactTag, ListMember
 
-FEW = 5_000  # candidates that are all looked at: some twenty milliseconds
+FEW = 2_000  # candidates that are all looked at: some ten or twenty milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,76 +40,95 @@ class _Span:
         return query.order_by(column.desc() if self.down else column.asc())
 
 
-async def search_page(
+class Sources:
+    """Queries for the ids of candidates, of which nobody right is missing."""
+
+    def __init__(self, *queries: tuple[sa.Select[Any], Any]) -> None:
+        self._queries = queries  # each with its column of ids
+
+    async def ids(self, tx: ReadTx, span: _Span) -> set[int]:
+        """The first of them in the span's direction, up to one more than FEW of each query."""
+        found: set[int] = set()
+        for query, column in self._queries:
+            found.update((await tx.scalars(span.of(query, column).limit(FEW + 1))).all())
+        return found
+
+
+def sources_of(tx: ReadTx, scope: Scope, match: Match) -> Sources | None:
+    """Where a text's candidates come from; None when it is too short for the index."""
+    indexed = _indexed(tx, scope, match)
+    if indexed is None:
+        return None
+    queued = sa.select(QUEUE.c.contact_id).where(QUEUE.c.tenant_id == scope.tenant_id)
+    queries = [indexed, (queued, QUEUE.c.contact_id)]
+    if match.tag_ids:
+        queries.append(carriers(scope, match.tag_ids))
+    return Sources(*queries)
+
+
+def carriers(scope: Scope, tag_ids: Sequence[int]) -> tuple[sa.Select[Any], Any]:
+    links = table_of(ContactTag).c
+    query = sa.select(links.contact_id).where(links.tenant_id == scope.tenant_id, links.tag_id.in_(tag_ids))
+    return query, links.contact_id
+
+
+def members(scope: Scope, list_id: int) -> tuple[sa.Select[Any], Any]:
+    table = table_of(ListMember).c
+    query = sa.select(table.contact_id).where(table.tenant_id == scope.tenant_id, table.list_id == list_id)
+    return query, table.contact_id
+
+
+async def page_among(
     tx: ReadTx,
-    scope: Scope,
-    query: sa.Select[Contact],
-    match: Match,
+    right: sa.Select[Contact],
+    sources: Sources | None,
     page: PageRequest,
     *,
     key: Any,
+    walk: sa.Select[Contact] | None = None,
     newest_first: bool = False,
 ) -> Page[Contact]:
-    """A page of `query`, a select of the tenant's contacts, by `key` (its id or address key), of those that
-    match. Of more than FEW candidates only so many are counted."""
-    right = query.where(match.condition())
-    candidates = await _candidates(tx, scope, match, _Span())
-    if candidates is not None and len(candidates) <= FEW:
-        return await keyset_page(tx, _among(tx, right, candidates), key, page, newest_first=newest_first)
-    if candidates is None:
-        counted = await _count(tx, right.limit(FEW + 1))
-        found = await keyset_page(tx, right, key, page, newest_first=newest_first, total=min(counted, FEW))
-        return replace(found, exact=counted <= FEW)
-    total = await _count(tx, _among(tx, right, sorted(candidates)[:FEW]))
+    """A page of `right`, a select of the tenant's contacts, by `key` (their id or address key). Of more than FEW
+    only so many are counted. `walk`: the same in a form for reading many in their order."""
+    if sources is None:
+        candidates = set((await tx.scalars(_ids_of(right).limit(FEW + 1))).all())
+    else:
+        candidates = await sources.ids(tx, _Span())
+    near = sorted(candidates)[:FEW]
+    ids = near if sources is None else (await tx.scalars(_ids_of(_among(tx, right, near)))).all()
+    if len(candidates) <= FEW:
+        by = (
+            key if tx.postgres or key is col(Contact.id) else key.concat("")
+        )  # SQLite would read all by its index
+        chosen = _among(tx, right.where(sa.true()), ids)
+        return await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids), by=by)
     down, last = place_of(page.cursor, key, newest_first=newest_first)
-    if key is col(Contact.id):
-        following = await _candidates(tx, scope, match, _Span(last, down)) or set()
-        near = _among(tx, right, sorted(following, reverse=down)[:FEW])
-        found = await keyset_page(tx, near, key, page, newest_first=newest_first, total=total)
+    if sources is not None and key is col(Contact.id):
+        following = await sources.ids(tx, _Span(last, down))
+        chosen = _among(tx, right, sorted(following, reverse=down)[:FEW])
+        found = await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids))
         beyond = found.next if down is newest_first else found.previous  # None: perhaps only not among these
         if len(following) <= FEW or beyond is not None:
             return replace(found, exact=False)
-    found = await keyset_page(tx, right, key, page, newest_first=newest_first, total=total)
+    many = right if walk is None else walk
+    found = await keyset_page(tx, many, key, page, newest_first=newest_first, total=len(ids))
     return replace(found, exact=False)
 
 
-async def _count(tx: ReadTx, query: sa.Select[Contact]) -> int:
-    counted = sa.select(sa.func.count()).select_from(query.with_only_columns(col(Contact.id)).subquery())
-    return await tx.scalar(counted) or 0
+def _ids_of(query: sa.Select[Contact]) -> sa.Select[Any]:
+    return query.with_only_columns(col(Contact.id))
 
 
-async def _candidates(tx: ReadTx, scope: Scope, match: Match, span: _Span) -> set[int] | None:
-    """Up to one more than FEW from each source; None when the text is too short for the index."""
-    indexed = _indexed(tx, scope, match, span)
-    if indexed is None:
-        return None
-    queued = span.of(
-        sa.select(QUEUE.c.contact_id).where(QUEUE.c.tenant_id == scope.tenant_id), QUEUE.c.contact_id
-    )
-    sources = [indexed, queued]
-    if match.tag_ids:
-        links = table_of(ContactTag).c
-        tagged = sa.select(links.contact_id).where(
-            links.tenant_id == scope.tenant_id, links.tag_id.in_(match.tag_ids)
-        )
-        sources.append(span.of(tagged, links.contact_id))
-    found: set[int] = set()
-    for source in sources:
-        found.update((await tx.scalars(source.limit(FEW + 1))).all())
-    return found
-
-
-def _indexed(tx: ReadTx, scope: Scope, match: Match, span: _Span) -> sa.Select[Any] | None:
+def _indexed(tx: ReadTx, scope: Scope, match: Match) -> tuple[sa.Select[Any], Any] | None:
     if not match.wanted:
         return None
     if tx.postgres:
         ways = [_has_all(scope, groups) for groups in match.wanted]
-        return span.of(sa.select(GRAMS.c.contact_id).where(sa.or_(*ways)), GRAMS.c.contact_id)
+        return sa.select(GRAMS.c.contact_id).where(sa.or_(*ways)), GRAMS.c.contact_id
     mark = mark_of(scope.tenant_id)
     words = " OR ".join(f"({_fts([mark, *groups])})" for groups in match.wanted)
-    return span.of(
-        sa.select(FTS.c.rowid).where(sa.literal_column("contact_search").op("MATCH")(words)), FTS.c.rowid
-    )
+    matches = sa.literal_column("contact_search").op("MATCH")(words)
+    return sa.select(FTS.c.rowid).where(matches), FTS.c.rowid
 
 
 def _fts(groups: Iterable[str]) -> str:
@@ -128,3 +147,19 @@ def _among(tx: ReadTx, query: sa.Select[Contact], ids: Iterable[int]) -> sa.Sele
         return query.where(col(Contact.id) == sa.any_(sa.literal(list(ids), ARRAY(sa.BigInteger))))
     given = sa.func.json_each(sa.literal(list(ids), sa.JSON)).table_valued("value")
     return query.where(col(Contact.id).in_(sa.select(given.c.value)))
+
+
+async def search_page(
+    tx: ReadTx,
+    scope: Scope,
+    query: sa.Select[Contact],
+    match: Match,
+    page: PageRequest,
+    *,
+    key: Any,
+    newest_first: bool = False,
+) -> Page[Contact]:
+    """The page of those of `query` whom the text describes."""
+    right, walk = (query.where(match.condition(by_index=by_index)) for by_index in (True, False))
+    sources = sources_of(tx, scope, match)
+    return await page_among(tx, right, sources, page, key=key, walk=walk, newest_first=newest_first)

@@ -12,9 +12,9 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.attributes import check_attribute
-from mailengine.domain.contacts.queries import begins, contains, starts_with
+from mailengine.domain.contacts.queries import begins, carries, contains, starts_with
 from mailengine.domain.contacts.search.grams import SIZE, wanted
-from mailengine.models import Contact, ContactTag, Tag
+from mailengine.models import Contact, Tag
 
 MAX_TEXT = 320  # characters, as many as an address can have: nothing longer is found
 _MAX_TAGS = 500  # that begin with a text
@@ -36,13 +36,14 @@ class Match:
         """What the index is asked for (`grams.wanted`)."""
         return wanted(self.text, beginning=self.attribute is not None)
 
-    def condition(self) -> sa.ColumnElement[bool]:
+    def condition(self, *, by_index: bool = True) -> sa.ColumnElement[bool]:
+        """`by_index`: in a form that finds few by the index of addresses; else for reading all in an order."""
         if self.attribute is not None:
             value = col(Contact.attributes)[self.attribute].as_string()
             return sa.and_(value >= self.text, value < self.text + chr(0x10FFFF))
         key, first, last = col(Contact.email_key), col(Contact.first_name), col(Contact.last_name)
         if len(self.text) == 1 and self.text.isascii():
-            return starts_with(key, self.text.casefold())
+            return (starts_with if by_index else begins)(key, self.text.casefold())
         if len(self.text) < SIZE:
             ways: list[Any] = [starts_with(key, self.text.casefold()), begins(first, self.text)]
             ways.append(begins(last, self.text))
@@ -51,16 +52,9 @@ class Match:
         if " " in self.text:
             ways.append(contains(first + " " + last, self.text))
         if self.tag_ids is None or self.tag_ids:
-            ways.append(self._carries())
+            tags = _tags(self.scope, self.text) if self.tag_ids is None else self.tag_ids
+            ways.append(carries(self.scope, tags))
         return sa.or_(*ways)
-
-    def _carries(self) -> sa.ColumnElement[bool]:
-        links = table_of(ContactTag).c
-        return sa.exists().where(
-            links.tenant_id == self.scope.tenant_id,
-            links.contact_id == col(Contact.id),
-            links.tag_id.in_(_tags(self.scope, self.text) if self.tag_ids is None else self.tag_ids),
-        )
 
 
 async def match_of(tx: ReadTx, scope: Scope, text: str, *, attribute: str | None = None) -> Match:
