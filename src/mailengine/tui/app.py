@@ -38,6 +38,9 @@ class Dashboard(App[None]):
     """Run it with `run_async`, on a source that stays open until it ends."""
 
     TITLE = "mailengine"
+    CSS = """
+    Facts, VerticalScroll { border-title-color: $foreground 80%; }
+    """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = App.COMMANDS | {
         Places,
         CampaignNames,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from mailengine.core.errors import MailengineError
 from mailengine.core.terminal import one_line
@@ -12,7 +13,7 @@ from mailengine.tui.screens.page import Page
 from mailengine.tui.widgets.top_bar import SECTIONS
 
 _MOST_CAMPAIGNS = 8
-_LEAST_SCORE = 0.1  # the database matched it, in its own way
+_SCORE = 0.5  # the database matched it, in its own way
 
 
 class Places(Provider):
@@ -54,9 +55,8 @@ class CampaignNames(Provider):
             )
         except MailengineError:  # the bar above says it
             return
-        matcher = self.matcher(query)
         for row in found.rows:
             words = f"Campaign {one_line(row.name)}"
-            score = max(matcher.match(words), _LEAST_SCORE)
             opened = partial(self.app.push_screen, CampaignScreen(page.source, row.id))
-            yield Hit(score, matcher.highlight(words), opened, help=row.state)
+            # Content takes it as it is; `matcher.highlight` would read markup out of the name.
+            yield Hit(_SCORE, Content(words), opened, text=words, help=row.state)

@@ -14,8 +14,8 @@ from peers.tmux import Terminal
 from support.daemon import House, compare
 from support.program import Program
 
-pytestmark = pytest.mark.peer("tmux")
-COUNT = 4_000
+pytestmark = [pytest.mark.peer("tmux"), pytest.mark.timeout(300)]
+COUNT = 1_600
 
 
 @contextmanager
@@ -38,12 +38,12 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
     sqlite_dsn: str, tmp_path: Path, counting_sink: Callable[..., CountingSink]
 ) -> None:
     house = House(sqlite_dsn, tmp_path, MAILENGINE_WORKER_PROCESSES="1", MAILENGINE_WORKER_CONNECTIONS="4")
-    sink = counting_sink(delay_ms=2)
+    sink = counting_sink(delay_ms=20)
     house.campaign(COUNT, sink.port)
     with dashboard(house) as terminal:
 
         def sees(*words: str) -> None:
-            wait_until(lambda: all(word in terminal.screen() for word in words), f"sees {words}", 30)
+            wait_until(lambda: all(word in terminal.screen() for word in words), f"sees {words}", 90)
 
         try:
             sees("no daemon runs", "Spring")
@@ -61,7 +61,7 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
                 terminal.press("Enter")
                 sees("it is paused", "News for")
                 terminal.resize(120, 40)
-                wait_until(lambda: max(map(len, terminal.screen().splitlines())) > 80, "it uses the room", 30)
+                wait_until(lambda: max(map(len, terminal.screen().splitlines())) > 80, "it uses the room", 90)
                 terminal.press("r")
                 sees("Spring goes on")
                 house.wait_for_state("sent")
@@ -69,10 +69,10 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
                 terminal.press("6")
                 sees("started", "following")
                 terminal.press("q")
-                wait_until(lambda: terminal.ended, "it ends", 30)
+                wait_until(lambda: terminal.ended, "it ends", 90)
                 assert daemon.process.poll() is None
                 assert daemon.end() == 0
-        except AssertionError:
+        except (AssertionError, TimeoutError):
             print(terminal.screen())
             raise
     assert compare(house, sink) == set()

@@ -31,7 +31,6 @@ _MOST_LINES = 5  # of links and of causes
 
 class CampaignScreen(Detail):
     section = "campaigns"
-    look_seconds = 0.5
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
@@ -46,7 +45,7 @@ class CampaignScreen(Detail):
     CampaignScreen Horizontal { height: auto; }
     CampaignScreen #held { height: auto; padding: 0 1; color: $warning; }
     CampaignScreen Sparkline { height: 2; margin: 0 1; }
-    CampaignScreen Facts { width: 1fr; height: auto; padding: 0 1; border: round $panel; }
+    CampaignScreen Facts { width: 1fr; height: auto; padding: 0 1; border: round $foreground 30%; }
     CampaignScreen PlotextPlot { height: 12; margin: 0 1; }
     CampaignScreen #no-events { height: auto; padding: 0 1; color: $text-muted; }
     """

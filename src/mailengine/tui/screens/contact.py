@@ -42,7 +42,7 @@ class ContactScreen(Detail):
     DEFAULT_CSS = """
     ContactScreen #title { height: auto; padding: 0 1; }
     ContactScreen #facts { height: auto; padding: 0 1; }
-    ContactScreen VerticalScroll { height: auto; max-height: 50%; border: round $panel; }
+    ContactScreen VerticalScroll { height: auto; max-height: 50%; border: round $foreground 30%; }
     ContactScreen LiveTable { height: 1fr; min-height: 5; }
     """
 

@@ -69,7 +69,7 @@ class DeliveryScreen(Page):
     DEFAULT_CSS = """
     DeliveryScreen TabbedContent { height: 1fr; }
     DeliveryScreen TabPane { padding: 0; }
-    DeliveryScreen Facts { height: auto; padding: 0 1; border: round $panel; }
+    DeliveryScreen Facts { height: auto; padding: 0 1; border: round $foreground 30%; }
     """
 
     def __init__(self, source: Source) -> None:

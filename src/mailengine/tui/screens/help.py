@@ -2,54 +2,71 @@
 
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Markdown
 
-TEXT = """
-# mailengine
+from mailengine.tui.widgets.figures import Facts, Words
+from mailengine.tui.widgets.text import Ink
 
-| everywhere | |
-| --- | --- |
-| `1` … `6` | overview, campaigns, contacts, delivery, jobs, logs |
-| `Ctrl+P` | command palette: go anywhere, open a campaign, do anything |
-| `o` | look at another organisation |
-| `d` | light or dark |
-| `?` | this page |
-| `q` | quit; the daemon goes on |
-| `Enter`, `Escape` | open what the cursor is on, and back |
-| `/` `f` `[` `]` | in lists: search, next filter, pages |
-
-| where | key | what it does |
-| --- | --- | --- |
-| overview | `k` | kill switch: stop all sending at once, or let it go on (asks) |
-| campaigns | `p` `r` `c` | pause, resume, end for good (asks) |
-| contacts | `t` `s` `i` | tag, suppress (asks), import a file |
-| a contact | `t` `u` `s` `x` `m` | tag, untag, suppress or mail again, unsubscribe (both ask), older |
-| import | `Ctrl+S` | start; `Escape` cancels it (asks) |
-| delivery | `n` `b` | relays, pace, messages in doubt, dead letters |
-| relays | `t` `e` | test the connection, enable or disable (asks) |
-| in doubt | `a` `l` `s` | it arrived, it is lost (asks), send again (asks) |
-| dead letters | `r` `R` | try one again, try all that the search matches (asks) |
-| jobs | `c` | stop one (asks) |
-| logs | `/` `f` `space` | search, least severity, hold or follow |
-
-Everything works with the mouse too. Nothing here is lost when you quit, but an import that runs: it can be resumed.
-"""
+KEYS: dict[str, dict[str, str]] = {
+    "Everywhere": {
+        "1 … 6": "overview, campaigns, contacts, delivery, jobs, logs",
+        "Ctrl+P": "command palette: go anywhere, find a campaign",
+        "Enter, Escape": "open what the cursor is on; back",
+        "/ f [ ]": "in lists: search, next filter, pages",
+        "k": "kill switch: stop all sending, or let it go on (asks)",
+        "o": "look at another organisation",
+        "d": "light or dark",
+        "q": "quit; the daemon goes on",
+    },
+    "Campaigns": {"p r c": "pause, resume, end for good (asks)"},
+    "Contacts": {
+        "t s i": "tag, suppress (asks), import a file",
+        "u x m": "in one of them: untag, unsubscribe (asks), older; s mails again",
+        "Ctrl+S": "in an import: start; Escape cancels it (asks)",
+    },
+    "Delivery": {
+        "n b": "next tab, the one before",
+        "t e": "relays: test the connection, enable or disable (asks)",
+        "a l s": "in doubt: it arrived, it is lost (asks), send again (asks)",
+        "r R": "dead letters: try one again, all that the search matches (asks)",
+    },
+    "Jobs": {"c": "stop one (asks)"},
+    "Logs": {"/ f space": "search, least severity, hold or follow"},
+}
 
 
 class HelpScreen(ModalScreen[None]):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q", "dismiss", "Close"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "leave", "Close")]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 90; max-width: 96%; max-height: 94%; height: auto; background: $surface;
-        border: round $primary; padding: 0 1; }
+    HelpScreen VerticalScroll {
+        width: 84; max-width: 98%; max-height: 96%; height: auto;
+        background: $surface; border: round $primary; padding: 0 1;
+    }
+    HelpScreen Words { height: auto; }
     """
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
-            yield Markdown(TEXT, open_links=False)
+            for number, _section in enumerate(KEYS):
+                yield Words(id=f"title-{number}")
+                yield Facts(id=f"keys-{number}")
+            yield Words(id="last")
+
+    def on_mount(self) -> None:
+        style = f"bold {Ink(self.app.current_theme).style('primary')}"
+        for number, (section, keys) in enumerate(KEYS.items()):
+            self.query_one(f"#title-{number}", Words).say(Text(section, style=style))
+            self.query_one(f"#keys-{number}", Facts).show({key: Text(what) for key, what in keys.items()})
+        self.query_one("#last", Words).say(
+            Text(
+                "The mouse works too. Quitting ends an import that runs here; it can be resumed.", style="dim"
+            )
+        )
+
+    def action_leave(self) -> None:
+        self.dismiss()

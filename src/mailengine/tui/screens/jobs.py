@@ -89,7 +89,7 @@ class JobScreen(Detail):
     JobScreen #title { height: auto; padding: 0 1; }
     JobScreen ProgressBar { width: 1fr; padding: 0 1; }
     JobScreen ProgressBar Bar { width: 1fr; }
-    JobScreen Facts { height: auto; padding: 0 1; border: round $panel; }
+    JobScreen Facts { height: auto; padding: 0 1; border: round $foreground 30%; }
     """
 
     def __init__(self, source: Source, job_id: JobId) -> None:

@@ -1,6 +1,7 @@
 """The daemon's log as it is written: by severity, by words, and held still to be read."""
 
 from collections import deque
+from datetime import datetime
 from typing import ClassVar
 
 from rich.text import Text
@@ -82,7 +83,7 @@ class LogsScreen(Page):
     def _drawn(self, line: LogLine) -> Text:
         fields = "".join(f"  {name}={one_line(str(value))}" for name, value in line.fields.items())
         return Text.assemble(
-            (f"{one_line(line.at)[:19].replace('T', ' ')}  ", "dim"),
+            (f"{_when(line.at)}  ", "dim"),
             self._level_of(line),
             f"  {one_line(line.event)}",
             (f"  {one_line(line.part)}" if line.part else "", "dim"),
@@ -125,3 +126,11 @@ class LogsScreen(Page):
         if not self._held:
             self._anew()
         self._say()
+
+
+def _when(at: str) -> str:
+    """In the terminal's time zone; what is no time stays as it stands there."""
+    try:
+        return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return one_line(at)

@@ -36,15 +36,14 @@ _HEALTH_SECONDS = 60.0
 
 class OverviewScreen(Page):
     section = "overview"
-    look_seconds = 0.5
     BINDINGS: ClassVar[list[BindingType]] = [Binding("k", "kill_switch", "Kill switch")]
     DEFAULT_CSS = """
     OverviewScreen VerticalScroll { height: 1fr; }
     OverviewScreen Sparkline { height: 3; margin: 0 1; }
     OverviewScreen #sparkline-words { padding: 0 1; color: $text-muted; height: 1; }
     OverviewScreen Horizontal { height: auto; }
-    OverviewScreen Facts { width: 1fr; height: auto; padding: 0 1; border: round $panel; }
-    OverviewScreen LiveTable { height: 1fr; min-height: 4; }
+    OverviewScreen Facts { width: 1fr; height: 8; padding: 0 1; border: round $foreground 30%; }
+    OverviewScreen LiveTable { height: 1fr; min-height: 4; background: $background; }
     """
 
     def __init__(self, source: Source) -> None:
@@ -133,7 +132,7 @@ class OverviewScreen(Page):
         switch = condition.switch
         machines = f"on {condition.machines} machine" + ("s" if condition.machines > 1 else "")
         return {
-            "pages": Text(serving.url if serving else "no daemon serves on this machine"),
+            "pages": Text(serving.url if serving else "none on this machine"),
             "scheduler": _runs("runs" if condition.scheduler else "", self.ink),
             "workers": _runs(machines if condition.machines else "", self.ink),
             "oldest": Text(

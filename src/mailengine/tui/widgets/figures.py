@@ -59,10 +59,10 @@ class Figures(Grid):
 
 
 class Facts(Words):
-    """Aligned lines of `name  value`."""
+    """Aligned lines of `name  value`; what has no value is left out."""
 
     def show(self, facts: Mapping[str, Text]) -> None:
-        width = max((len(name) for name in facts), default=0)
+        width = max((len(name) for name, value in facts.items() if value.plain), default=0)
         lines = [
             Text.assemble((f"{name:{width}}  ", "bold"), value)
             for name, value in facts.items()

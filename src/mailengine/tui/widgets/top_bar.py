@@ -18,7 +18,7 @@ class TopBar(Vertical):
     DEFAULT_CSS = """
     TopBar { height: 2; dock: top; background: $panel; }
     TopBar > * { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    TopBar > #sections { background: $surface; }
+    TopBar > #sections { background: $surface; link-style: none; link-color: $foreground; }
     """
 
     def __init__(self, beat: Beat, section: str) -> None:
@@ -56,7 +56,7 @@ class TopBar(Vertical):
             reason = f": {one_line(found.switch.reason)}" if found.switch.reason else ""
             return parts.append(f"■ KILL SWITCH, {whose}{reason}", style=f"bold {ink.style('error')}")
         if not found.lives:
-            words = "○ no daemon runs: nothing is sent; start `mailengine daemon`"
+            words = "○ no daemon runs; start `mailengine daemon`"
             return parts.append(words, style=ink.style("warning"))
         if not found.machines:
             return parts.append("◐ a daemon runs, but no worker sends", style=ink.style("warning"))
