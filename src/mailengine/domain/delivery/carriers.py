@@ -50,7 +50,7 @@ class RelayCarrier:
 
     @property
     def waiting(self) -> int:
-        return len(self._lane.ready)
+        return self._lane.waiting
 
     @property
     def paused(self) -> bool:
@@ -58,7 +58,7 @@ class RelayCarrier:
 
     @property
     def idle(self) -> bool:
-        return not self._lane.ready and not self._lane.busy
+        return not self._lane.waiting and not self._lane.busy
 
     def push(self, jobs: list[Job], *, low_mark: int) -> None:
         self._lane.low_mark = low_mark
@@ -87,7 +87,7 @@ class DirectCarrier:
 
     @property
     def waiting(self) -> int:
-        return sum(len(lane.ready) for lane in self._lanes.values())
+        return sum(lane.waiting for lane in self._lanes.values())
 
     @property
     def paused(self) -> bool:
@@ -95,7 +95,7 @@ class DirectCarrier:
 
     @property
     def idle(self) -> bool:
-        return all(not lane.ready and not lane.busy for lane in self._lanes.values())
+        return all(not lane.waiting and not lane.busy for lane in self._lanes.values())
 
     def push(self, jobs: list[Job], *, low_mark: int) -> None:
         self._forget_idle()
@@ -134,7 +134,7 @@ class DirectCarrier:
         resting = [
             domain
             for domain, lane in self._lanes.items()
-            if not lane.ready and not lane.busy and not lane.paused
+            if not lane.waiting and not lane.busy and not lane.paused
         ]
         for domain in resting:
             del self._lanes[domain]

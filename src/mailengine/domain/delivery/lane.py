@@ -1,7 +1,9 @@
 """A route's lane in one worker process: the messages that wait for it and the connections that carry them.
 
-A message is composed when a connection asks for it, so that a pause, a kill switch or a changed state holds
-everything but what is in a connection's hand (one message on the wire, one prepared behind it).
+Messages are composed a few at a time when a connection asks for one: between two network events the processor has
+forgotten the composer, and a single message takes three times as long as one of sixteen. Each is asked about once
+more when it is handed out, so that a pause, a kill switch or a changed state holds everything but what is in a
+connection's hand (one message on the wire, one prepared behind it).
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from mailengine.domain.delivery.smtp import ConnectFailed, Envelope, Session, St
 from mailengine.mail.replies import Reply, Verdict, judge
 
 _IDLE_SECONDS = 5.0  # an open connection waits so long for more before it says QUIT
+_AHEAD_MESSAGES = 16
+_AHEAD_BYTES = 256_000  # and no more than these, or one above: a message may be of megabytes
 _TROUBLE = frozenset({"server", "rate", "auth", "network"})  # causes that concern the relay, not the message
 
 log = get_logger("lane")
@@ -31,7 +35,7 @@ class Hooks(Protocol):
     """What a lane asks and tells its worker."""
 
     def may_send(self, job: Job) -> bool:
-        """Whether the message may go out now; asked right before it is composed."""
+        """Whether the message may go out now; asked before it is composed and when it is handed out."""
         ...
 
     def on_hungry(self) -> None:
@@ -61,7 +65,8 @@ class Lane:
         connections: int,
     ) -> None:
         self.route = route
-        self.ready: deque[Job] = deque()
+        self._ready: deque[Job] = deque()
+        self._composed: deque[Envelope] = deque()
         self.more = asyncio.Event()
         self.stopping = False
         self.settings = settings
@@ -86,23 +91,43 @@ class Lane:
         return max(0.0, self._paused_until - asyncio.get_running_loop().time())
 
     @property
+    def waiting(self) -> int:
+        """How many messages no connection has taken yet."""
+        return len(self._ready) + len(self._composed)
+
+    @property
     def busy(self) -> bool:
         return bool(self._connections)
 
     def push(self, jobs: list[Job]) -> None:
-        self.ready.extend(jobs)
+        self._ready.extend(jobs)
         self.more.set()
         self._open_connections()
 
+    def take(self) -> Envelope | None:
+        """The next message that may go out; None when there is none."""
+        while self._composed or self._compose_ahead():
+            envelope = self._composed.popleft()
+            job = _job(envelope)
+            if self.hooks.may_send(job):
+                return envelope
+            job.batch.release(job)
+        self.more.clear()
+        self.hooks.on_hungry()
+        return None
+
+    def give_back(self, job: Job) -> None:
+        """It was not on the wire: another connection takes it."""
+        self._ready.appendleft(job)
+        self.more.set()
+
     def purge(self) -> None:
         """Give back whatever waits and may not be sent now."""
-        kept: deque[Job] = deque()
-        for job in self.ready:
+        for job in self._drained():
             if self.hooks.may_send(job):
-                kept.append(job)
+                self._ready.append(job)
             else:
                 job.batch.release(job)
-        self.ready = kept
 
     def trouble(self, words: str) -> None:
         """The server itself has a problem: slow down, and give back what waits for it."""
@@ -125,8 +150,7 @@ class Lane:
         self._failures = 0
 
     def release_all(self) -> None:
-        while self.ready:
-            job = self.ready.popleft()
+        for job in self._drained():
             job.batch.release(job)
 
     def refusal(self, job: Job, verdict: Verdict) -> None:
@@ -139,8 +163,31 @@ class Lane:
         )
 
     def _refuse_all(self, verdict: Verdict) -> None:
-        while self.ready:
-            self.refusal(self.ready.popleft(), verdict)
+        for job in self._drained():
+            self.refusal(job, verdict)
+
+    def _drained(self) -> list[Job]:
+        """All that waited, in order; nothing waits any more."""
+        waited = [*map(_job, self._composed), *self._ready]
+        self._composed.clear()
+        self._ready.clear()
+        return waited
+
+    def _compose_ahead(self) -> bool:
+        """Compose a few; False when nothing that waits may be sent."""
+        room = _AHEAD_BYTES
+        while self._ready and room > 0 and len(self._composed) < _AHEAD_MESSAGES:
+            job = self._ready.popleft()
+            if len(self._ready) == self.low_mark:
+                self.hooks.on_hungry()
+            if not self.hooks.may_send(job):
+                job.batch.release(job)
+                continue
+            envelope = _envelope(job, self.clock.now())
+            if envelope is not None:
+                self._composed.append(envelope)
+                room -= len(envelope.content)
+        return bool(self._composed)
 
     def stop(self) -> None:
         """No new messages; connections finish what they have in hand."""
@@ -163,7 +210,7 @@ class Lane:
         await self.finished()
 
     def _open_connections(self) -> None:
-        wanted = min(self._most_connections, len(self.ready)) - len(self._connections)
+        wanted = min(self._most_connections, self.waiting) - len(self._connections)
         for _ in range(wanted):
             task = asyncio.create_task(self._connection())
             self._connections[task] = None
@@ -174,7 +221,7 @@ class Lane:
         fault = None if task.cancelled() else task.exception()
         if fault is not None:
             self.hooks.on_fault(fault)
-        elif self.ready and not self.paused and not self.stopping:
+        elif self.waiting and not self.paused and not self.stopping:
             self._open_connections()
 
     async def _connection(self) -> None:
@@ -210,23 +257,12 @@ class LaneSource:
         self._wired_at = 0.0  # of the one message whose end is on the wire
 
     def next(self) -> Envelope | None:
-        lane = self._lane
-        if lane.stopping or self._worn_out():
+        if self._lane.stopping or self._worn_out():
             return None
-        while lane.ready:
-            job = lane.ready.popleft()
-            if len(lane.ready) == lane.low_mark:
-                lane.hooks.on_hungry()
-            if not lane.hooks.may_send(job):
-                job.batch.release(job)
-                continue
-            envelope = self._compose(job, lane.clock.now())
-            if envelope is not None:
-                self._left -= 1
-                return envelope
-        lane.more.clear()
-        lane.hooks.on_hungry()
-        return None
+        envelope = self._lane.take()
+        if envelope is not None:
+            self._left -= 1
+        return envelope
 
     async def wait(self) -> bool:
         lane = self._lane
@@ -271,25 +307,13 @@ class LaneSource:
         if lane.stopping or lane.paused:
             job.batch.release(job)
         else:
-            lane.ready.appendleft(job)  # another connection takes it
-            lane.more.set()
+            lane.give_back(job)
 
     def doubtful(self, envelope: Envelope, reason: str) -> None:
         job = _job(envelope)
         job.batch.settle(outcome.doubtful(job.task, reason))
         # A server that loses replies would put one message after another in doubt.
         self._lane.trouble(reason)
-
-    def _compose(self, job: Job, now: datetime) -> Envelope | None:
-        """The message, or None after the task was settled because this recipient cannot be written to."""
-        try:
-            composed = job.compose(now)
-        except InvalidInput as error:
-            job.batch.settle(outcome.failed(job.task, cannot_compose(error)))
-            return None
-        return Envelope(
-            composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8, composed.plain
-        )
 
 
 def cannot_compose(error: InvalidInput) -> Verdict:
@@ -300,3 +324,15 @@ def cannot_compose(error: InvalidInput) -> Verdict:
 def _job(envelope: Envelope) -> Job:
     assert isinstance(envelope.ref, Job)
     return envelope.ref
+
+
+def _envelope(job: Job, now: datetime) -> Envelope | None:
+    """The message, or None after the task was settled because this recipient cannot be written to."""
+    try:
+        composed = job.compose(now)
+    except InvalidInput as error:
+        job.batch.settle(outcome.failed(job.task, cannot_compose(error)))
+        return None
+    return Envelope(
+        composed.mail_from, composed.rcpt_to, composed.content, job, composed.smtputf8, composed.plain
+    )
