@@ -15,6 +15,7 @@ from benchmarks import (
     bench_latency,
     bench_launch,
     bench_machines,
+    bench_pages,
     bench_segments,
     bench_send,
     report,
@@ -30,6 +31,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "launch": bench_launch.run,
     "segments": bench_segments.run,
     "machines": bench_machines.run,
+    "pages": bench_pages.run,
 }
 
 

@@ -77,7 +77,14 @@ class Contact(SQLModel, table=True):
             sqlite_where=sa.text("deleted_at IS NULL"),
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
-        # What the chores look for; both hold few rows, and cost an import nothing.
+        # The trash; what the chores look for. All hold few rows, and cost an import nothing.
+        sa.Index(
+            "ix_contacts_trash",
+            "tenant_id",
+            "id",
+            sqlite_where=sa.text("deleted_at IS NOT NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        ),
         sa.Index(
             "ix_contacts_deleted",
             "deleted_at",

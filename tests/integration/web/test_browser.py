@@ -5,75 +5,28 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.signup.forms import FormFields, create_form
 from mailengine.domain.tracking.tokens import Purpose
 from mailengine.runtime import Runtime
-
-expect.set_options(timeout=20_000)  # the machine may be busy with other tests
+from support.chromium import accessible, chromium, listen, log_in, reach, sound
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peer("chromium")]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    async with chromium() as opened:
         yield opened
-        await opened.close()
 
 
 @pytest.fixture
 def database_url(sqlite_dsn: str) -> str:
     """What the browser sees does not depend on the database."""
     return sqlite_dsn
-
-
-def listen(page: Page) -> list[str]:
-    """Everything that the browser complains about: errors, violations of the policy, requests to elsewhere."""
-    said: list[str] = []
-
-    def failed(url: str) -> None:
-        if "/events/" not in url and "/preview" not in url:  # both end when their page is left
-            said.append(f"failed: {url}")
-
-    page.on(
-        "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
-    )
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda request: failed(request.url))
-    return said
-
-
-STILL = "() => document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations > 9)"
-
-
-async def accessible(page: Page) -> None:
-    """No violation of WCAG 2.1 AA, once what fades in is there: half faded in, nothing has enough contrast."""
-    await page.wait_for_function(STILL)
-    found = await Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-    assert found.violations_count == 0, found.generate_report()
-
-
-async def log_in(page: Page, url: str) -> None:
-    await page.goto(f"{url}/login")
-    await page.get_by_label("E-mail address").fill("owner@acme.test")
-    await page.get_by_label("Password").fill("correct horse battery")
-    await page.get_by_role("button", name="Log in").click()
-    await page.wait_for_url(lambda here: "/login" not in here)
 
 
 async def test_a_campaign_is_watched_paused_and_resumed(
@@ -164,18 +117,11 @@ PAGES = [
     "/domains",
     "/jobs",
 ]
-SHIFTED = """() => new Promise(done => {
-  let sum = 0;
-  new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; })
-    .observe({type: "layout-shift", buffered: true});
-  requestAnimationFrame(() => setTimeout(() => done(sum), 50));
-})"""
 
 
 async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, served: Any, acme: Any):
     page = await browser.new_page(color_scheme="dark")
-    said = listen(page)
-    page.on("request", lambda request: elsewhere(request.url, served.url, said))
+    said = listen(page, served.url)
     await log_in(page, served.url)
     ids = {
         "campaign": acme.campaign_id,
@@ -185,14 +131,7 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
         **await more_rows(served.rt, acme),
     }
     for number, path in enumerate(PAGES):
-        await page.set_viewport_size({"width": 1280, "height": 800})
-        await page.emulate_media(color_scheme="dark" if number % 2 else "light")
-        await page.goto(served.url + path.format(**ids))
-        assert await page.locator("h1").count() == 1, path
-        assert await page.evaluate(SHIFTED) < 0.1, f"{path} moves while it loads"
-        await page.set_viewport_size({"width": 375, "height": 700})
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 375, path
-        await accessible(page)
+        await sound(page, served.url + path.format(**ids), dark=bool(number % 2))
     assert said == []
 
 
@@ -205,12 +144,6 @@ async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
         segment = await saved.add(tx, sent.scope, name="Asleep", rule=parse(text), now=now)
         form = await create_form(tx, sent.scope, fields, organisation="Acme", now=now)
     return {"segment": segment.id or 0, "form": form.id or 0}
-
-
-def elsewhere(url: str, home: str, said: list[str]) -> None:
-    """Nothing is ever asked of another host."""
-    if not url.startswith((home, "data:", "blob:", "about:")):
-        said.append(f"asked: {url}")
 
 
 async def test_a_contact_is_added_found_and_deleted_without_loading_a_page_anew(
@@ -274,24 +207,6 @@ async def test_a_campaign_is_made_with_the_keyboard_alone(browser: Browser, serv
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Checklist")).to_be_visible()
     assert said == []
-
-
-NAMED = """() => {
-  const at = document.activeElement, label = at.labels && at.labels[0];
-  return ((label && label.textContent) || at.getAttribute("aria-label") || at.textContent || "").trim();
-}"""
-
-
-async def reach(page: Page, name: str) -> None:
-    """Press Tab until what has that name has the focus, and shows it."""
-    for _ in range(60):
-        await page.keyboard.press("Tab")
-        if await page.evaluate(NAMED) == name:
-            ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            shadow = await page.evaluate("getComputedStyle(document.activeElement).boxShadow")
-            assert ring != "none" or shadow != "none", f"{name} has no visible focus"
-            return
-    raise AssertionError(f"the keyboard never reaches {name}")
 
 
 async def test_leaving_needs_no_script(browser: Browser, served: Any, acme: Any):

@@ -49,9 +49,15 @@ class Filter:
 
 
 async def browse(
-    tx: ReadTx, scope: Scope, chosen: Filter, *, page: PageRequest, order: Order = Order.NEWEST
+    tx: ReadTx,
+    scope: Scope,
+    chosen: Filter,
+    *,
+    page: PageRequest,
+    order: Order = Order.NEWEST,
+    total: int | None = None,
 ) -> Page[Contact]:
-    """The contacts that match."""
+    """The contacts that match; `total` where the caller knows it (`known_total`)."""
     query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
@@ -63,8 +69,15 @@ async def browse(
     elif chosen.tag_id is not None:
         sources = Sources(carriers(scope, [chosen.tag_id]))
     else:
-        return await keyset_page(tx, query, key, page, newest_first=down)
+        return await keyset_page(tx, query, key, page, newest_first=down, total=total)
     return await page_among(tx, query, sources, page, key=key, newest_first=down)
+
+
+def known_total(chosen: Filter, counts: Mapping[str, int]) -> int | None:
+    """How many match, where `state_counts` tells."""
+    if chosen.text or chosen.list_id is not None or chosen.tag_id is not None or chosen.deleted:
+        return None
+    return sum(counts.values()) if chosen.state is None else counts.get(chosen.state, 0)
 
 
 def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:

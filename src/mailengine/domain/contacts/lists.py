@@ -17,8 +17,8 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts.queries import contains
-from mailengine.models import Contact, ContactList, ListMember, MemberState
+from mailengine.domain.contacts.queries import contains, deleted_ids
+from mailengine.models import ContactList, ListMember, MemberState
 
 _MAX_NAME = 200
 _CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
@@ -85,21 +85,19 @@ async def list_lists(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str =
 
 
 async def member_counts(tx: ReadTx, scope: Scope, *, list_ids: list[int]) -> dict[int, dict[str, int]]:
-    """Members by state for each list; contacts that were deleted are left out."""
-    rows = await tx.execute(
-        sa.select(col(ListMember.list_id), col(ListMember.state), sa.func.count())
-        .join(Contact, col(Contact.id) == col(ListMember.contact_id))
-        .where(
-            tenant_of(ListMember) == scope.tenant_id,
-            col(ListMember.list_id).in_(list_ids),
-            col(Contact.deleted_at).is_(None),
-        )
-        .group_by(col(ListMember.list_id), col(ListMember.state))
+    """Members by state for each list; contacts that were deleted are left out, as `tags.counts` does it."""
+    members = table_of(ListMember).c
+    query = (
+        sa.select(members.list_id, members.state, sa.func.count())
+        .where(members.tenant_id == scope.tenant_id, members.list_id.in_(list_ids))
+        .group_by(members.list_id, members.state)
     )
     counts: dict[int, dict[str, int]] = {list_id: {} for list_id in list_ids}
-    for list_id, state, number in rows:
+    for list_id, state, number in await tx.execute(query):
         counts[list_id][state] = number
-    return counts
+    for list_id, state, number in await tx.execute(query.where(members.contact_id.in_(deleted_ids(scope)))):
+        counts[list_id][state] -= number
+    return {list_id: {state: n for state, n in of.items() if n} for list_id, of in counts.items()}
 
 
 async def join(

@@ -68,6 +68,14 @@ def carries(scope: Scope, tag_ids: Any) -> sa.ColumnElement[bool]:
     return sa.exists().where(links.tenant_id == scope.tenant_id, here)
 
 
+def deleted_ids(scope: Scope) -> sa.Select[int]:
+    """Contacts that were deleted, erased ones too."""
+    contacts = table_of(Contact).c
+    return sa.select(contacts.id).where(
+        contacts.tenant_id == scope.tenant_id, contacts.deleted_at.is_not(None)
+    )
+
+
 def living(scope: Scope) -> sa.Select[Contact]:
     """The tenant's contacts but those that were deleted."""
     return owned(Contact, scope).where(col(Contact.deleted_at).is_(None))

@@ -16,7 +16,12 @@ from mailengine.web.site import Site
 
 PATH = "/audit"
 # Whose acts are told apart besides the members': programs and roles.
-PROGRAMS = {"cli": "The command line", "web": "Logging in", "link": "Links in messages"}
+PROGRAMS = {
+    "cli": "The command line",
+    "web": "Logging in",
+    "link": "Links in messages",
+    "role:scheduler": "The daemon",
+}
 KINDS = (
     "api-key", "block", "campaign", "contact", "domain", "form", "import-mapping", "invitation", "limit", "list",
     "quiet-hours", "relay", "segment", "sender", "suppression", "tag", "template", "tenant", "upkeep", "user",

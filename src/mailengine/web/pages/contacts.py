@@ -12,7 +12,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import lists, tags
-from mailengine.domain.contacts.browsing import Filter, Order, browse, state_counts
+from mailengine.domain.contacts.browsing import Filter, Order, browse, known_total, state_counts
 from mailengine.domain.contacts.bulk import Act, BulkRequest, do_at_once
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
@@ -88,11 +88,19 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
 
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
     order = one_of(params["sort"], Order) or Order.NEWEST
-    found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order)
+    chosen, counts = filter_of(params), await state_counts(tx, scope)
+    found = await browse(
+        tx,
+        scope,
+        chosen,
+        page=page_of(params),
+        order=order,
+        total=known_total(chosen, counts),
+    )
     return Overview(
         Listing(PATH, params, found, "contact", "contacts", Order.NEWEST),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
-        await state_counts(tx, scope),
+        counts,
         (await lists.list_lists(tx, scope, page=CHOICES)).items,
         (await tags.list_tags(tx, scope, page=CHOICES)).items,
     )

@@ -37,9 +37,9 @@ class Listing(Generic[Row]):
         return self.page.total
 
     @property
-    def exact(self) -> bool:
-        """Whether `total` is all there are, and not only how many at least."""
-        return self.page.exact
+    def counted(self) -> str:
+        """How many there are, in words for people: `10,000+` where no more were counted."""
+        return f"{self.page.total:,}" + ("" if self.page.exact else "+")
 
     @property
     def filtered(self) -> bool:

@@ -8,8 +8,15 @@ export function keepPlace() {
       location.assign(ctx.response.raw.url);
     }
   });
+  showEntry();
+  document.addEventListener("htmx:after:swap", showEntry);
   document.addEventListener("htmx:after:history:push", () => {
     const inside = document.activeElement?.closest("#content");
     if (!inside) document.getElementById("content")?.focus({ preventScroll: true });
   });
+}
+
+// The sidebar's entry of this page, where the window is too low for all of them.
+function showEntry() {
+  document.querySelector(".nav-link[aria-current]")?.scrollIntoView({ block: "nearest" });
 }

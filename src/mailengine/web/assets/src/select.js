@@ -17,8 +17,8 @@ const boxes = () => document.querySelectorAll('#list input[name="ids"]');
 function count() {
   const chosen = [...boxes()].filter((box) => box.checked).length;
   const matching = document.querySelector("[data-select-matching]:checked");
-  const number = matching ? Number(matching.dataset.selectMatching) : chosen;
-  for (const place of document.querySelectorAll("[data-selected-count]")) place.textContent = number.toLocaleString();
+  const text = matching ? matching.dataset.selectMatching : chosen.toLocaleString();
+  for (const place of document.querySelectorAll("[data-selected-count]")) place.textContent = text;
   for (const all of document.querySelectorAll("[data-select-all]")) {
     all.checked = chosen > 0 && chosen === boxes().length;
     all.indeterminate = chosen > 0 && !all.checked;

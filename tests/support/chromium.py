@@ -1,0 +1,106 @@
+"""A real Chromium and what tests ask of a page in it: nothing to complain of, accessible, at home on a phone."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from support.browsing import PASSWORD
+
+expect.set_options(timeout=20_000)  # the machine may be busy with other tests
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+STILL = "() => document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations > 9)"
+SHIFTED = """() => new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value; })
+    .observe({type: "layout-shift", buffered: true});
+  requestAnimationFrame(() => setTimeout(() => done(sum), 50));
+})"""
+NAMED = """() => {
+  const at = document.activeElement, label = at.labels && at.labels[0];
+  return ((label && label.textContent) || at.getAttribute("aria-label") || at.textContent || "").trim();
+}"""
+DESKTOP, PHONE = (1280, 800), (375, 700)
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield opened
+        await opened.close()
+
+
+def listen(page: Page, home: str = "") -> list[str]:
+    """Everything that the browser complains about: errors, violations of the policy, requests to elsewhere than
+    `home`."""
+    said: list[str] = []
+
+    def failed(url: str) -> None:
+        if "/events/" not in url and "/preview" not in url:  # both end when their page is left
+            said.append(f"failed: {url}")
+
+    def asked(url: str) -> None:
+        if home and not url.startswith((home, "data:", "blob:", "about:")):
+            said.append(f"asked: {url}")
+
+    page.on(
+        "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: failed(request.url))
+    page.on("request", lambda request: asked(request.url))
+    return said
+
+
+async def accessible(page: Page) -> None:
+    """No violation of WCAG 2.1 AA, once what fades in is there: half faded in, nothing has enough contrast."""
+    await page.wait_for_function(STILL)
+    found = await Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def sound(page: Page, url: str, *, dark: bool) -> None:
+    """The page at this address: one heading, nothing that moves while it loads, no wider than a phone, accessible."""
+    await resize(page, DESKTOP)
+    await page.emulate_media(color_scheme="dark" if dark else "light")
+    await page.goto(url)
+    assert await page.locator("h1").count() == 1, url
+    assert await page.evaluate(SHIFTED) < 0.1, f"{url} moves while it loads"
+    await resize(page, PHONE)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], url
+    await accessible(page)
+
+
+async def resize(page: Page, size: tuple[int, int]) -> None:
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+
+
+async def log_in(page: Page, url: str, email: str = "owner@acme.test") -> None:
+    await page.goto(f"{url}/login")
+    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+    await page.wait_for_url(lambda here: "/login" not in here)
+
+
+async def reach(page: Page, name: str, tabs: int = 60) -> None:
+    """Press Tab until what has that name has the focus, and shows it."""
+    for _ in range(tabs):
+        await page.keyboard.press("Tab")
+        if await page.evaluate(NAMED) == name:
+            ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+            shadow = await page.evaluate("getComputedStyle(document.activeElement).boxShadow")
+            assert ring != "none" or shadow != "none", f"{name} has no visible focus"
+            return
+    raise AssertionError(f"the keyboard never reaches {name}")
