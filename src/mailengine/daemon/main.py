@@ -17,7 +17,9 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from mailengine import __version__
+from mailengine.backup.upgrade import before_upgrade
 from mailengine.core import log as logs
+from mailengine.core.clock import SystemClock
 from mailengine.core.config import Settings
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
@@ -29,6 +31,7 @@ from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
+from mailengine.db.engine import sqlite_path
 from mailengine.domain.accounts.setup import setup_token
 from mailengine.migrations.run import upgrade
 from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
@@ -58,12 +61,27 @@ async def serve(
         if settings.health.port is not None:
             health_listener, settings = bind_health(settings)
             sockets.enter_context(health_listener)
-        await upgrade(settings.database_url, settings.database)
+        await _migrate(settings)
         while await _serve_once(settings, roles, nursery, listener, health_listener, with_stdin=with_stdin):
             log.info("starting again", reason="the base URL was changed")
     if nursery.lost:
         raise Unavailable("the process that forks the workers was killed: start the daemon again")
     log.info("stopped")
+
+
+async def _migrate(settings: Settings) -> None:
+    """To this version's schema, with a backup of what was there. PostgreSQL without pg_dump is migrated all the same:
+    its operators have backups of their own."""
+    try:
+        backup = await before_upgrade(settings, now=SystemClock().now())
+    except Unavailable as error:
+        if sqlite_path(settings.database_url) is not None:
+            raise
+        log.warning("the database gets a newer schema without a backup", words=str(error))
+    else:
+        if backup is not None:
+            log.warning("the database gets a newer schema", backup=str(backup))
+    await upgrade(settings.database_url, settings.database)
 
 
 async def _serve_once(

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 
 from mailengine.db.engine import sqlite_engine
 from mailengine.migrations.run import alembic_config, head_revision
+from support.daemon import House
 from support.program import Program
 
 
@@ -70,3 +71,16 @@ def test_there_is_nothing_to_undo(tmp_path: Path) -> None:
     program.init()
     assert "no backup" in program.run("upgrade", "--undo", "--yes").complaint
     assert program.run("upgrade", "--undo").code == 1
+
+
+def test_a_daemon_on_an_older_schema_backs_up_first(old: Program) -> None:
+    house = House(f"sqlite+aiosqlite:///{old.data_dir}/mailengine.sqlite3", old.data_dir)
+    house.environment["MAILENGINE_SECRET_KEY"] = "ab" * 32
+    with house.daemon("--role", "web") as daemon:
+        daemon.url()
+        assert revision(old) == head_revision()
+        (said,) = house.events("the database gets a newer schema")
+        assert Path(said["backup"]).is_file()
+        assert daemon.end() == 0
+    old.ok("upgrade", "--undo", "--yes")
+    assert revision(old) == _before_head()

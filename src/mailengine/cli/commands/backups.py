@@ -9,7 +9,7 @@ import typer
 from mailengine.cli import output
 from mailengine.cli.answers import at_terminal, confirm, secret_from
 from mailengine.cli.session import run_async, settings_of
-from mailengine.core.errors import Conflict, NotFound
+from mailengine.core.errors import Conflict
 from mailengine.core.serving import serving_here
 
 # Archives, the database and migrations load inside the functions: `--help` must stay quick.
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mailengine.backup.restore import Restored
     from mailengine.backup.take import Taken
     from mailengine.core.config import Settings
-
-_BEFORE_UPGRADE = "before-upgrade-*.backup"
 
 PassphraseFile = Annotated[
     Path | None, typer.Option(help="File with the passphrase that encrypts; - reads standard input.")
@@ -172,7 +170,9 @@ def upgrade(
     settings = settings_of(ctx)
     _refuse_running(settings)
     if undo:
-        source = _newest(settings)
+        from mailengine.backup.upgrade import newest
+
+        source = newest(settings)
         confirm(f"Replace the installation in {settings.data_dir} by {source.name}?", yes=yes)
         done = _restore(settings, source, None, overwrite=True)
         output.emit(_restored(done), as_json=as_json)
@@ -182,9 +182,8 @@ def upgrade(
 
 
 async def _upgrade(settings: "Settings") -> dict[str, Any]:
-    from mailengine.backup.take import take
+    from mailengine.backup.upgrade import before_upgrade
     from mailengine.core.clock import SystemClock
-    from mailengine.core.config import config_file
     from mailengine.core.scope import InstanceScope
     from mailengine.domain.integrity import violations
     from mailengine.migrations import run
@@ -192,13 +191,10 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
 
     require_installation(settings)
     found = await run.stored_revision(settings.database_url, settings.database)
-    if found == run.head_revision():
+    backup = await before_upgrade(settings, now=SystemClock().now())
+    if backup is None:
+        run.check_head(found)
         return {"upgraded": False, "schema": found, "backup": None, "undo": None}
-    now = SystemClock().now()
-    folder = settings.data_dir / "backups"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"before-upgrade-{now:%Y%m%dT%H%M%SZ}-{found}.backup"
-    taken = await take(settings, target, now=now, config=config_file(settings.data_dir))
     schema = await run.upgrade(settings.database_url, settings.database)
     instance = InstanceScope("cli")
     async with open_runtime(settings) as rt, rt.db.read(instance) as tx:
@@ -206,22 +202,15 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
     if broken:
         raise Conflict(
             f"after the upgrade this does not hold: {broken[0].rule}; go back with the former version and "
-            f"`mailengine restore --overwrite {taken.path}`"
+            f"`mailengine restore --overwrite {backup}`"
         )
     return {
         "upgraded": True,
         "from": found,
         "schema": schema,
-        "backup": str(taken.path),
+        "backup": str(backup),
         "undo": "install the former version, then `mailengine upgrade --undo`",
     }
-
-
-def _newest(settings: "Settings") -> Path:
-    found = sorted((settings.data_dir / "backups").glob(_BEFORE_UPGRADE))
-    if not found:
-        raise NotFound(f"there is no backup of an upgrade in {settings.data_dir / 'backups'}")
-    return found[-1]
 
 
 def migrate_database(
