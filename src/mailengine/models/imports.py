@@ -14,13 +14,14 @@ class ImportBatch(SQLModel, table=True):
     """One batch of an import by ids alone; `number` is how many records had been read at its end."""
 
     __tablename__ = "import_batches"
-    __personal__: ClassVar[Holdings] = nothing("created", "joined", "rejoined", "tagged")
+    __personal__: ClassVar[Holdings] = nothing("created", "joined", "stayed_off", "rejoined", "tagged")
 
     job_id: int = Field(foreign_key="jobs.id", primary_key=True, sa_type=sa.BigInteger, ondelete="CASCADE")
     number: int = Field(primary_key=True, sa_type=sa.BigInteger)
     tenant_id: int = ref("tenants.id")
     created: list[Any] = json_list()  # runs of ids: [first, how many]
     joined: list[Any] = json_list()
+    stayed_off: list[Any] = json_list()  # of `joined` those who left before, and joined as such
     rejoined: list[Any] = json_list()
     tagged: dict[str, Any] = json_object()  # tag id → runs of contact ids
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col
 
 from mailengine.core.clock import ManualClock
 from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
@@ -13,14 +14,14 @@ from mailengine.core.ids import ContactId, JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
-from mailengine.domain.contacts import editing, states, suppression, tags
+from mailengine.domain.contacts import consents, editing, lists, states, suppression, tags
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.report import ImportReport
 from mailengine.domain.contacts.imports.run import Surroundings
 from mailengine.domain.contacts.imports.undo import begin, pieces, rehearse_undo
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs
-from mailengine.models import AuditEntry, Contact, Job, JobState, SuppressionKind
+from mailengine.models import AuditEntry, Contact, Job, JobState, ListMember, SuppressionKind
 from support.house import KEYRING, NOW
 
 pytestmark = pytest.mark.anyio
@@ -176,7 +177,6 @@ async def test_an_import_is_taken_back(
     assert report.job is not None
     with pytest.raises(NotFound):
         await rehearse_undo(db, clock, other, import_id=JobId(report.job))
-    # Of the three known ones who joined the list one joined it as somebody who left, and stays noted so.
     expected = {"deleted": 1, "kept": 1, "off_list": 2, "untagged": 1, "given_back": 2}
     assert await rehearse_undo(db, clock, scope, import_id=JobId(report.job)) == expected
     assert (await stored(scope))["Old@example.org"].first_name == "Anna"
@@ -194,12 +194,49 @@ async def test_an_import_is_taken_back(
         None,
     )
     assert (await tags_by_name(db, scope, after))["old"] == ["vip"]
-    on_second = set(await membership(scope))
-    assert after["same@example.org"].id in on_second  # on the first list still
+    async with db.read(scope) as tx:
+        second = await lists.get_list(tx, scope, name="Second")
+        on_second = await tx.scalars(owned(ListMember, scope).where(col(ListMember.list_id) == second.id))
+        assert {row.contact_id for row in on_second} == {
+            after["fresh@example.org"].id,
+            after["kept@example.org"].id,
+        }
+    assert after["same@example.org"].id in await membership(scope)  # on the first list still
     with pytest.raises(Conflict, match="taken back already"):
         await undo(around, scope, report.job)
     with pytest.raises(InvalidInput, match="is no import"):
         await undo(around, scope, job.id)
+
+
+async def test_an_agreement_that_an_import_wrote_is_taken_back(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, db: Database
+) -> None:
+    clock = around.clock
+    assert isinstance(clock, ManualClock)
+    first = (
+        "email,consent source,consent date\na@example.org,fair,2025-01-02\nb@example.org,fair,2025-01-02\n"
+    )
+    await importing(first)
+    clock.advance(timedelta(hours=1))
+    report = await importing(first.replace("fair", "web form"), on_duplicate=OnDuplicate.OVERWRITE)
+    clock.advance(timedelta(hours=1))
+    people = await stored(scope)
+    async with db.write(scope) as tx:  # b agrees again, themselves
+        contact_id = ContactId(people["b@example.org"].id or 0)
+        await states.unsubscribe(tx, scope, contact_id=contact_id, now=clock.now(), reason="link")
+        await states.resubscribe(tx, scope, contact_id=contact_id, now=clock.now(), reason="link")
+    assert await acts_of(db, scope, people["a@example.org"]) == [("given", "fair"), ("given", "web form")]
+    await undo(around, scope, report.job)
+    after = await stored(scope)
+    assert await acts_of(db, scope, after["a@example.org"]) == [("given", "fair")]
+    assert after["a@example.org"].consent_source == "fair"
+    assert (await acts_of(db, scope, after["b@example.org"]))[-1] == ("given", "resubscribed: link")
+    assert after["b@example.org"].consent_source == "resubscribed: link"
+
+
+async def acts_of(db: Database, scope: Scope, contact: Contact) -> list[tuple[str, str]]:
+    async with db.read(scope) as tx:
+        return [(each.act, each.source) for each in await consents.history(tx, scope, contact=contact)]
 
 
 async def test_what_cannot_be_taken_back(

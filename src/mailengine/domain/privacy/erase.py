@@ -139,7 +139,9 @@ async def tenants_with_deleted(tx: ReadTx, _instance: InstanceScope, *, before: 
 
 async def _no_import(tx: ReadTx, scope: Scope) -> None:
     running = await tx.scalar(
-        owned(Job, scope).where(col(Job.kind) == JobKind.IMPORT, col(Job.state) == JobState.RUNNING).limit(1)
+        owned(Job, scope)
+        .where(col(Job.kind).in_((JobKind.IMPORT, JobKind.UPLOAD)), col(Job.state) == JobState.RUNNING)
+        .limit(1)
     )
     if running is not None:
         raise Conflict(f"import {running.id} is running; erase the person when it is done")

@@ -1,14 +1,19 @@
 """The files that jobs left in the data directory, and what of a person stands in them.
 
 An import's file of rejected rows is the only one that is kept with rows of people in it; it is written anew without
-theirs. What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment.
+theirs. What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment. So does
+an uploaded file that nobody imported yet when the person stands in it: it can be uploaded again, and its import
+refuses them then. Of sheets and archives what is packed in them is looked through.
 """
 
 import asyncio
 import csv
 import os
+import zipfile
+import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -22,6 +27,9 @@ from mailengine.models import Job
 EXPORTS = "exports"
 _IMPORTS = "imports"
 _MAX_FIELD = 1 << 24
+_BLOCK = 1 << 20
+_MAX_UNPACKED = 2 << 30  # an archive that grows further is not unpacked for this
+_ZIP = b"PK\x03\x04"
 
 
 def errors_file(data_dir: Path, job_id: int) -> Path:
@@ -33,14 +41,63 @@ async def forget_everywhere(db: Database, scope: Scope, *, data_dir: Path, addre
     scope.require(Grant.MANAGE)
     async with db.read(scope) as tx:
         ids = (await tx.scalars(sa.select(col(Job.id)).where(tenant_of(Job) == scope.tenant_id))).all()
-    return await asyncio.to_thread(forget, data_dir, [job_id for job_id in ids if job_id], address)
+    uploads = data_dir / _IMPORTS / "uploads" / str(scope.tenant_id)
+    gone = await asyncio.to_thread(forget, data_dir, [job_id for job_id in ids if job_id], address)
+    return gone + await asyncio.to_thread(forget_uploads, uploads, address)
+
+
+def forget_uploads(folder: Path, address: str) -> int:
+    """Remove the uploaded files that hold this address; returns how many."""
+    wanted, gone = _spellings(address), 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_file() and _mentions(path, wanted):
+            path.unlink(missing_ok=True)
+            gone += 1
+    return gone
+
+
+def _mentions(path: Path, spellings: Collection[str]) -> bool:
+    """Whether one of the spellings stands in the file or in a file that is packed in it. What cannot be unpacked
+    within bounds counts as one that does: it must not keep what nobody can look for."""
+    wanted = {text.encode(code) for text in spellings for code in ("utf-8", "utf-16-le", "utf-16-be")}
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            return _holds(file, wanted)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(each.file_size for each in archive.infolist()) > _MAX_UNPACKED:
+                return True
+            for each in archive.infolist():
+                with archive.open(each) as file:
+                    if file.read(4) == _ZIP:
+                        return True  # an archive in an archive
+                with archive.open(each) as file:
+                    if _holds(file, wanted):
+                        return True
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError, OSError):
+        return True
+    return False
+
+
+def _holds(file: IO[bytes], wanted: Collection[bytes]) -> bool:
+    """Read in blocks that overlap, in small letters of ASCII, which leave other bytes as they are."""
+    longest, rest = max(map(len, wanted)), b""
+    while block := file.read(_BLOCK):
+        text = (rest + block).lower()
+        if any(each.lower() in text for each in wanted):
+            return True
+        rest = text[-longest:]
+    return False
+
+
+def _spellings(address: str) -> set[str]:
+    wanted = parse_address(address)
+    return {text.casefold() for text in (address.strip(), wanted.email, wanted.key)}
 
 
 def forget(data_dir: Path, job_ids: Iterable[int], address: str) -> int:
     """Take the rows that hold this address out of the jobs' files; returns how many rows and files went."""
-    wanted = parse_address(address)
-    spellings = {text.casefold() for text in (address.strip(), wanted.email, wanted.key)}
-    gone = 0
+    spellings, gone = _spellings(address), 0
     for job_id in job_ids:
         gone += _without(errors_file(data_dir, job_id), spellings)
         for path in job_files(data_dir, job_id):

@@ -52,8 +52,9 @@ ON CONFLICT DO NOTHING
 _TAG = """
 INSERT INTO contact_tags (tag_id, contact_id, tenant_id)
 SELECT new.tag_id, new.contact_id, $1 FROM unnest($2::bigint[], $3::bigint[]) AS new(tag_id, contact_id)
-ON CONFLICT DO NOTHING RETURNING tag_id, contact_id
+ON CONFLICT DO NOTHING
 """
+_NEW = " RETURNING tag_id, contact_id"
 
 
 async def read_known(
@@ -122,10 +123,16 @@ async def join_list(
     await connection.exec_driver_sql(_JOIN, (list_id, scope.tenant_id, now, *_arrays(members)))
 
 
-async def tag(tx: WriteTx, scope: Scope, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Tag contacts, as (tag id, contact id); returns the pairs that are new."""
+async def tag(tx: WriteTx, scope: Scope, pairs: Sequence[tuple[int, int]]) -> None:
+    """Tag contacts, as (tag id, contact id)."""
     connection = await tx.connection()
-    rows: Any = await connection.exec_driver_sql(_TAG, (scope.tenant_id, *_arrays(pairs)))
+    await connection.exec_driver_sql(_TAG, (scope.tenant_id, *_arrays(pairs)))
+
+
+async def tag_known(tx: WriteTx, scope: Scope, pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """`tag`, and which of the pairs are new."""
+    connection = await tx.connection()
+    rows: Any = await connection.exec_driver_sql(_TAG + _NEW, (scope.tenant_id, *_arrays(pairs)))
     return [(row[0], row[1]) for row in rows]
 
 

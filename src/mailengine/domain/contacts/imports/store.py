@@ -160,6 +160,7 @@ async def _join(
         if step.known is not None and step.known.member_state is None
     ]
     trace.joined += [identity for identity, _state in joining]
+    trace.stayed_off += [identity for identity, state in joining if state == _LEFT_LIST]
     members += joining
     if members:
         await _statements(tx).join_list(tx, scope, members, list_id=rules.list_id, now=now)
@@ -201,7 +202,7 @@ async def _tag(
         for tag_id in (*common, *(ids[name] for name in step.row.tags))
     }
     if pairs:
-        trace.tagged += await statements.tag(tx, scope, sorted(pairs))
+        trace.tagged += await statements.tag_known(tx, scope, sorted(pairs))
 
 
 def _agreed_anew(step: Step) -> bool:

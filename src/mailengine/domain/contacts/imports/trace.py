@@ -15,10 +15,12 @@ ATTRIBUTE = "attributes."
 
 @dataclass(slots=True)
 class Trace:
-    """`joined`, `rejoined` (the list) and `tagged` speak of contacts that were known before."""
+    """`joined`, `stayed_off` (of those: who had left), `rejoined` (the list) and `tagged` speak of contacts that were
+    known before."""
 
     created: list[int] = field(default_factory=list)
     joined: list[int] = field(default_factory=list)
+    stayed_off: list[int] = field(default_factory=list)
     rejoined: list[int] = field(default_factory=list)
     tagged: list[tuple[int, int]] = field(default_factory=list)
     changed: list[Step] = field(default_factory=list)

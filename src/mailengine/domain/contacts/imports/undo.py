@@ -27,6 +27,8 @@ from mailengine.domain.contacts import states
 from mailengine.domain.contacts.imports.trace import ATTRIBUTE, Trace, change_of, ids_of, runs_of
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
+    Consent,
+    ConsentAct,
     Contact,
     ContactState,
     ContactTag,
@@ -56,6 +58,7 @@ async def record(tx: WriteTx, scope: Scope, job_id: JobId, number: int, trace: T
         "tenant_id": scope.tenant_id,
         "created": runs_of(trace.created),
         "joined": runs_of(trace.joined),
+        "stayed_off": runs_of(trace.stayed_off),
         "rejoined": runs_of(trace.rejoined),
         "tagged": {str(tag_id): runs_of(ids) for tag_id, ids in by_tag.items()},
     }
@@ -197,6 +200,9 @@ async def _take_back_batch(tx: WriteTx, scope: Scope, held: _Held, batch: Import
         still_on = members.c.state != MemberState.UNSUBSCRIBED
         gone = await tx.execute(sa.delete(members).where(mine, members.c.contact_id.in_(ids), still_on))
         held.counts["off_list"] += gone.rowcount  # type: ignore[attr-defined]
+    for ids in _chunks(batch.stayed_off):
+        off = members.c.state == MemberState.UNSUBSCRIBED
+        await tx.execute(sa.delete(members).where(mine, members.c.contact_id.in_(ids), off))
     for ids in _chunks(batch.rejoined):
         left = sa.update(members).where(mine, members.c.contact_id.in_(ids))
         gone = await tx.execute(left.values(state=MemberState.UNSUBSCRIBED))
@@ -229,8 +235,12 @@ async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int,
         return None
     updates: list[dict[str, Any]] = []
     by_state: dict[tuple[str, str], list[int]] = {}
+    agreed: dict[tuple[str, str], list[int]] = {}
     for contact, change in rows:
         values = _given_back(contact, change, now)
+        if "consent_source" in values:
+            source, _at, address = change["consent"][1]
+            agreed.setdefault((source, address), []).append(contact.id)
         if "state" in change and contact.state == change["state"][1]:
             by_state.setdefault((change["state"][0], change["state"][1]), []).append(contact.id)
         elif not values:
@@ -241,6 +251,8 @@ async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int,
             updates.append({"at": contact.id, **_written(contact), **values, "updated_at": now})
     for (was, state), ids in by_state.items():
         await states.give_back(tx, scope, ids, was=ContactState(was), state=ContactState(state), now=now)
+    for (source, address), ids in agreed.items():
+        await _forget_agreement(tx, scope, held, ids, source, address)
     if updates:
         contacts = table_of(Contact)
         await tx.execute(
@@ -250,6 +262,24 @@ async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int,
             updates,
         )
     return int(rows[-1][0].id)
+
+
+async def _forget_agreement(
+    tx: WriteTx, scope: Scope, held: _Held, contact_ids: Sequence[int], source: str, address: str
+) -> None:
+    """The agreement that the import wrote into the history: it spoke for nobody."""
+    acts, job = table_of(Consent).c, table_of(Job).c
+    begun = sa.select(job.created_at).where(job.tenant_id == scope.tenant_id, job.id == held.import_id)
+    this = sa.and_(acts.act == ConsentAct.GIVEN, acts.source == source, acts.ip == address)
+    await tx.execute(
+        sa.delete(table_of(Consent)).where(
+            acts.tenant_id == scope.tenant_id,
+            acts.contact_id.in_(contact_ids),
+            acts.list_id.is_(None),
+            acts.at >= begun.scalar_subquery(),
+            this,
+        )
+    )
 
 
 _WRITTEN = (
