@@ -1,9 +1,9 @@
 """After a restore nothing may be sent again silently: the ledger ends at the backup, the mail did not.
 
 Whatever was open at the backup may have left after it. So every message that waited or was claimed is in doubt, with
-the time of the backup as the reason; a campaign that was still finding its recipients is paused; and the kill
-switch of the installation is on, which also holds what the old rows know nothing of (campaigns that were
-planned, automations). A person lets go of each.
+the time of the backup as the reason; a campaign that was still finding its recipients is paused, and one that was
+scheduled is a draft again; and the kill switch of the installation is on, which also holds what the old rows know
+nothing of (automations). A person lets go of each.
 
 Plain SQL on columns that the first schema has: a restored database may be older than this code, and stays so until
 the daemon migrates it.
@@ -35,6 +35,7 @@ UPDATE campaign_totals SET doubt =
 """
 _MESSAGES = "SELECT count(*) FROM messages WHERE status IN ('queued', 'claimed')"
 _PAUSE = "UPDATE campaigns SET state = 'paused' WHERE state = 'sending' AND expanded_at IS NULL"
+_UNSCHEDULE = "UPDATE campaigns SET state = 'draft' WHERE state = 'scheduled'"
 _LEASES = "DELETE FROM leases"
 _OFF = "DELETE FROM kill_switches WHERE key = 0"
 _ON = "INSERT INTO kill_switches (key, reason, set_by, set_at) VALUES (0, :reason, 'restore', :now)"
@@ -42,7 +43,7 @@ _HELD = """
 SELECT n.slug, c.name, c.state, c.expanded_at IS NULL AS growing,
     (SELECT count(*) FROM email_tasks t WHERE t.campaign_id = c.id AND t.claim_token = :token) AS in_doubt
 FROM campaigns c JOIN tenants n ON n.id = c.tenant_id
-WHERE c.state <> 'draft' AND (c.expanded_at IS NULL OR EXISTS
+WHERE c.state NOT IN ('draft', 'scheduled') AND (c.expanded_at IS NULL OR EXISTS
     (SELECT 1 FROM email_tasks t WHERE t.campaign_id = c.id AND t.claim_token = :token))
 ORDER BY n.slug, c.name
 """
@@ -93,7 +94,7 @@ async def _hold(tx: WriteTx, taken_at: str, now: datetime) -> list[Held]:
     await tx.execute(sa.text(_TOTALS))
     found = await tx.execute(sa.text(_HELD), {"token": token})
     held = [Held(row.slug, row.name, int(row.in_doubt), bool(row.growing)) for row in found]
-    for statement in (_PAUSE, _LEASES, _OFF):
+    for statement in (_PAUSE, _UNSCHEDULE, _LEASES, _OFF):
         await tx.execute(sa.text(statement))
     await tx.execute(
         sa.text(_ON).bindparams(moment), {"now": now, "reason": _SWITCH.format(taken_at=taken_at)}

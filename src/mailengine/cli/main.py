@@ -39,9 +39,9 @@ from mailengine.cli.commands import (
     quiet_hours,
     relays,
     reputation,
+    scheduling,
     seed,
     segments,
-    sending,
     service,
     suppression,
     tags,
@@ -118,7 +118,7 @@ app.add_typer(upkeep.app, name="upkeep")
 app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(previews.app, name="template")
-app.add_typer(sending.app, name="campaign")
+app.add_typer(scheduling.app, name="campaign")
 app.command("send")(messages.send)
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(debug.app, name="debug")

@@ -27,7 +27,7 @@ _SILENCE_SECONDS = 15  # without progress, before the relay is suspected
 _SHOWN = (
     "name", "state", "total", "queued", "sent", "failed", "skipped", "doubt", "launched_at", "finished_at"
 )  # fmt: skip
-_ENDED = frozenset({"draft", "sent", "cancelled"})
+_ENDED = frozenset({"draft", "scheduled", "sent", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,20 @@ class Role(StrEnum):
 
 class Tenant(SQLModel, table=True):
     __tablename__ = "tenants"
-    __personal__: ClassVar[Holdings] = nothing("slug", "name", "country", "postal_address")
+    __personal__: ClassVar[Holdings] = nothing(
+        "slug", "name", "country", "postal_address", "time_zone", "privacy_url", "terms_url"
+    )
 
     id: int | None = pk()
     slug: str = Field(max_length=63, unique=True)
     name: str = Field(max_length=200)
     country: str = Field(max_length=2)
     postal_address: str = Field(max_length=500)
+    time_zone: str = Field(default="UTC", max_length=64)  # in which its people plan
+    privacy_url: str = Field(default="", max_length=500)  # shown below what its recipients see
+    terms_url: str = Field(default="", max_length=500)
+    track_opens: bool = True  # what a new campaign begins with
+    track_clicks: bool = True
     created_at: datetime = moment()
     onboarded_at: datetime | None = moment(nullable=True)  # None: the first steps are not finished
 

@@ -13,6 +13,7 @@ from mailengine.models.personal import Holdings, nothing
 
 class CampaignState(StrEnum):
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     SENDING = "sending"
     PAUSED = "paused"
     SENT = "sent"
@@ -32,10 +33,18 @@ class Campaign(SQLModel, table=True):
         "excluded_list_ids",
         "excluded_segment_ids",
         "audience_rules",
+        "schedule_zone",
+        "schedule_faults",
     )
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
         sa.Index(None, "finished_at"),
+        sa.Index(
+            "ix_campaigns_scheduled",
+            "scheduled_at",
+            sqlite_where=sa.text("state = 'scheduled'"),
+            postgresql_where=sa.text("state = 'scheduled'"),
+        ),
         sa.Index(
             "uq_campaigns_tenant_id_name",
             "tenant_id",
@@ -65,6 +74,9 @@ class Campaign(SQLModel, table=True):
     relay_id: int | None = ref("relays.id", nullable=True)  # None: the tenant's first relay
     track_opens: bool = True
     track_clicks: bool = True
+    scheduled_at: datetime | None = moment(nullable=True)  # when it is or was to be sent by itself
+    schedule_zone: str = Field(default="UTC", max_length=64)  # in which that time is shown
+    schedule_faults: list[str] = json_list()  # why it was not sent then
     snapshot_id: int | None = Field(default=None, sa_type=sa.BigInteger)
     expand_cursor: int = Field(default=0, sa_type=sa.BigInteger)  # last contact id that became a task
     expanded_at: datetime | None = moment(nullable=True)  # set when every recipient has a task

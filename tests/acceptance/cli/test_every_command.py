@@ -25,6 +25,8 @@ OF_ANOTHER_TENANT = [
     ("campaign", "delete", "Spring", "--yes"),
     ("campaign", "check", "Spring"),
     ("campaign", "send", "Spring", "--yes"),
+    ("campaign", "schedule", "Spring", "--at", "2030-01-01 09:00", "--yes"),
+    ("campaign", "unschedule", "Spring"),
     ("campaign", "watch", "Spring"),
     ("campaign", "pause", "Spring"),
     ("campaign", "resume", "Spring"),

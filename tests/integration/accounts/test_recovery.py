@@ -11,7 +11,7 @@ from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from mailengine.core.scope import Scope
 from mailengine.db.unit import Database
 from mailengine.domain.accounts import recovery, setup, sign_up
-from mailengine.domain.accounts.tenants import check_tenant, update_tenant
+from mailengine.domain.accounts.tenants import TenantChange, check_tenant, update_tenant
 from mailengine.models import AccountToken, Membership, Tenant, User
 from support.house import INSTANCE, NOW
 from support.people import add_person, begin_session, login_of
@@ -175,14 +175,14 @@ async def test_the_base_url_is_the_operators(db: Database, scope: Scope, other: 
 
 async def test_an_organisation_is_renamed_by_who_manages_it(db: Database, scope: Scope, other: Scope) -> None:
     async with db.write(scope) as tx:
-        tenant = await update_tenant(tx, scope, name=" New  name ", now=NOW)
+        tenant = await update_tenant(tx, scope, TenantChange(name=" New  name "), now=NOW)
         assert (tenant.name, tenant.country) == ("New name", "DE")
         with pytest.raises(InvalidInput):
-            await update_tenant(tx, scope, country="XX", now=NOW)
+            await update_tenant(tx, scope, TenantChange(country="XX"), now=NOW)
     viewer = Scope(scope.tenant_id, "user:1", frozenset())
     async with db.write(viewer) as tx:
         with pytest.raises(Forbidden):
-            await update_tenant(tx, viewer, name="x", now=NOW)
+            await update_tenant(tx, viewer, TenantChange(name="x"), now=NOW)
     async with db.read(INSTANCE) as tx:
         names = set(await tx.scalars(sa.select(col(Tenant.name))))
         assert names == {"New name", "Other"}

@@ -130,7 +130,9 @@ def update(
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    state: Annotated[str | None, typer.Option(help="draft, sending, paused, sent or cancelled.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="draft, scheduled, sending, paused, sent or cancelled.")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: output.Json = False,
@@ -172,6 +174,9 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
             "reply_to": campaign.reply_to or None,
             "track_opens": campaign.track_opens,
             "track_clicks": campaign.track_clicks,
+            "scheduled_at": campaign.scheduled_at,
+            "schedule_zone": campaign.schedule_zone,
+            "schedule_faults": campaign.schedule_faults,
             "created_at": campaign.created_at,
         }
 

@@ -30,7 +30,7 @@ def check(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Go through the checklist; exit code 0 when nothing blocks."""
     from mailengine.domain.campaigns.checklist import blocking
 
-    items = in_tenant(ctx, lambda rt, scope: _checked(rt, scope, name))
+    items = in_tenant(ctx, lambda rt, scope: checked(rt, scope, name))
     rows = [{"rule": item.code, "level": item.level, "message": item.message} for item in items]
     sendable = not blocking(items)
 
@@ -52,8 +52,8 @@ def send(
     from mailengine.cli.watching import throttled_shown
     from mailengine.domain.campaigns.launch import launch
 
-    items = in_tenant(ctx, lambda rt, scope: _checked(rt, scope, name, sending=True))
-    _accept(name, items, yes=yes)
+    items = in_tenant(ctx, lambda rt, scope: checked(rt, scope, name, sending=True))
+    accept(name, items, yes=yes)
 
     async def work(rt: "Runtime", scope: "Scope") -> "tuple[Launched, bool]":
         async with rt.db.read(scope) as tx:
@@ -87,26 +87,26 @@ def watch(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
 @app.command()
 def pause(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Hold a campaign; what is on the wire is finished, nothing more goes out."""
-    from mailengine.domain.campaigns import control
+    from mailengine.domain.campaigns.control import pause as act
 
-    _control(ctx, name, control.pause, as_json=as_json)
+    control(ctx, name, act, as_json=as_json)
 
 
 @app.command()
 def resume(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Go on with a paused campaign."""
-    from mailengine.domain.campaigns import control
+    from mailengine.domain.campaigns.control import resume as act
 
-    _control(ctx, name, control.resume, as_json=as_json)
+    control(ctx, name, act, as_json=as_json)
 
 
 @app.command()
 def cancel(ctx: typer.Context, name: Name, yes: Yes = False, as_json: output.Json = False) -> None:
     """End a campaign for good: whoever has not got it yet will not get it."""
-    from mailengine.domain.campaigns import control
+    from mailengine.domain.campaigns.control import cancel as act
 
     confirm(f"End {output.one_line(name)} for good? Who has not got it yet will not get it.", yes=yes)
-    _control(ctx, name, control.cancel, as_json=as_json)
+    control(ctx, name, act, as_json=as_json)
 
 
 @app.command()
@@ -198,20 +198,21 @@ def _report_text(shown: dict[str, Any]) -> None:
         output.note("what is in doubt is never sent again by itself; see `mailengine delivery doubts list`")
 
 
-async def _checked(rt: "Runtime", scope: "Scope", name: str, *, sending: bool = False) -> "list[Item]":
+async def checked(rt: "Runtime", scope: "Scope", name: str, *, sending: bool = False) -> "list[Item]":
+    """The checklist of the campaign of that name."""
     from mailengine.core.ids import CampaignId
     from mailengine.domain.campaigns.campaigns import get_by_name
     from mailengine.domain.campaigns.launch import check as checklist
-    from mailengine.domain.campaigns.states import require_draft
+    from mailengine.domain.campaigns.states import require_waiting
 
     async with rt.db.read(scope) as tx:
         campaign = await get_by_name(tx, scope, name=name)
     if sending:  # before its checklist: who sends twice must not read about links
-        require_draft(campaign)
+        require_waiting(campaign)
     return await checklist(rt.db, scope, campaign_id=CampaignId(campaign.id or 0), now=rt.clock.now())
 
 
-def _accept(name: str, items: "Sequence[Item]", *, yes: bool) -> None:
+def accept(name: str, items: "Sequence[Item]", *, yes: bool, act: str = "Send") -> None:
     """Refuse what is blocked; say the warnings, and ask whether to go on where a person sits."""
     from mailengine.domain.campaigns.checklist import blocking
 
@@ -225,7 +226,7 @@ def _accept(name: str, items: "Sequence[Item]", *, yes: bool) -> None:
         if item.code == "throttle":
             output.note(item.message)
     if warnings and at_terminal():
-        confirm(f"Send {output.one_line(name)} all the same?", yes=yes)
+        confirm(f"{act} {output.one_line(name)} all the same?", yes=yes)
 
 
 def _follow(ctx: typer.Context, name: str, *, as_json: bool) -> None:
@@ -242,7 +243,9 @@ def _follow(ctx: typer.Context, name: str, *, as_json: bool) -> None:
         output.fields({key: shown[key] for key in ("name", "state", "sent", "failed", "skipped", "doubt")})
 
 
-def _control(ctx: typer.Context, name: str, act: Any, *, as_json: bool) -> None:
+def control(ctx: typer.Context, name: str, act: Any, *, as_json: bool) -> None:
+    """Do something to a campaign that changes its state."""
+
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.write(scope) as tx:
             campaign_id = await id_of(tx, scope, name)

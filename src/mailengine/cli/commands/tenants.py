@@ -96,16 +96,33 @@ def update(
     name: Annotated[str | None, typer.Option(help="Another name of the organisation.")] = None,
     address: Annotated[str | None, typer.Option(help="Its postal address; stands in every message.")] = None,
     country: Annotated[str | None, typer.Option(help="Its country, two letters (ISO 3166).")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(help="In which its people plan, like Europe/Berlin.")
+    ] = None,
+    privacy_url: Annotated[
+        str | None, typer.Option(help='Its privacy policy, shown on public pages; "" for none.')
+    ] = None,
+    terms_url: Annotated[
+        str | None, typer.Option(help='Its terms, shown on public pages; "" for none.')
+    ] = None,
+    track_opens: Annotated[
+        bool | None, typer.Option("--track-opens/--no-track-opens", help="What a new campaign begins with.")
+    ] = None,
+    track_clicks: Annotated[
+        bool | None, typer.Option("--track-clicks/--no-track-clicks", help="What a new campaign begins with.")
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Change what the tenant is called and where it is; campaigns that were sent keep what they had."""
-    from mailengine.domain.accounts.tenants import update_tenant
+    """Change what the tenant is called, where it is, and what it begins with; what was sent stays as it was."""
+    from mailengine.domain.accounts.tenants import TenantChange, update_tenant
+
+    change = TenantChange(
+        name, country, address, time_zone, privacy_url, terms_url, track_opens, track_clicks
+    )
 
     async def work(rt: "Runtime", scope: "Scope") -> "Tenant":
         async with rt.db.write(scope) as tx:
-            return await update_tenant(
-                tx, scope, name=name, country=country, postal_address=address, now=rt.clock.now()
-            )
+            return await update_tenant(tx, scope, change, now=rt.clock.now())
 
     output.emit(_shown(in_tenant(ctx, work)), as_json=as_json)
 
@@ -116,5 +133,10 @@ def _shown(tenant: "Tenant") -> dict[str, Any]:
         "name": tenant.name,
         "country": tenant.country,
         "postal_address": tenant.postal_address,
+        "time_zone": tenant.time_zone,
+        "privacy_url": tenant.privacy_url,
+        "terms_url": tenant.terms_url,
+        "track_opens": tenant.track_opens,
+        "track_clicks": tenant.track_clicks,
         "created_at": tenant.created_at,
     }

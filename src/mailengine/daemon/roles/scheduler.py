@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from mailengine.core.errors import Unavailable
+from mailengine.core.errors import Conflict, Unavailable
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope, Scope
@@ -13,7 +13,7 @@ from mailengine.daemon.chores import Chores
 from mailengine.daemon.job_runs import JobRuns
 from mailengine.daemon.lease import Leadership
 from mailengine.daemon.restart import wait
-from mailengine.domain.campaigns import expand, finish
+from mailengine.domain.campaigns import expand, finish, schedule
 from mailengine.runtime import Runtime, node_id
 
 _POLL_SECONDS = 0.2
@@ -62,10 +62,12 @@ class Scheduler:
 
     async def _due(self) -> list[tuple[CampaignId, Piece]]:
         async with self._rt.db.read(_INSTANCE) as tx:
+            waiting = await schedule.due(tx, _INSTANCE, now=self._rt.clock.now())
             growing = await expand.launching(tx, _INSTANCE)
             ended = await finish.finished(tx, _INSTANCE)
             cancelled = await finish.cancelled(tx, _INSTANCE)
         return [
+            *((each.campaign_id, partial(self._start, each)) for each in waiting),
             *(
                 (each.campaign_id, partial(self._expand, each.tenant_id, each.campaign_id))
                 for each in growing
@@ -87,6 +89,18 @@ class Scheduler:
             self._aside[campaign_id] = now + _SET_ASIDE_SECONDS
             return False
         return True
+
+    async def _start(self, due: schedule.Due) -> None:
+        rt, scope = self._rt, _scope(due.tenant_id)
+        try:
+            reasons = await schedule.start(
+                rt.db, scope, due, base_url=rt.settings.base_url, now=rt.clock.now()
+            )
+        except Conflict as error:  # unscheduled or changed at this very moment
+            log.info("scheduled campaign left alone", campaign=due.campaign_id, words=str(error))
+            return
+        if reasons:
+            log.warning("scheduled campaign not sent", campaign=due.campaign_id, reasons=reasons)
 
     async def _expand(self, tenant_id: TenantId, campaign_id: CampaignId) -> None:
         if campaign_id not in self._begun:

@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +16,7 @@ from mailengine.core.errors import Conflict, InvalidInput, NotFound
 from mailengine.core.ids import TenantId
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, InstanceScope, Scope
+from mailengine.core.zones import zone_of
 from mailengine.db.keyset import keyset_page
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
@@ -119,25 +123,63 @@ async def get_tenant(tx: ReadTx, scope: Scope) -> Tenant:
     return tenant
 
 
-async def update_tenant(
-    tx: WriteTx,
-    scope: Scope,
-    *,
-    name: str | None = None,
-    country: str | None = None,
-    postal_address: str | None = None,
-    now: datetime,
-) -> Tenant:
-    """Change what the organisation is called and where it is; None leaves a value as it is."""
+@dataclass(frozen=True, slots=True)
+class TenantChange:
+    """None leaves a value as it is; an address of a page that is "" is none."""
+
+    name: str | None = None
+    country: str | None = None
+    postal_address: str | None = None
+    time_zone: str | None = None
+    privacy_url: str | None = None
+    terms_url: str | None = None
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
+
+
+async def update_tenant(tx: WriteTx, scope: Scope, change: TenantChange, *, now: datetime) -> Tenant:
+    """Change what the organisation is called, where it is, and what its campaigns begin with."""
     scope.require(Grant.MANAGE)
-    tenant = await get_tenant(tx, scope)
-    before = (tenant.name, tenant.country, tenant.postal_address)
-    tenant.name = tenant.name if name is None else check_name(name)
-    tenant.country = tenant.country if country is None else check_country(country)
-    tenant.postal_address = tenant.postal_address if postal_address is None else check_address(postal_address)
-    if before != (tenant.name, tenant.country, tenant.postal_address):
+    tenant, changed = await get_tenant(tx, scope), False
+    for part in fields(change):
+        given = getattr(change, part.name)
+        if given is None:
+            continue
+        value = _CHECKS[part.name](given)
+        changed = changed or value != getattr(tenant, part.name)
+        setattr(tenant, part.name, value)
+    if changed:
         await audit.record(tx, scope, "tenant.update", "tenant", tenant.id, now=now)
     return tenant
+
+
+def check_zone(name: str) -> str:
+    """Raises InvalidInput for a time zone that is none."""
+    return zone_of(name.strip()).key
+
+
+def check_link(text: str) -> str:
+    """The address of a page of theirs, or nothing; raises InvalidInput for what no link of ours may lead to."""
+    url = text.strip()
+    parts = urlsplit(url)
+    plain = url.isascii() and url.isprintable() and " " not in url and len(url) <= 500
+    if url and not (
+        plain and parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    ):
+        raise InvalidInput("the address must look like https://example.org/privacy")
+    return url
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "name": check_name,
+    "country": check_country,
+    "postal_address": check_address,
+    "time_zone": check_zone,
+    "privacy_url": check_link,
+    "terms_url": check_link,
+    "track_opens": bool,
+    "track_clicks": bool,
+}
 
 
 async def list_tenants(

@@ -16,6 +16,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.campaigns.states import DELETABLE, require_draft
 from mailengine.domain.contacts.lists import get_list
 from mailengine.domain.contacts.queries import contains
@@ -73,6 +74,8 @@ async def create(tx: WriteTx, scope: Scope, fields: Fields, *, now: datetime) ->
         created_at=now,
         updated_at=now,
     )
+    tenant = await get_tenant(tx, scope)
+    campaign.track_opens, campaign.track_clicks = tenant.track_opens, tenant.track_clicks
     await _apply(tx, scope, campaign, fields)
     await _store(tx, campaign)
     await audit.record(tx, scope, "campaign.create", "campaign", campaign.id, now=now)
@@ -117,7 +120,8 @@ async def delete(tx: WriteTx, scope: Scope, *, campaign_id: CampaignId, now: dat
     scope.require(Grant.EDIT)
     campaign = await get(tx, scope, campaign_id=campaign_id)
     if campaign.state not in DELETABLE:
-        raise Conflict(f"campaign {campaign.name} is {campaign.state}; cancel it first")
+        first = "unschedule" if campaign.state == CampaignState.SCHEDULED else "cancel"
+        raise Conflict(f"campaign {campaign.name} is {campaign.state}; {first} it first")
     campaign.deleted_at = now
     await audit.record(tx, scope, "campaign.delete", "campaign", campaign.id, now=now)
     return campaign

@@ -34,6 +34,8 @@ async def _move(
 ) -> Campaign:
     scope.require(Grant.SEND)
     campaign = await get(tx, scope, campaign_id=campaign_id)
+    if campaign.state == CampaignState.SCHEDULED:
+        raise Conflict(f"campaign {campaign.name} is scheduled; use `mailengine campaign unschedule`")
     if to == CampaignState.SENDING and campaign.state != CampaignState.PAUSED:
         draft = campaign.state == CampaignState.DRAFT
         remedy = "use `mailengine campaign send`" if draft else "only a paused campaign can be resumed"

@@ -1,4 +1,4 @@
-"""Launch: from a draft to a campaign that sends.
+"""Launch: from a draft, or one that was scheduled, to a campaign that sends.
 
 Reading and checking, building the snapshot, and storing are three steps, because building takes CPU that no
 transaction may wait for. The store fails when the draft was changed meanwhile: what is sent is what was checked.
@@ -18,7 +18,7 @@ from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.checklist import Facts, Item, blocking, gather, judge
 from mailengine.domain.campaigns.recipients import rules_now
-from mailengine.domain.campaigns.states import move, require_draft
+from mailengine.domain.campaigns.states import move, require_waiting
 from mailengine.domain.content import snapshots
 from mailengine.domain.content.snapshots import Built, Sender
 from mailengine.domain.delivery.limits.forecast import Forecast
@@ -44,11 +44,11 @@ async def check(db: Database, scope: Scope, *, campaign_id: CampaignId, now: dat
 
 
 async def launch(db: Database, scope: Scope, *, campaign_id: CampaignId, now: datetime) -> Launched:
-    """Start sending; raises Refused with every reason that blocks, Conflict unless it is a draft."""
+    """Start sending; raises Refused with every reason that blocks, Conflict once it was launched."""
     scope.require(Grant.SEND)
     async with db.read(scope) as tx:
         facts = await gather(tx, scope, campaign_id=campaign_id, now=now)
-    require_draft(facts.campaign)
+    require_waiting(facts.campaign)
     items = judge(facts)
     reasons = blocking(items)
     if reasons:
@@ -67,7 +67,7 @@ async def launch(db: Database, scope: Scope, *, campaign_id: CampaignId, now: da
 async def _store(tx: WriteTx, scope: Scope, facts: Facts, built: Built, now: datetime) -> Campaign:
     assert facts.campaign.id is not None
     campaign = await get(tx, scope, campaign_id=facts.campaign.id)
-    require_draft(campaign)
+    require_waiting(campaign)
     if campaign.updated_at != facts.campaign.updated_at:
         raise Conflict(f"campaign {campaign.name} was changed while it was checked; send it again")
     campaign_id = CampaignId(facts.campaign.id)

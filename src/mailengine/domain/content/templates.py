@@ -145,12 +145,13 @@ async def delete(tx: WriteTx, scope: Scope, *, template_id: int, now: datetime) 
     used = await tx.scalar(
         owned(Campaign, scope).where(
             col(Campaign.template_id) == template_id,
-            col(Campaign.state) == CampaignState.DRAFT,
+            col(Campaign.state).in_((CampaignState.DRAFT, CampaignState.SCHEDULED)),
             col(Campaign.deleted_at).is_(None),
         )
     )
     if used is not None:
-        raise Conflict(f"template {template.name} is used by the draft {used.name}")
+        what = "draft" if used.state == CampaignState.DRAFT else "scheduled campaign"
+        raise Conflict(f"template {template.name} is used by the {what} {used.name}")
     template.deleted_at = now
     await audit.record(tx, scope, "template.delete", "template", template.id, now=now)
     return template

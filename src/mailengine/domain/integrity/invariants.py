@@ -55,9 +55,14 @@ INVARIANTS = (
         "a campaign has totals and a snapshot once it was launched, and only then",
         """
         SELECT c.id FROM campaigns c LEFT JOIN campaign_totals t ON t.campaign_id = c.id
-        WHERE (c.state = 'draft') <> (t.campaign_id IS NULL)
-            OR (c.state <> 'draft' AND (c.snapshot_id IS NULL OR c.launched_at IS NULL))
+        WHERE (c.state IN ('draft', 'scheduled')) <> (t.campaign_id IS NULL)
+            OR (c.state NOT IN ('draft', 'scheduled') AND (c.snapshot_id IS NULL OR c.launched_at IS NULL))
         """,
+    ),
+    Invariant(
+        "scheduled",
+        "a campaign that is scheduled has a time",
+        "SELECT id FROM campaigns WHERE state = 'scheduled' AND scheduled_at IS NULL",
     ),
     Invariant(
         "finished",

@@ -12,13 +12,14 @@ from sqlmodel import col
 
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.core.zones import zone_of
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.delivery import kill_switch
 from mailengine.domain.delivery.limits.forecast import Forecast
-from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours, quiet_until, zone_of
+from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours, quiet_until
 from mailengine.domain.reports.campaigns import Progress, progress_of
 from mailengine.models import (
     Campaign,

@@ -10,11 +10,14 @@ from litestar.params import JSONBody, QueryParameter
 
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Scope
-from mailengine.domain.campaigns import campaigns, control, launch
+from mailengine.core.zones import moment_in
+from mailengine.domain.accounts.tenants import get_tenant
+from mailengine.domain.campaigns import campaigns, control, launch, schedule
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.reports.campaigns import figures
 from mailengine.models import Campaign, CampaignState
 from mailengine.web.api.shapes import (
+    NO_NUL,
     READ,
     READ_ONE,
     WRITE,
@@ -35,7 +38,8 @@ State = Annotated[CampaignState | None, QueryParameter(name="state")]
 
 
 class CampaignShape(msgspec.Struct):
-    """A campaign as it was written; its figures are in the report."""
+    """A campaign as it was written; its figures are in the report. `scheduled_at` is when it is sent by itself, or
+    was to be: then `schedule_faults` says why it was not. `schedule_zone` is in which that time was told."""
 
     id: int
     name: str
@@ -53,13 +57,17 @@ class CampaignShape(msgspec.Struct):
     track_clicks: bool
     created_at: datetime
     updated_at: datetime
+    scheduled_at: datetime | None
+    schedule_zone: str
+    schedule_faults: list[str]
     launched_at: datetime | None
     finished_at: datetime | None
 
 
 class NewCampaign(Given):
     """Template, lists, segments and relay by name; `sender` like `Acme <news@example.org>`. It goes to the members
-    of the lists whom one of the segments describes; one of both may be left out. Without relay: the first."""
+    of the lists whom one of the segments describes; one of both may be left out. Without relay: the first. What is
+    counted is the tenant's setting unless it is said here."""
 
     name: Name
     template: Name
@@ -71,8 +79,8 @@ class NewCampaign(Given):
     exclude_segments: ListNames = msgspec.field(default_factory=list)
     reply_to: Line | None = None
     relay: Name | None = None
-    track_opens: bool = True
-    track_clicks: bool = True
+    track_opens: bool | None = None
+    track_clicks: bool | None = None
 
 
 class CampaignChange(Given):
@@ -108,11 +116,18 @@ class Checklist(msgspec.Struct):
 
 
 class Launched(msgspec.Struct):
-    """What was started, and the warnings that were passed over."""
+    """What was started or waits, and the warnings that were passed over."""
 
     campaign: CampaignShape
     audience: int
     warnings: list[CheckItem]
+
+
+class Times(Given):
+    """`at` like `2026-12-31 09:00` in `time_zone` (the tenant's when it is left out), or with an offset."""
+
+    at: Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=NO_NUL)]
+    time_zone: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=NO_NUL)] | None = None
 
 
 class Counted(msgspec.Struct):
@@ -244,6 +259,38 @@ class Campaigns(Controller):
         )
         warnings = [CheckItem(item.code, item.level, item.message) for item in done.warnings]
         return Launched(shape(done.campaign), done.audience, warnings)
+
+    @post("/{campaign_id:int}/schedule", status_code=200, **WRITE, summary="Have a campaign sent later")
+    async def schedule_campaign(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        campaign_id: Id,
+        data: JSONBody[Times],
+    ) -> Launched:
+        """Refused with every reason that the checklist has; it is gone through once more at that time. One that is
+        scheduled gets another time."""
+        async with site.rt.db.read(caller) as tx:
+            zone = data.time_zone or (await get_tenant(tx, caller)).time_zone
+        done = await schedule.schedule(
+            site.rt.db,
+            caller,
+            campaign_id=CampaignId(campaign_id),
+            at=moment_in(data.at, zone),
+            zone=zone,
+            now=site.rt.clock.now(),
+        )
+        warnings = [CheckItem(item.code, item.level, item.message) for item in done.warnings]
+        return Launched(shape(done.campaign), done.audience, warnings)
+
+    @post("/{campaign_id:int}/unschedule", status_code=200, **WRITE, summary="Make it a draft again")
+    async def unschedule_campaign(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], campaign_id: Id
+    ) -> CampaignShape:
+        """Only one that is scheduled."""
+        async with site.rt.db.write(caller) as tx:
+            chosen, now = CampaignId(campaign_id), site.rt.clock.now()
+            return shape(await schedule.unschedule(tx, caller, campaign_id=chosen, now=now))
 
     @post("/{campaign_id:int}/pause", status_code=200, **WRITE, summary="Pause a campaign")
     async def pause_campaign(

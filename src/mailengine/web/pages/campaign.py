@@ -14,6 +14,7 @@ from litestar.response import Stream
 from mailengine.core.ids import CampaignId
 from mailengine.core.paging import MAX_PAGE, PageRequest
 from mailengine.core.scope import Grant, Scope
+from mailengine.core.zones import zone_of
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.campaigns import campaigns
 from mailengine.domain.reports.campaigns import CampaignReport, Hour, figures
@@ -42,7 +43,14 @@ async def show(
         return Response(None, status_code=303, headers={"Location": f"{PATH}/{campaign_id}/review"})
     values = await read_report(site, scope, CampaignId(campaign_id))
     return await page(
-        site, request, "pages/campaign.html", campaign=row, names=names, campaign_id=campaign_id, **values
+        site,
+        request,
+        "pages/campaign.html",
+        campaign=row,
+        names=names,
+        campaign_id=campaign_id,
+        zone=zone_of(row.schedule_zone),
+        **values,
     )
 
 

@@ -14,17 +14,24 @@ from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns import campaigns as rules
 from mailengine.domain.campaigns import control
+from mailengine.domain.campaigns.schedule import unschedule
 from mailengine.models import Campaign, CampaignState
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.live import PATH, campaign_events, read_overview
 from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
-ACTS = {"pause": control.pause, "resume": control.resume, "cancel": control.cancel}
+ACTS = {
+    "pause": control.pause,
+    "resume": control.resume,
+    "cancel": control.cancel,
+    "unschedule": unschedule,
+}
 DONE = {
     CampaignState.PAUSED: "is paused",
     CampaignState.SENDING: "is being sent again",
     CampaignState.CANCELLED: "is cancelled",
+    CampaignState.DRAFT: "is a draft again",
 }
 MAX_NAME = 180  # leaves room for what tells a copy from its source
 

@@ -54,6 +54,7 @@ SECTIONS: Sequence[Section] = (
         "Settings",
         (
             Entry("organisation", "/settings/organisation", "building", "Organisation"),
+            Entry("links", "/settings/links", "settings", "Links and tracking"),
             Entry("team", "/team", "users", "Team"),
             Entry("keys", "/settings/keys", "key", "API keys", Grant.MANAGE),
             Entry("audit", "/audit", "scroll", "Audit log", Grant.MANAGE),

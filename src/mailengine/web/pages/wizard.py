@@ -1,4 +1,5 @@
-"""A campaign step by step (P4-06): content, audience, delivery, review. Each step is saved into the draft."""
+"""A campaign step by step (P4-06): content, audience, delivery; the review is `review`. Each step is saved into the
+draft."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
-from mailengine.domain.campaigns import campaigns, launch
+from mailengine.domain.campaigns import campaigns
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.campaigns.states import require_draft
 from mailengine.domain.contacts import lists
@@ -73,7 +74,7 @@ async def content(
     request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
 ) -> Response[str]:
     """What is sent, and in whose name."""
-    row = await _draft(site, request, campaign_id)
+    row = await draft_of(site, request, campaign_id)
     async with site.rt.db.read(request.auth.scope) as tx:
         names = await campaigns.describe(tx, request.auth.scope, row)
     form = Form(
@@ -98,7 +99,7 @@ async def save_content(
     with form.checking(where(form)):
         await _update(site, request, campaign_id, _content_of(form))
         return done(site, f"{PATH}/{campaign_id}/audience", "The draft was saved")
-    return await _content(site, request, form, await _draft(site, request, campaign_id))
+    return await _content(site, request, form, await draft_of(site, request, campaign_id))
 
 
 @get("/campaigns/{campaign_id:int}/audience")
@@ -106,7 +107,7 @@ async def audience(
     request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
 ) -> Response[str]:
     """Who gets it."""
-    row = await _draft(site, request, campaign_id)
+    row = await draft_of(site, request, campaign_id)
     chosen = {
         "lists": row.list_ids,
         "segments": row.segment_ids,
@@ -134,7 +135,7 @@ async def save_audience(
             raise InvalidInput("choose at least one list or segment")
         await _update(site, request, campaign_id, fields)
         return done(site, f"{PATH}/{campaign_id}/delivery", "The draft was saved")
-    return await _audience(site, request, form, await _draft(site, request, campaign_id))
+    return await _audience(site, request, form, await draft_of(site, request, campaign_id))
 
 
 async def _list_names(tx: ReadTx, scope: Scope, ids: list[int]) -> list[str]:
@@ -152,7 +153,7 @@ async def delivery(
     request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
 ) -> Response[str]:
     """By which server, and what is counted."""
-    row = await _draft(site, request, campaign_id)
+    row = await draft_of(site, request, campaign_id)
     async with site.rt.db.read(request.auth.scope) as tx:
         names = await campaigns.describe(tx, request.auth.scope, row)
     form = Form({"relay": names.relay or ""})
@@ -174,32 +175,7 @@ async def save_delivery(
         )
         await _update(site, request, campaign_id, fields)
         return done(site, f"{PATH}/{campaign_id}/review", "The draft was saved")
-    return await _delivery(site, request, form, await _draft(site, request, campaign_id))
-
-
-@get("/campaigns/{campaign_id:int}/review")
-async def review(
-    request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
-) -> Response[str]:
-    """The checklist, and the button that sends."""
-    return await _review(site, request, Form(), campaign_id)
-
-
-@post("/campaigns/{campaign_id:int}/review")
-async def send(
-    request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
-) -> Response[Any]:
-    """Send; warnings have to be accepted, errors block."""
-    scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
-    with form.checking("accepted"):
-        items = await launch.check(site.rt.db, scope, campaign_id=CampaignId(campaign_id), now=now)
-        if any(item.level == "warning" for item in items) and not form.flag("accepted"):
-            raise InvalidInput("read the warnings and say that you accept them")
-        launched = await launch.launch(site.rt.db, scope, campaign_id=CampaignId(campaign_id), now=now)
-        plural = "" if launched.audience == 1 else "s"
-        words = f"{launched.campaign.name} is on its way to {launched.audience:,} recipient{plural}"
-        return done(site, f"{PATH}/{campaign_id}", words)
-    return await _review(site, request, form, campaign_id)
+    return await _delivery(site, request, form, await draft_of(site, request, campaign_id))
 
 
 def _content_of(form: Form) -> Fields:
@@ -233,7 +209,7 @@ def where(form: Form) -> str:
     return "name"
 
 
-async def _draft(site: Site, request: UserRequest, campaign_id: int) -> Campaign:
+async def draft_of(site: Site, request: UserRequest, campaign_id: int) -> Campaign:
     """Raises NotFound, Conflict for one that was launched, Forbidden for who may only look."""
     scope = request.auth.scope
     scope.require(Grant.EDIT)
@@ -282,18 +258,4 @@ async def _delivery(site: Site, request: UserRequest, form: Form, row: Campaign)
     return await form_page(
         site, request, "pages/campaign_delivery.html", form,
         campaign=row, relays=relays, steps=STEPS, step="delivery",
-    )  # fmt: skip
-
-
-async def _review(site: Site, request: UserRequest, form: Form, campaign_id: int) -> Response[str]:
-    row = await _draft(site, request, campaign_id)
-    scope, now = request.auth.scope, site.rt.clock.now()
-    items = await launch.check(site.rt.db, scope, campaign_id=CampaignId(campaign_id), now=now)
-    async with site.rt.db.read(scope) as tx:
-        names = await campaigns.describe(tx, scope, row)
-    return await form_page(
-        site, request, "pages/campaign_review.html", form,
-        campaign=row, items=items, names=names, steps=STEPS, step="review",
-        blocked=any(item.level == "error" for item in items),
-        warned=any(item.level == "warning" for item in items),
     )  # fmt: skip

@@ -14,7 +14,6 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import TenantId
 from mailengine.core.ratelimit import RateLimit
 from mailengine.core.scope import InstanceScope, Scope
-from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.contacts.contacts import check_contact
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.signup import forms, preferences, signups
@@ -23,9 +22,8 @@ from mailengine.domain.tracking.events import message_of
 from mailengine.domain.tracking.tokens import Purpose
 from mailengine.models import SignupForm
 from mailengine.web.forms import Form
-from mailengine.web.public.links import AnyRequest, origin_of, recipient_of, scope_of
-from mailengine.web.rendering import html, theme_of
-from mailengine.web.security import PUBLIC_HEADERS, request_id
+from mailengine.web.public.links import AnyRequest, origin_of, public_page, recipient_of, scope_of
+from mailengine.web.security import request_id
 from mailengine.web.site import Site
 
 MAX_FORM_BYTES = 20_000
@@ -52,8 +50,7 @@ async def form(request: AnyRequest, site: NamedDependency[Site], uid: FromPath[s
     scope = await _owner(site, request, uid)
     async with site.rt.db.read(scope) as tx:
         found = await forms.public_form(tx, scope, uid=uid)
-        organisation = (await get_tenant(tx, scope)).name
-    return _form_page(site, request, organisation, found, Form())
+    return await _form_page(site, request, scope, found, Form())
 
 
 @post("/f/{uid:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -63,21 +60,20 @@ async def submit(request: AnyRequest, site: NamedDependency[Site], uid: FromPath
     given, ip, now = await Form.of(request), origin_of(request).ip, site.rt.clock.now()
     async with site.rt.db.read(scope) as tx:
         found = await forms.public_form(tx, scope, uid=uid)
-        organisation = (await get_tenant(tx, scope)).name
     try:
         new = check_contact(
             given.text("email"), first_name=given.text("first_name"), last_name=given.text("last_name")
         )
     except InvalidInput as error:
         given.reject("email", str(error))
-        return _form_page(site, request, organisation, found, given, status=422)
+        return await _form_page(site, request, scope, found, given, status=422)
     if site.signups.take((scope.tenant_id, ip), now):
         given.reject("email", "too many sign-ups came from your network; try again in a few minutes")
-        return _form_page(site, request, organisation, found, given, status=TOO_MANY)
+        return await _form_page(site, request, scope, found, given, status=TOO_MANY)
     if not given.text(HONEYPOT):
         async with site.rt.db.write(scope) as tx:
             await signups.sign_up(tx, scope, found, new, around(site), ip=ip, now=now)
-    return _page(site, request, "public/signed_up.html", organisation=organisation, email=new.address.email)
+    return await public_page(site, request, scope, "public/signed_up.html", email=new.address.email)
 
 
 @get("/f/confirm/{token:str}")
@@ -88,7 +84,7 @@ async def ask_confirmation(
     scope, signup_id = _of_link(site, request, token)
     async with site.rt.db.read(scope) as tx:
         found = await signups.waiting(tx, scope, signup_id=signup_id, now=site.rt.clock.now())
-    return _confirm_page(site, request, found)
+    return await _confirm_page(site, request, scope, found)
 
 
 @post("/f/confirm/{token:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -98,7 +94,7 @@ async def confirm(request: AnyRequest, site: NamedDependency[Site], token: FromP
     ip, now = origin_of(request).ip, site.rt.clock.now()
     async with site.rt.db.write(scope) as tx:
         found = await signups.confirm(tx, scope, signup_id=signup_id, ip=ip, now=now)
-    return _confirm_page(site, request, found)
+    return await _confirm_page(site, request, scope, found)
 
 
 @get("/p/{token:str}")
@@ -111,7 +107,7 @@ async def show_preferences(
     async with site.rt.db.read(scope) as tx:
         message = await message_of(tx, scope, task_id=recipient.task_id)
         shown = await preferences.preferences_of(tx, scope, contact_id=message.contact_id)
-    return _preferences_page(site, request, message.organisation, message.email, shown, token)
+    return await _preferences_page(site, request, scope, message.email, shown, token)
 
 
 @post("/p/{token:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -133,7 +129,7 @@ async def choose_preferences(
             ip=origin_of(request).ip,
             now=site.rt.clock.now(),
         )
-    return _preferences_page(site, request, message.organisation, message.email, shown, token, saved=True)
+    return await _preferences_page(site, request, scope, message.email, shown, token, saved=True)
 
 
 async def _owner(site: Site, request: AnyRequest, uid: str) -> Scope:
@@ -153,27 +149,23 @@ def _as_visitor(tenant_id: TenantId, request: Request[object, object, State]) ->
     return Scope(tenant_id, "form", frozenset(), request_id(request.scope))
 
 
-def _form_page(
-    site: Site, request: AnyRequest, organisation: str, found: SignupForm, given: Form, *, status: int = 200
+async def _form_page(
+    site: Site, request: AnyRequest, scope: Scope, found: SignupForm, given: Form, *, status: int = 200
 ) -> Response[str]:
-    return _page(
-        site,
-        request,
-        "public/signup.html",
-        status=status,
-        organisation=organisation,
-        signup=found,
-        form=given,
-        honeypot=HONEYPOT,
-    )
+    return await public_page(
+        site, request, scope, "public/signup.html",
+        status=status, signup=found, form=given, honeypot=HONEYPOT,
+    )  # fmt: skip
 
 
-def _confirm_page(site: Site, request: AnyRequest, found: signups.Waiting) -> Response[str]:
-    return _page(
+async def _confirm_page(
+    site: Site, request: AnyRequest, scope: Scope, found: signups.Waiting
+) -> Response[str]:
+    return await public_page(
         site,
         request,
+        scope,
         "public/confirm.html",
-        organisation=found.organisation,
         email=found.contact.email,
         lists=[each.name for each in found.lists],
         wording=found.signup.wording,
@@ -181,30 +173,23 @@ def _confirm_page(site: Site, request: AnyRequest, found: signups.Waiting) -> Re
     )
 
 
-def _preferences_page(
+async def _preferences_page(
     site: Site,
     request: AnyRequest,
-    organisation: str,
+    scope: Scope,
     email: str,
     shown: list[preferences.Preference],
     token: str,
     *,
     saved: bool = False,
 ) -> Response[str]:
-    return _page(
+    return await public_page(
         site,
         request,
+        scope,
         "public/preferences.html",
-        organisation=organisation,
         email=email,
         preferences=shown,
         saved=saved,
         unsubscribe_url=f"/u/{token}",
     )
-
-
-def _page(
-    site: Site, request: AnyRequest, template: str, *, status: int = 200, **values: object
-) -> Response[str]:
-    body = site.render(template, theme=theme_of(request), **values)
-    return html(body, status=status, headers=PUBLIC_HEADERS)

@@ -5,16 +5,18 @@ so that a mail program's one-click (RFC 8058 section 3.2) can be believed. There
 nothing that another site could ride on, and no CSRF token.
 """
 
+from typing import Any
+
 from litestar import MediaType, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from mailengine.core.scope import Scope
 from mailengine.domain.contacts.states import resubscribe, unsubscribe
 from mailengine.domain.tracking.events import MessageOf, message_of, record
 from mailengine.domain.tracking.tokens import Purpose
 from mailengine.models import EventKind
-from mailengine.web.public.links import AnyRequest, origin_of, recipient_of, scope_of
-from mailengine.web.rendering import html, theme_of
+from mailengine.web.public.links import AnyRequest, origin_of, public_page, recipient_of, scope_of
 from mailengine.web.security import PUBLIC_HEADERS
 from mailengine.web.site import Site
 
@@ -31,7 +33,9 @@ async def ask(request: AnyRequest, site: NamedDependency[Site], token: FromPath[
     scope = scope_of(recipient, request)
     async with site.rt.db.read(scope) as tx:
         message = await message_of(tx, scope, task_id=recipient.task_id)
-    return _page(site, request, "public/unsubscribe.html", message, preferences_url=f"/p/{token}")
+    return await _page(
+        site, request, scope, "public/unsubscribe.html", message, preferences_url=f"/p/{token}"
+    )
 
 
 @post("/u/{token:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -39,18 +43,20 @@ async def leave(request: AnyRequest, site: NamedDependency[Site], token: FromPat
     """Unsubscribe; a mail program gets plain text, a person the page with the way back."""
     one_click = await is_one_click(request)
     reason = "one-click" if one_click else "link"
-    message = await _apply(site, request, token, EventKind.UNSUBSCRIBE, reason)
+    scope, message = await _apply(site, request, token, EventKind.UNSUBSCRIBE, reason)
     if one_click:
         return Response("unsubscribed\n", media_type=MediaType.TEXT, headers=PUBLIC_HEADERS)
     back = f"/u/{token}/resubscribe"
-    return _page(site, request, "public/unsubscribed.html", message, resubscribe_url=back)
+    return await _page(site, request, scope, "public/unsubscribed.html", message, resubscribe_url=back)
 
 
 @post("/u/{token:str}/resubscribe", status_code=200, request_max_body_size=MAX_FORM_BYTES)
 async def come_back(request: AnyRequest, site: NamedDependency[Site], token: FromPath[str]) -> Response[str]:
     """Subscribe again."""
-    message = await _apply(site, request, token, EventKind.RESUBSCRIBE, "link")
-    return _page(site, request, "public/resubscribed.html", message, unsubscribe_url=f"/u/{token}")
+    scope, message = await _apply(site, request, token, EventKind.RESUBSCRIBE, "link")
+    return await _page(
+        site, request, scope, "public/resubscribed.html", message, unsubscribe_url=f"/u/{token}"
+    )
 
 
 async def is_one_click(request: AnyRequest) -> bool:
@@ -59,7 +65,9 @@ async def is_one_click(request: AnyRequest) -> bool:
     return any(field in body for field in ONE_CLICK)
 
 
-async def _apply(site: Site, request: AnyRequest, token: str, kind: EventKind, reason: str) -> MessageOf:
+async def _apply(
+    site: Site, request: AnyRequest, token: str, kind: EventKind, reason: str
+) -> tuple[Scope, MessageOf]:
     """Change the contact and write the event in one transaction; asking twice writes one event."""
     recipient = recipient_of(site, token, Purpose.MANAGE)
     scope = scope_of(recipient, request)
@@ -69,11 +77,13 @@ async def _apply(site: Site, request: AnyRequest, token: str, kind: EventKind, r
         message = await message_of(tx, scope, task_id=recipient.task_id)
         if await act(tx, scope, contact_id=message.contact_id, now=now, reason=reason):
             await record(tx, scope, message, kind, now=now, origin=origin_of(request))
-    return message
+    return scope, message
 
 
-def _page(site: Site, request: AnyRequest, template: str, message: MessageOf, **values: str) -> Response[str]:
-    body = site.render(
-        template, theme=theme_of(request), organisation=message.organisation, email=message.email, **values
+async def _page(
+    site: Site, request: AnyRequest, scope: Scope, template: str, message: MessageOf, **values: str
+) -> Response[str]:
+    organisation, email = message.organisation, message.email
+    return await public_page(
+        site, request, scope, template, organisation=organisation, email=email, **dict[str, Any](values)
     )
-    return html(body, headers=PUBLIC_HEADERS)

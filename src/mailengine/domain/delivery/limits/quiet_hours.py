@@ -1,12 +1,12 @@
 """Quiet hours: the part of the day in which a tenant's campaigns rest, told in its own time zone."""
 
 from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import AnyScope, Grant, Scope
+from mailengine.core.zones import zone_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.models import QuietHours
@@ -64,14 +64,6 @@ def quiet_until(row: QuietHours, now: datetime) -> datetime | None:
     if end <= local:
         end += timedelta(days=1)
     return end.astimezone(UTC)
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """Raises InvalidInput for a name that the time zone database does not have."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InvalidInput(f"{name!r} is no time zone; write for example Europe/Berlin") from error
 
 
 def parse_time(text: str) -> time:
