@@ -208,6 +208,7 @@ PAGES = [
     senders.domain_show,
     senders.domain_act,
     delivery.index,
+    delivery.switch,
     delivery.act,
     delivery.letters,
     delivery.requeue,

@@ -10,7 +10,7 @@ from mailengine.core.errors import Conflict, NotFound
 from mailengine.core.ids import CampaignId, ListId
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned, tenant_of
-from mailengine.domain.campaigns import campaigns, control, expand, finish, launch
+from mailengine.domain.campaigns import campaigns, control, expand, finish, launch, schedule
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.campaigns.checklist import gather, judge
 from mailengine.domain.contacts import contacts
@@ -175,13 +175,17 @@ _TO = {
     "cancel": CampaignState.CANCELLED,
 }
 _ALLOWED = {
-    ("draft", "launch"), ("sending", "pause"), ("sending", "cancel"), ("paused", "resume"), ("paused", "cancel"),
+    ("draft", "launch"), ("scheduled", "launch"), ("sending", "pause"), ("sending", "cancel"), ("paused", "resume"), ("paused", "cancel"),
 }  # fmt: skip
 
 
 async def in_state(world: World, state: str) -> CampaignId:
     campaign_id = await world.draft(name=state)
     if state == "draft":
+        return campaign_id
+    if state == "scheduled":
+        at = NOON + timedelta(hours=1)
+        await schedule.schedule(world.db, world.scope, campaign_id=campaign_id, at=at, zone="UTC", now=NOON)
         return campaign_id
     await world.launch(campaign_id)
     if state == "sent":

@@ -1,6 +1,7 @@
 """The pages of servers, domains, limits, kill switch, failures and jobs; and who may not."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,6 +66,16 @@ async def test_a_domain_shows_its_records_and_what_is_missing(client: Any, acme:
     assert "_dmarc.acme.test" in page
     assert "Unverified" in (await client.get("/domains")).text
     assert "was removed" in await follow(client, await client.post("/domains/acme.test/remove", data=csrf))
+
+
+async def test_stopping_asks_who_one_is_when_the_login_is_old(client: Any, rt: Runtime, acme: Any):
+    csrf = await log_in(client)
+    rt.clock.advance(timedelta(minutes=11))  # type: ignore[attr-defined]
+    asked = await client.post("/delivery/kill-switch", data={"to": "on", "reason": "x", **csrf})
+    assert asked.headers["location"].startswith("/account/confirm")
+    assert "All sending is stopped" not in (await client.get("/delivery")).text
+    exported = await client.post("/contacts/export", data={"all": "1", **csrf})
+    assert exported.headers["location"].startswith("/account/confirm")
 
 
 async def test_sending_is_stopped_limited_rested_and_warmed_up(client: Any, acme: Any):

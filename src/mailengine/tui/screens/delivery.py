@@ -10,8 +10,9 @@ from textual.widgets import DataTable, TabbedContent, TabPane
 
 from mailengine.core.errors import MailengineError
 from mailengine.core.terminal import one_line
+from mailengine.core.zones import zone_of
 from mailengine.domain.delivery.dead_letters import Chosen
-from mailengine.domain.delivery.limits.quiet_hours import quiet_until, zone_of
+from mailengine.domain.delivery.limits.quiet_hours import quiet_until
 from mailengine.models import QuietHours, Relay, RelayKind, Reputation
 from mailengine.tui.screens.page import Page
 from mailengine.tui.source.delivery import Pace

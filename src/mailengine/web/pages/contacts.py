@@ -23,7 +23,7 @@ from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.pages.live import Stat
-from mailengine.web.session import NEEDS
+from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
 PATH = "/contacts"
@@ -141,7 +141,7 @@ async def bulk(request: UserRequest, site: NamedDependency[Site]) -> Response[An
     return done(site, f"/jobs/{job.id}", f"{counted(job.total or 0)} will be gone through", "info")
 
 
-@post("/contacts/export", opt={NEEDS: Grant.READ})
+@post("/contacts/export", opt={NEEDS: Grant.READ, FRESH: True})
 async def export(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
     """A file of those that were ticked, or of all that the table's filter matches; the daemon makes it."""
     scope, form = request.auth.scope, await Form.of(request)

@@ -19,7 +19,7 @@ from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
-from mailengine.web.session import instance_scope
+from mailengine.web.session import FRESH, NEEDS, instance_scope
 from mailengine.web.site import Site
 
 PATH = "/delivery"
@@ -60,9 +60,20 @@ async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
     )
 
 
+@post("/delivery/kill-switch", opt={NEEDS: Grant.SEND, FRESH: True})
+async def switch(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """Stop all sending of the tenant, or let it go on."""
+    return await _change(site, request, "kill-switch")
+
+
 @post("/delivery/{act:str}")
 async def act(request: UserRequest, site: NamedDependency[Site], act: FromPath[str]) -> Response[Any]:
-    """Change one of the settings of the page; a mistake is said at its field."""
+    """Change one of the settings of the page."""
+    return await _change(site, request, act)
+
+
+async def _change(site: Site, request: UserRequest, act: str) -> Response[Any]:
+    """A mistake is said at its field."""
     scope, form = request.auth.scope, await Form.of(request)
     if act not in ACTS:
         raise NotFound("there is no such page")
