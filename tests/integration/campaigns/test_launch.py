@@ -175,7 +175,8 @@ _TO = {
     "cancel": CampaignState.CANCELLED,
 }
 _ALLOWED = {
-    ("draft", "launch"), ("scheduled", "launch"), ("sending", "pause"), ("sending", "cancel"), ("paused", "resume"), ("paused", "cancel"),
+    ("draft", "launch"), ("scheduled", "launch"),
+    ("sending", "pause"), ("sending", "cancel"), ("paused", "resume"), ("paused", "cancel"),
 }  # fmt: skip
 
 
