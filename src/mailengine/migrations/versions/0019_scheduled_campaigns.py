@@ -1,6 +1,6 @@
 """Scheduled campaigns; what a tenant plans in, links to and counts by default.
 
-Revision: 0017, after 0016
+Revision: 0019, after 0018
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 from mailengine.db.types import JSONType, UTCDateTime
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
