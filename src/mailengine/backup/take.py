@@ -35,6 +35,7 @@ _NOT_OURS = (
     "wire",
     "backups",
     "caught",
+    "logs",
     "restore.part",
 )
 _NOT_ENDING = (".lock", ".log", ".part", "-wal", "-shm", "-journal", ".replaced")

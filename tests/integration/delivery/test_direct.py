@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,24 @@ async def test_a_providers_limit_counts_all_domains_behind_its_hosts(world: Worl
     assert all("limited to 60/hour for google" in task.last_reply for task in waiting)
     assert len({task.scheduled_at for task in waiting}) == len(waiting)  # spread, not all at once again
     assert all(task.attempts == 0 for task in waiting)
+
+
+async def test_a_dns_that_is_dead_costs_time_and_nobody(
+    world: World, catcher: Catcher, dns_zone: DnsZone
+) -> None:
+    """No name server answers for a while: nobody is given up, each message says why it waits, and all goes on."""
+    people = await world.addresses([f"u{number}@example.org" for number in range(8)])
+    dns_zone.silent |= set(dns_zone.records)
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker()), asyncio.timeout(60):
+        while not all("no name server answers" in task.last_reply for task in (await world.tasks()).values()):
+            await asyncio.sleep(0.05)
+        assert {task.status for task in (await world.tasks()).values()} == {"queued"}
+        assert not catcher.caught
+        dns_zone.silent.clear()
+        while (await world.totals(campaign)).sent < len(people):
+            world.clock.advance(timedelta(minutes=2))  # the next try comes, and the failure is forgotten
+            await asyncio.sleep(0.1)
+    assert sorted(caught.recipients[0] for caught in catcher.caught) == sorted(people)
+    assert not await world.dead_letters()
