@@ -11,6 +11,7 @@ import typer
 from mailengine import __version__
 from mailengine.cli import output
 from mailengine.cli.commands import (
+    attributes,
     audit,
     backups,
     bulk,
@@ -112,6 +113,7 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(forms.app, name="forms")
 app.add_typer(segments.app, name="segments")
 app.add_typer(tags.app, name="tags")
+app.add_typer(attributes.app, name="attributes")
 app.add_typer(suppression.app, name="suppression")
 app.add_typer(privacy.app, name="privacy")
 app.add_typer(upkeep.app, name="upkeep")
