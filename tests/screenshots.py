@@ -6,6 +6,7 @@ width, in both themes. For looking at; nothing compares them.
 
 import asyncio
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from mailengine.runtime import open_runtime
 from support.served import listener, serving
 
 PAGES = (
-    "/", "/campaigns", "/campaigns/new", "/templates", "/templates/new", "/contacts", "/contacts/new", "/lists",
+    "/", "/campaigns", "/campaigns/new", "/campaigns/deleted", "/templates", "/templates/new", "/contacts",
+    "/contacts?deleted=1", "/contacts/1", "/contacts/new", "/imports", "/lists", "/tags", "/audit",
     "/suppression", "/delivery", "/relays", "/domains", "/jobs", "/team", "/styleguide",
 )  # fmt: skip
 WIDTHS = {"desktop": (1280, 800), "phone": (375, 760)}
@@ -49,7 +51,7 @@ async def walk(browser: Browser, url: str, folder: Path, theme: str, width: str)
     await page.wait_for_url(lambda here: "/login" not in here)
     for path in PAGES:
         await page.goto(url + path, wait_until="networkidle" if path == "/templates" else "load")
-        name = path.strip("/").replace("/", "-") or "dashboard"
+        name = re.sub(r"[^a-z0-9]+", "-", path.strip("/")) or "dashboard"
         await page.screenshot(path=folder / f"{name}-{width}-{theme}.png", full_page=True)
     await page.close()
 

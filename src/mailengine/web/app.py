@@ -68,6 +68,7 @@ from mailengine.web.pages import (
     tags,
     team,
     templates,
+    trash,
     wizard,
 )
 from mailengine.web.public import online, signup, tracking, unsubscribe
@@ -164,6 +165,10 @@ PAGES = [
     tags.merge,
     tags.delete,
     audit_log.index,
+    trash.campaigns,
+    trash.templates,
+    trash.restore_campaign,
+    trash.restore_template,
     lists.index,
     lists.new,
     lists.create,

@@ -102,6 +102,7 @@ PAGES = [
     "/contacts/new",
     "/contacts/{contact}",
     "/lists",
+    "/campaigns/deleted",
     "/lists/{list}",
     "/segments",
     "/segments/new",

@@ -20,21 +20,30 @@ from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.contacts import RESTORABLE
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import Campaign, CampaignState, Snapshot, Template, TemplateVersion
 
 Kept = TypeVar("Kept", Campaign, Template)
 _KINDS: dict[type[Any], str] = {Campaign: "campaign", Template: "template"}
 
 
-async def deleted_campaigns(tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest) -> Page[Campaign]:
-    """Those that can be brought back, newest first."""
+async def deleted_campaigns(
+    tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest, text: str = ""
+) -> Page[Campaign]:
+    """Those that can be brought back, newest first; `text` restricts to names that hold it."""
     query = owned(Campaign, scope).where(col(Campaign.deleted_at) >= now - RESTORABLE)
+    if text:
+        query = query.where(contains(col(Campaign.name), text))
     return await keyset_page(tx, query, col(Campaign.id), page, newest_first=True)
 
 
-async def deleted_templates(tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest) -> Page[Template]:
-    """Those that can be brought back, newest first."""
+async def deleted_templates(
+    tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest, text: str = ""
+) -> Page[Template]:
+    """Those that can be brought back, newest first; `text` restricts to names that hold it."""
     query = owned(Template, scope).where(col(Template.deleted_at) >= now - RESTORABLE)
+    if text:
+        query = query.where(contains(col(Template.name), text))
     return await keyset_page(tx, query, col(Template.id), page, newest_first=True)
 
 

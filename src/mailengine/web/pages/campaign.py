@@ -135,24 +135,32 @@ async def download(
     request: UserRequest, site: NamedDependency[Site], campaign_id: FromPath[int]
 ) -> Response[Any] | Stream:
     """The same as a file, read a page at a time."""
-    scope, outcome = request.auth.scope, one_of(params_of(request, "outcome")["outcome"], Outcome)
+    scope, params = request.auth.scope, params_of(request, "outcome")
+    outcome = one_of(params["outcome"], Outcome)
     async with site.rt.db.read(scope) as tx:
         await campaigns.get(tx, scope, campaign_id=campaign_id)
     name = f"campaign-{campaign_id}-{outcome.value if outcome else 'recipients'}.csv"
     return Stream(
-        _lines(site, scope, campaign_id, outcome),
+        _lines(site, scope, campaign_id, outcome, params["q"]),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-async def _lines(site: Site, scope: Scope, campaign_id: int, outcome: Outcome | None) -> AsyncIterator[bytes]:
+async def _lines(
+    site: Site, scope: Scope, campaign_id: int, outcome: Outcome | None, text: str
+) -> AsyncIterator[bytes]:
     yield _csv([COLUMNS])
     cursor: str | None = None
     while True:
         async with site.rt.db.read(scope) as tx:
             found = await recipients(
-                tx, scope, campaign_id=campaign_id, outcome=outcome, request=PageRequest(MAX_PAGE, cursor)
+                tx,
+                scope,
+                campaign_id=campaign_id,
+                outcome=outcome,
+                text=text,
+                request=PageRequest(MAX_PAGE, cursor),
             )
         yield _csv([_cells(row) for row in found.items])
         cursor = found.next

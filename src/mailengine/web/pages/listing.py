@@ -39,7 +39,9 @@ class Listing(Generic[Row]):
     @property
     def counted(self) -> str:
         """How many there are, in words for people: `10,000+` where no more were counted."""
-        return f"{self.page.total:,}" + ("" if self.page.exact else "+")
+        if self.page.exact:
+            return f"{self.page.total:,}"
+        return f"{max(self.page.total, len(self.page.items)):,}+"
 
     @property
     def filtered(self) -> bool:
