@@ -112,6 +112,20 @@ def test_a_second_signal_does_not_wait(house: House, counting_sink: Sinks, signu
         daemon.wait_for_end_of_workers(seconds=5)
 
 
+def test_without_its_nursery_it_ends_for_the_service_manager(house: House, counting_sink: Sinks) -> None:
+    sink = counting_sink(delay_ms=1)
+    house.campaign(3000, sink.port)
+    with house.daemon() as daemon:
+        sink.wait_for(300)
+        daemon.workers()
+        (nursery,) = psutil.Process(daemon.process.pid).children()
+        nursery.kill()
+        assert daemon.process.wait(60) == 1
+        daemon.wait_for_end_of_workers()
+    assert "the process that forks the workers was killed" in house.log.read_text().splitlines()[-1]
+    assert compare(house, sink) == set()
+
+
 def test_workers_end_with_their_supervisor(house: House, counting_sink: Sinks) -> None:
     sink = counting_sink(delay_ms=1)
     house.campaign(3000, sink.port)
