@@ -24,7 +24,8 @@ def emit_page(
     empty: str,
     as_json: bool,
 ) -> None:
-    """Print `{"items": …, "total": …, "exact": …, "next": …}`, or a table and how to see the rest."""
+    """Print `{"items": …, "total": …, "next": …}`, or a table and how to see the rest. Where `total` is only how many
+    there are at least, `"exact": false` stands beside it."""
     rows = [shown(item) for item in page.items]
 
     def text() -> None:
@@ -33,5 +34,6 @@ def emit_page(
             total = f"{page.total:,}" if page.exact else f"at least {page.total:,}"
             output.note(f"{len(rows)} of {total}; go on with --cursor {page.next}")
 
-    answer = {"items": rows, "total": page.total, "exact": page.exact, "next": page.next}
+    inexact = {} if page.exact else {"exact": False}
+    answer = {"items": rows, "total": page.total, **inexact, "next": page.next}
     output.emit(answer, as_json=as_json, text=text)
