@@ -11,20 +11,13 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from peers.catcher import Catcher
 from peers.ports import wait_until
+from support.browsing import PASSWORD
+from support.chromium import FLAGS, STILL
 from support.daemon import House
 
 pytestmark = pytest.mark.peer("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-PASSWORD = "correct horse battery"
 CONTACTS = "email,first name,city\nbo@example.net,Bo,Bonn\ncy@example.net,Cy,Kiel\nno address,X,Y\n"
 HTML = "<p>Hi {{ first_name }}</p><p>{{ postal_address }} <a href='{{ unsubscribe_url }}'>Leave</a></p>"
-STILL = "() => document.getAnimations().every(a => a.playState !== 'running' || a.effect.getTiming().iterations > 9)"
 expect.set_options(timeout=30_000)
 
 

@@ -210,6 +210,51 @@ async def test_a_campaign_is_made_with_the_keyboard_alone(browser: Browser, serv
     assert said == []
 
 
+async def test_a_segment_is_built_with_the_keyboard_alone(browser: Browser, served: Any, acme: Any):
+    page = await browser.new_page()
+    said = listen(page)
+    await log_in(page, served.url)
+    await page.goto(f"{served.url}/segments/new")
+    await page.evaluate("window.stillHere = true")
+    people = page.locator("#segment-people")
+    await expect(people).to_have_text("1")
+    await reach(page, "Name")
+    await page.keyboard.type("Anns")
+    await reach(page, "Condition 1: what about")
+    await page.keyboard.type("First n")
+    await expect(page.get_by_label("Condition 1: comparison")).to_be_visible()
+    await expect(page.get_by_label("Condition 1: what about")).to_be_focused()
+    await reach(page, "Condition 1: value")
+    await page.keyboard.type("Bo")
+    await expect(people).to_have_text("0")
+    await expect(page.get_by_label("Condition 1: value")).to_be_focused()
+    await expect(page.get_by_label("The segment as text")).to_have_value("first_name = Bo")
+    await reach(page, "Condition")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Condition 2: what about")).to_be_focused()
+    await page.keyboard.type("Added")
+    await reach(page, "Remove condition 2")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Condition 2: what about")).to_have_count(0)
+    await expect(page.get_by_label("Condition 1: value")).to_have_value("Bo")
+    await reach(page, "As text")
+    await page.keyboard.press("Enter")
+    await reach(page, "The segment as text")
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type("state = bounced or tag = nothing")
+    await expect(page.get_by_text("There is no tag nothing.").first).to_be_visible()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type("state = subscribed or email contains acme")
+    await expect(people).to_have_text("1")
+    await expect(page.get_by_label("Condition 2: value")).to_have_value("acme")
+    await accessible(page)
+    await reach(page, "Save the segment")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".toast")).to_contain_text("The segment Anns was saved")
+    assert await page.evaluate("window.stillHere") is True, "a page was loaded again"
+    assert said == []
+
+
 async def test_leaving_needs_no_script(browser: Browser, served: Any, acme: Any):
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
