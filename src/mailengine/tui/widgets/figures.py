@@ -16,14 +16,19 @@ class Words(Static):
         self._said: Text | None = None
 
     def say(self, text: Text) -> None:
-        if text != self._said:
-            self._said = text
-            self.update(text)
+        before, self._said = self._said, text
+        if before is None or text != before:
+            # A figure that only changed its digits takes the same room: the screen need not be laid out again.
+            self.update(text, layout=before is None or _room(text) != _room(before))
 
     @property
     def said(self) -> str:
         """What stands there."""
         return "" if self._said is None else self._said.plain
+
+
+def _room(text: Text) -> tuple[int, ...]:
+    return tuple(len(line) for line in text.plain.split("\n"))
 
 
 class Figures(Grid):
