@@ -13,6 +13,7 @@ from textual_plotext import PlotextPlot
 
 from mailengine.core.ids import CampaignId
 from mailengine.core.terminal import one_line
+from mailengine.domain.campaigns.states import TRANSITIONS
 from mailengine.domain.reports.campaigns import Progress
 from mailengine.domain.reports.progress import Followed
 from mailengine.domain.reports.speed import Speeds
@@ -179,11 +180,12 @@ class CampaignScreen(Detail):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys for what its state allows."""
-        state = self._progress.state if self._progress is not None else ""
+        state = CampaignState(self._progress.state) if self._progress is not None else None
+        ways = TRANSITIONS[state] if state is not None else frozenset()
         allowed = {
-            "pause": state == CampaignState.SENDING,
+            "pause": CampaignState.PAUSED in ways,
             "resume": state == CampaignState.PAUSED,
-            "cancel": state in (CampaignState.SENDING, CampaignState.PAUSED),
+            "cancel": CampaignState.CANCELLED in ways,
         }
         return allowed.get(action, True)
 

@@ -16,6 +16,7 @@ _STATES = {
     "running": "success",
     "subscribed": "success",
     "sent": "primary",
+    "scheduled": "primary",
     "done": "primary",
     "paused": "warning",
     "queued": "warning",
