@@ -175,7 +175,11 @@ def test_a_process_of_its_own_says_the_same(installation: Installation) -> None:
 
 
 def test_every_command_that_prints_data_can_print_json() -> None:
-    silent = {"daemon", "demo", "tui"}  # they serve or show; what they print is narration, or has its own --json
+    silent = {
+        "daemon",
+        "demo",
+        "tui",
+    }  # they serve or show; what they print is narration, or has its own --json
     always_json = {"sanitise", "render", "compose", "reply", "address"}  # `debug`: JSON, or bytes
     files = {("config", "example")}  # TOML, to be redirected
     found = dict(_commands(typer.main.get_command(app), ()))
