@@ -88,7 +88,7 @@ async def test_a_file_is_looked_at_tried_imported_and_taken_back(
     assert re.search(r"Rejected</dt>\s*<dd[^>]*>1</dd>", tried.text)
     assert "Line 3:" in tried.text
     assert 'value="Fair"' in tried.text, "what was typed is still there"
-    begun = await client.post(here, data={**form, "act": "start", "save_as": "monthly"}, headers=csrf)
+    begun = await client.post(here, data={**form, "act": "start", "save_as": "monthly/2026"}, headers=csrf)
     assert begun.status_code == 303, begun.text
     run = begun.headers["location"]
     assert "Waiting for the daemon" in (await client.get(run)).text
@@ -112,9 +112,11 @@ async def test_a_file_is_looked_at_tried_imported_and_taken_back(
     assert "bo@example.org" not in (await client.get("/contacts")).text
     again = await client.post(f"{run}/undo", headers=csrf)
     assert again.status_code == 409
-    saved = await client.get(await sent(client, csrf) + "&saved=monthly")
-    assert 'value="monthly"' in saved.text
-    gone = await client.post("/imports/mappings/monthly/delete", headers=csrf)
+    saved = await client.get(await sent(client, csrf) + "&saved=monthly/2026")
+    assert 'value="monthly/2026"' in saved.text
+    unknown = await client.post("/imports/mappings/delete", data={"name": "other"}, headers=csrf)
+    assert unknown.status_code == 404
+    gone = await client.post("/imports/mappings/delete", data={"name": "monthly/2026"}, headers=csrf)
     assert gone.status_code == 303
     async with rt.db.read(acme.scope) as tx:
         assert (await mappings.list_mappings(tx, acme.scope, page=PageRequest())).total == 0

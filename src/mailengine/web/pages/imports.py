@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
-from litestar.params import FromPath
 
 from mailengine.core.errors import InvalidInput, NotFound
 from mailengine.core.scope import Grant, Scope
@@ -158,11 +157,10 @@ async def begin(request: UserRequest, site: NamedDependency[Site]) -> Response[A
     return await _show(site, request, form, rehearsal=rehearsal)
 
 
-@post("/imports/mappings/{name:str}/delete")
-async def forget_mapping(
-    request: UserRequest, site: NamedDependency[Site], name: FromPath[str]
-) -> Response[Any]:
-    scope = request.auth.scope
+@post("/imports/mappings/delete")
+async def forget_mapping(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """The name comes in the form: it may hold a slash."""
+    scope, name = request.auth.scope, (await Form.of(request)).text("name")
     async with site.rt.db.write(scope) as tx:
         await mappings.delete(tx, scope, name=name, now=site.rt.clock.now())
     return done(site, PATH, f"The mapping {name} was deleted")
