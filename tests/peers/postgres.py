@@ -1,14 +1,16 @@
 """A worker's databases on the session's PostgreSQL (`postgres_server`).
 
 Invariants: tests connect as `mailengine_app`, which is neither superuser nor BYPASSRLS, so that row-level
-security holds for it (on tables it owns: with FORCE). Every test has a database of its own, a copy of the
-template that `template.prepare_template` filled once.
+security holds for it (on tables it owns: with FORCE). Every test has a database to itself, as the template is that
+`template.prepare_template` filled once: a copy of it, or one whose rows a test before has left and that were removed,
+which takes a fifth of the time. A database whose schema a test has changed is not used again.
 """
 
 import asyncio
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,6 +25,47 @@ TEMPLATE = "mailengine_template"
 T = TypeVar("T")
 
 
+# Who is still connected is thrown out; what has rows is emptied; every sequence begins again.
+_THROW_OUT = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_FILLED = """
+    SELECT string_agg(format('%I', relname), ', ') FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+    AND pg_relation_size(oid) > 0
+"""
+_BEGIN_AGAIN = """
+    SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) FROM pg_sequences
+    WHERE last_value IS NOT NULL
+"""
+_SHAPE = """
+    SELECT (SELECT count(*) FROM pg_class), (SELECT max(oid) FROM pg_class), (SELECT count(*) FROM pg_attribute),
+    (SELECT count(*) FROM pg_constraint), (SELECT count(*) FROM pg_policy), (SELECT count(*) FROM pg_trigger),
+    (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_db_role_setting),
+    (SELECT count(*) FROM pg_class WHERE relacl IS NOT NULL),
+    (SELECT string_agg(version_num, ' ') FROM alembic_version)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A migrated database, and the superuser's connection to it; `shape` is what its schema was at first."""
+
+    name: str
+    connection: asyncpg.Connection
+    shape: asyncpg.Record | None
+
+    async def emptied(self) -> bool:
+        """Remove all rows; False when a test has changed more than rows."""
+        await self.connection.execute(_THROW_OUT)
+        filled = await self.connection.fetchval(_FILLED)
+        if filled is not None:
+            await self.connection.execute(f"TRUNCATE {filled} CASCADE")
+        await self.connection.execute(_BEGIN_AGAIN)
+        return bool(await self.connection.fetchrow(_SHAPE) == self.shape)
+
+
 class Postgres:
     """This worker's hand on the shared server: creates and drops databases."""
 
@@ -32,13 +75,17 @@ class Postgres:
         # A thread and loop of its own: fixtures are also set up while a test's loop runs.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres-admin")
         self._loop = asyncio.new_event_loop()
-        self._admin = self._wait(
-            asyncpg.connect(host=self.host, port=self.port, user="postgres", database="postgres", ssl=False)
-        )
+        self._admin = self._wait(self._connect("postgres"))
+        self._free: list[_Copy] = []
         once("postgres-template", self._make_template)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._thread.submit(self._loop.run_until_complete, work).result()
+
+    async def _connect(self, database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=self.host, port=self.port, user="postgres", database=database, ssl=False
+        )
 
     def dsn(self, database: str) -> str:
         return f"postgresql+asyncpg://{ROLE}@{self.host}:{self.port}/{database}"
@@ -58,15 +105,37 @@ class Postgres:
 
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:
-        """The DSN of a fresh database: a copy of the template, or an empty one."""
+        """The DSN of a database without rows: migrated, or without tables."""
+        if migrated:
+            copy = self._free.pop() if self._free else self._wait(self._copy())
+            try:
+                yield self.dsn(copy.name)
+            finally:
+                self._take_back(copy)
+        else:
+            name = next(self._names)
+            self.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {ROLE}")
+            try:
+                yield self.dsn(name)
+            finally:
+                self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _take_back(self, copy: _Copy) -> None:
+        if self._wait(copy.emptied()):
+            self._free.append(copy)
+        else:
+            self._wait(copy.connection.close())
+            self.execute(f"DROP DATABASE {copy.name} WITH (FORCE)")
+
+    async def _copy(self) -> _Copy:
         name = next(self._names)
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE if migrated else 'template0'} OWNER {ROLE}")
-        try:
-            yield self.dsn(name)
-        finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}")
+        connection = await self._connect(name)
+        return _Copy(name, connection, await connection.fetchrow(_SHAPE))
 
     def close(self) -> None:
+        for copy in self._free:
+            self._wait(copy.connection.close())
         self._wait(self._admin.close())
         self._thread.submit(self._loop.close).result()
         self._thread.shutdown()

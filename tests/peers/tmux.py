@@ -13,9 +13,9 @@ class Terminal:
         self, socket: Path, command: Sequence[str], *, width: int, height: int, **environment: str
     ) -> None:
         self._tmux = ("tmux", "-S", str(socket), "-f", "/dev/null")
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "MAILENGINE_"))
-        }
+        # COLUMNS and LINES, which xdist sets, would be believed instead of the terminal.
+        ours = ("TMUX", "MAILENGINE_", "COLUMNS", "LINES")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self._environment = {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environment}
         self._run("new-session", "-d", "-x", str(width), "-y", str(height), *command)
         self._run("set-option", "remain-on-exit", "on")

@@ -1,5 +1,6 @@
 """`mailengine campaign`: from a draft to a report, without a daemon."""
 
+import json
 import os
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_a_campaign_is_queued_without_daemon_held_and_ended(installation: Instal
 
 def test_a_living_daemon_is_seen(installation: Installation) -> None:
     announced: Path = installation.data_dir / "daemon.json"
-    announced.write_text(f'{{"pid": {os.getpid()}}}')
+    announced.write_text(json.dumps({"pid": os.getpid(), "url": "http://127.0.0.1:8"}))
     try:
         installation.draft("Seen")
         ran = installation.ok("campaign", "send", "Seen", "--yes", "--json")
