@@ -7,7 +7,7 @@ which takes a fifth of the time. A database whose schema a test has changed is n
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,20 +50,20 @@ _SHAPE = """
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A migrated database, and the superuser's connection to it; `shape` is what its schema was at first."""
+    """A migrated database; `shape` is what its schema was at first."""
 
     name: str
-    connection: asyncpg.Connection
     shape: asyncpg.Record | None
 
-    async def emptied(self) -> bool:
-        """Remove all rows; False when a test has changed more than rows."""
-        await self.connection.execute(_THROW_OUT)
-        filled = await self.connection.fetchval(_FILLED)
-        if filled is not None:
-            await self.connection.execute(f"TRUNCATE {filled} CASCADE")
-        await self.connection.execute(_BEGIN_AGAIN)
-        return bool(await self.connection.fetchrow(_SHAPE) == self.shape)
+
+async def _emptied(connection: asyncpg.Connection) -> asyncpg.Record | None:
+    """Remove all rows; returns the shape of the schema."""
+    await connection.execute(_THROW_OUT)
+    filled = await connection.fetchval(_FILLED)
+    if filled is not None:
+        await connection.execute(f"TRUNCATE {filled} CASCADE")
+    await connection.execute(_BEGIN_AGAIN)
+    return await connection.fetchrow(_SHAPE)
 
 
 class Postgres:
@@ -121,21 +121,32 @@ class Postgres:
                 self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _take_back(self, copy: _Copy) -> None:
-        if self._wait(copy.emptied()):
+        if self._wait(self._is_as_before(copy)):
             self._free.append(copy)
         else:
-            self._wait(copy.connection.close())
             self.execute(f"DROP DATABASE {copy.name} WITH (FORCE)")
+
+    async def _is_as_before(self, copy: _Copy) -> bool:
+        """Remove all rows; False when a test has changed more than rows, or shut the database."""
+        try:
+            return bool(await self._asked(copy.name, _emptied) == copy.shape)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
 
     async def _copy(self) -> _Copy:
         name = next(self._names)
         await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}")
-        connection = await self._connect(name)
-        return _Copy(name, connection, await connection.fetchrow(_SHAPE))
+        return _Copy(name, await self._asked(name, _emptied))
+
+    async def _asked(self, database: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """By a connection that is gone afterwards: tests look who is connected."""
+        connection = await self._connect(database)
+        try:
+            return await ask(connection)
+        finally:
+            await connection.close()
 
     def close(self) -> None:
-        for copy in self._free:
-            self._wait(copy.connection.close())
         self._wait(self._admin.close())
         self._thread.submit(self._loop.close).result()
         self._thread.shutdown()

@@ -1,6 +1,5 @@
 """What every command does first: settings, the runtime, the tenant; and how an error leaves the program."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -52,6 +51,8 @@ def run_async(work: Awaitable[Result]) -> Result:
         return await work
 
     if sys.platform == "win32":
+        import asyncio
+
         return asyncio.run(main())
     import uvloop
 

@@ -109,6 +109,7 @@ def a_template(page: Page) -> None:
     page.get_by_role("link", name="New template").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("New template")
     page.get_by_label("Name").fill("Newsletter")
+    page.locator("[data-editor][data-started]").wait_for()  # until then it is a plain text area
     code = page.get_by_role("textbox", name="HTML of the message")
     code.click()
     page.keyboard.press("Control+A")

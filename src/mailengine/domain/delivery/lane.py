@@ -108,6 +108,7 @@ class Lane:
         """The next message that may go out; None when there is none."""
         while self._composed or self._compose_ahead():
             envelope = self._composed.popleft()
+            self._one_less()
             job = _job(envelope)
             if self.hooks.may_send(job):
                 return envelope
@@ -178,16 +179,22 @@ class Lane:
         room = _AHEAD_BYTES
         while self._ready and room > 0 and len(self._composed) < _AHEAD_MESSAGES:
             job = self._ready.popleft()
-            if len(self._ready) == self.low_mark:
-                self.hooks.on_hungry()
             if not self.hooks.may_send(job):
                 job.batch.release(job)
+                self._one_less()
                 continue
             envelope = _envelope(job, self.clock.now())
-            if envelope is not None:
-                self._composed.append(envelope)
-                room -= len(envelope.content)
+            if envelope is None:
+                self._one_less()
+                continue
+            self._composed.append(envelope)
+            room -= len(envelope.content)
         return bool(self._composed)
+
+    def _one_less(self) -> None:
+        """Claims follow what connections take, not what is composed ahead: a worker holds two of a campaign."""
+        if self.waiting == self.low_mark:
+            self.hooks.on_hungry()
 
     def stop(self) -> None:
         """No new messages; connections finish what they have in hand."""
