@@ -58,7 +58,11 @@ def listen(page: Page, home: str = "") -> list[str]:
         "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
     )
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda request: failed(request.url))
+    # Given up by the page itself: a newer count of what is being typed, or a page that is left.
+    page.on(
+        "requestfailed",
+        lambda request: failed(request.url) if request.failure != "net::ERR_ABORTED" else None,
+    )
     page.on("request", lambda request: asked(request.url))
     return said
 

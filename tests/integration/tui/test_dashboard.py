@@ -44,7 +44,7 @@ async def test_the_palette_goes_anywhere_and_finds_campaigns(world: World) -> No
         await driver.press("ctrl+p")
         await driver.sees("Go to delivery", "Kill switch")
         await driver.type("go to jobs")
-        await driver.sees("Go to jobs")
+        await driver.loses("Go to delivery")
         await driver.press("enter")
         await driver.sees(SEEN["jobs"])
         await driver.press("ctrl+p")

@@ -11,6 +11,7 @@ from mailengine.core.scope import Scope
 from mailengine.domain.accounts import api_keys
 from mailengine.models import Role
 from mailengine.runtime import Runtime
+from support.house import NOW
 
 pytestmark = pytest.mark.anyio
 HTML = "<p>Hi {{ first_name }}</p><p>{{ postal_address }}</p><a href='{{ unsubscribe_url }}'>Leave</a>"
@@ -121,6 +122,8 @@ OPERATIONS = [
     ("DELETE", "/campaigns/{campaign_id}", None),
     ("GET", "/campaigns/{campaign_id}/checklist", None),
     ("POST", "/campaigns/{campaign_id}/send", None),
+    ("POST", "/campaigns/{campaign_id}/schedule", {"at": f"{NOW.year + 1}-06-01T10:00"}),
+    ("POST", "/campaigns/{campaign_id}/unschedule", None),
     ("POST", "/campaigns/{campaign_id}/pause", None),
     ("POST", "/campaigns/{campaign_id}/resume", None),
     ("POST", "/campaigns/{campaign_id}/cancel", None),
