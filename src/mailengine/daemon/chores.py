@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.daemon import cleaning
 from mailengine.daemon.restart import wait
+from mailengine.db.insert import insert_into
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts import activity
@@ -170,7 +170,6 @@ async def record_run(
     tx: WriteTx, _instance: InstanceScope, *, name: str, now: datetime, figures: Figures
 ) -> None:
     table = table_of(ChoreRun)
-    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
     values = {"done_at": now, "figures": dict(figures)}
-    statement = insert.values(name=name, **values)
+    statement = insert_into(tx, ChoreRun).values(name=name, **values)
     await tx.execute(statement.on_conflict_do_update(index_elements=[table.c.name], set_=values))

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mailengine.core.clock import Clock
 from mailengine.core.scope import InstanceScope
+from mailengine.db.insert import insert_into
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database, WriteTx
 from mailengine.models import Lease
@@ -66,8 +66,7 @@ class Leadership:
 async def take(tx: WriteTx, *, name: str, holder: str, now: datetime) -> bool:
     """Take or renew the lease; False while another holder's has not run out."""
     table = table_of(Lease)
-    insert = postgresql.insert if tx.postgres else sqlite.insert
-    statement = insert(table).values(name=name, holder=holder, expires_at=now + HOLD)
+    statement = insert_into(tx, Lease).values(name=name, holder=holder, expires_at=now + HOLD)
     statement = statement.on_conflict_do_update(
         index_elements=[table.c.name],
         set_={"holder": holder, "expires_at": now + HOLD},

@@ -1,4 +1,4 @@
-"""`INSERT … ON CONFLICT DO NOTHING`, which both databases know and each dialect spells with its own construct."""
+"""`INSERT … ON CONFLICT`, which both databases know and each dialect spells with its own construct."""
 
 from typing import Any
 
@@ -9,8 +9,12 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 
 
+def insert_into(tx: ReadTx, model: type[SQLModel]) -> Any:
+    """An insert that can be told what to do with a row that is there already."""
+    table = table_of(model)
+    return postgresql.insert(table) if tx.postgres else sqlite.insert(table)
+
+
 def insert_new(tx: ReadTx, model: type[SQLModel]) -> Any:
     """An insert that leaves what another transaction stored first as it is."""
-    table = table_of(model)
-    insert = postgresql.insert(table) if tx.postgres else sqlite.insert(table)
-    return insert.on_conflict_do_nothing()
+    return insert_into(tx, model).on_conflict_do_nothing()

@@ -21,6 +21,7 @@ from mailengine.web import errors, health, manifest
 from mailengine.web.api import campaigns as api_campaigns
 from mailengine.web.api import contact_life as api_contact_life
 from mailengine.web.api import contacts as api_contacts
+from mailengine.web.api import delivery as api_delivery
 from mailengine.web.api import docs
 from mailengine.web.api import exports as api_exports
 from mailengine.web.api import forms as api_forms
@@ -343,6 +344,9 @@ def api_router() -> Router:
             api_templates.Templates,
             api_campaigns.Campaigns,
             api_trash.Trash,
+            api_delivery.KillSwitches,
+            api_delivery.Doubts,
+            api_delivery.DeadLetters,
             api_privacy.Privacy,
             api_privacy.TenantExports,
             api_privacy.UpkeepRules,

@@ -1,5 +1,7 @@
 """The kill switch: whole installation or one tenant, and who was told in the audit log."""
 
+import asyncio
+
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
@@ -80,3 +82,12 @@ async def test_every_tenant_that_is_held_has_it_in_its_log(db: Database, scope: 
         (scope.tenant_id, "kill-switch.off"),
         (other.tenant_id, "kill-switch.off"),
     ]
+
+
+async def test_two_people_at_the_same_moment(db: Database, scope: Scope) -> None:
+    await asyncio.gather(*(turn_on(db, scope, f"by {number}") for number in range(6)))
+    switch = (await state(db)).tenants[scope.tenant_id]
+    assert switch.reason.startswith("by ")
+    assert sorted(await asyncio.gather(*(turn_off(db, scope) for _ in range(6)))) == [False] * 5 + [True]
+    await asyncio.gather(*(act(db, scope) for act in (turn_on, turn_off) * 4))
+    assert (await state(db)).instance is None

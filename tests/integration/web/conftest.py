@@ -19,6 +19,7 @@ from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
+from mailengine.domain.accounts import api_keys
 from mailengine.domain.accounts.setup import create_owned_tenant
 from mailengine.domain.accounts.tenants import check_tenant
 from mailengine.domain.accounts.users import hash_password
@@ -32,6 +33,7 @@ from mailengine.models import (
     ContactList,
     EmailTask,
     ListMember,
+    Role,
     Snapshot,
     TaskStatus,
     Template,
@@ -111,6 +113,18 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 5000))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025") as opened:
         yield opened
+
+
+@pytest.fixture
+def key(rt: Runtime) -> Callable[[Scope, Role], Awaitable[dict[str, str]]]:
+    """Makes an API key of the role; the headers that a program sends with it."""
+
+    async def make(scope: Scope, role: Role) -> dict[str, str]:
+        async with rt.db.write(scope) as tx:
+            made = await api_keys.create(tx, scope, name=f"{role} key", role=role, now=rt.clock.now())
+        return {"Authorization": f"Bearer {made.token}"}
+
+    return make
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ import httpx
 import pytest
 
 from mailengine.core.clock import ManualClock
-from mailengine.core.scope import Scope
 from mailengine.daemon.cleaning import forget_files
 from mailengine.daemon.job_runs import JobRuns
-from mailengine.domain.accounts import api_keys
 from mailengine.domain.contacts import suppression
 from mailengine.domain.contacts.suppression import Target, erased_hash
 from mailengine.models import Role, SuppressionKind
@@ -21,16 +19,6 @@ from mailengine.runtime import Runtime
 
 pytestmark = pytest.mark.anyio
 FILE = "email,first name,city,tags\n+new@example.org,Ann,Bonn,vip\nbob@example.org,Bob,Köln,\nnobody,,,\n"
-
-
-@pytest.fixture
-def key(rt: Runtime) -> Callable[[Scope, Role], Awaitable[dict[str, str]]]:
-    async def make(scope: Scope, role: Role) -> dict[str, str]:
-        async with rt.db.write(scope) as tx:
-            made = await api_keys.create(tx, scope, name=f"{role} key", role=role, now=rt.clock.now())
-        return {"Authorization": f"Bearer {made.token}"}
-
-    return make
 
 
 @pytest.fixture

@@ -6,14 +6,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import col
 
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
-    CampaignTotals,
-    DeadLetter,
-    EmailTask,
     JobKind,
     Membership,
     Relay,
@@ -21,6 +17,7 @@ from mailengine.models import (
     TaskStatus,
 )
 from mailengine.runtime import Runtime
+from support.failures import fail_message
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")
@@ -104,20 +101,6 @@ async def test_sending_is_stopped_limited_rested_and_warmed_up(client: Any, acme
         client, await client.post("/delivery/quiet-hours", data=times)
     )
     assert (await client.post("/delivery/explode", data=csrf)).status_code == 404
-
-
-async def fail_message(rt: Runtime, sent: Any, status: TaskStatus) -> None:
-    """The tenant's one message as a dead letter, or in doubt."""
-    async with rt.db.write(INSTANCE) as tx:
-        chosen = col(EmailTask.id) == sent.task_id
-        await tx.execute(sa.update(EmailTask).where(chosen).values(status=status, external_msg_id=None))
-        counted = {"failed": int(status == TaskStatus.FAILED), "doubt": int(status == TaskStatus.DOUBT)}
-        of = col(CampaignTotals.campaign_id) == sent.campaign_id
-        await tx.execute(sa.update(CampaignTotals).where(of).values(sent=0, **counted))
-        if status == TaskStatus.FAILED:
-            ids = {"task_id": sent.task_id, "campaign_id": sent.campaign_id, "contact_id": sent.contact_id}
-            words = {"email": sent.email, "cause": "content", "reply": "554 <spam>"}
-            tx.add(DeadLetter(tenant_id=sent.scope.tenant_id, at=rt.clock.now(), **ids, **words))
 
 
 async def test_a_failure_is_found_and_tried_again(client: Any, rt: Runtime, acme: Any):

@@ -20,14 +20,13 @@ def reputation(ctx: typer.Context, as_json: output.Json = False) -> None:
 
 
 async def _look(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
-    from mailengine.core.scope import InstanceScope
     from mailengine.domain.delivery import kill_switch
     from mailengine.domain.delivery import reputation as rules
 
     async with rt.db.read(scope) as tx:
         figures = await rules.figures(tx, scope, now=rt.clock.now())
         stored = await rules.stored(tx, scope)
-        switch = (await kill_switch.state(tx, InstanceScope(scope.actor))).tenants.get(scope.tenant_id)
+        switch = (await kill_switch.of_tenant(tx, scope)).tenant
     return {
         "standing": figures.standing.value,
         "lane": "lower" if stored is not None and stored.standing != "ok" else "normal",

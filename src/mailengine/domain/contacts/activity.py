@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mailengine.core.scope import InstanceScope
-from mailengine.db.insert import insert_new
+from mailengine.db.insert import insert_into, insert_new
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.contacts.segments.names import EVENTS_MARK
@@ -164,10 +163,11 @@ async def _add(tx: WriteTx, rows: sa.Select[Any], columns: Sequence[str]) -> Non
     sums = table_of(ContactActivity)
     if not tx.postgres:
         rows = rows.where(sa.true())  # SQLite takes "ON CONFLICT" after a bare SELECT for a join condition
-    insert = postgresql.insert(sums) if tx.postgres else sqlite.insert(sums)
     blank = {name: 0 for name in ("received", "opened", "clicked") if name not in columns}
     rows = rows.add_columns(*(sa.literal(value) for value in blank.values()))
-    statement = insert.from_select(["contact_id", "tenant_id", *columns, *blank], rows)
+    statement = insert_into(tx, ContactActivity).from_select(
+        ["contact_id", "tenant_id", *columns, *blank], rows
+    )
     changes = {name: _grown(tx, sums.c[name], statement.excluded[name]) for name in columns}
     await tx.execute(statement.on_conflict_do_update(index_elements=[sums.c.contact_id], set_=changes))
 

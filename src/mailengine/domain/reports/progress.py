@@ -50,9 +50,8 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     held = []
     if campaign.state == CampaignState.PAUSED:
         held.append("it is paused")
-    switches = await kill_switch.state(tx, InstanceScope(scope.actor))
-    if switches.holds(scope.tenant_id):
-        switch = switches.instance or switches.tenants[scope.tenant_id]
+    switches = await kill_switch.of_tenant(tx, scope)
+    if (switch := switches.instance or switches.tenant) is not None:
         held.append("the kill switch is on" + (f" ({switch.reason})" if switch.reason else ""))
     if campaign.state == CampaignState.SENDING and progress.queued:
         held += await _rest(tx, scope, now)

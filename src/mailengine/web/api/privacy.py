@@ -9,11 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import File
 
-from mailengine.core.scope import Grant, Scope
+from mailengine.core.scope import Scope
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import upkeep
 from mailengine.domain.privacy import exports, person
 from mailengine.models import AuditEntry, Job
+from mailengine.web.api.rights import MANAGE
 from mailengine.web.api.shapes import (
     MAX_ID,
     NO_NUL,
@@ -30,10 +31,8 @@ from mailengine.web.api.shapes import (
     page_request,
 )
 from mailengine.web.erasing import erase_person
-from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
-MANAGE: dict[str, Any] = {"opt": {NEEDS: Grant.MANAGE}}
 Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 KeptDays = Annotated[int, msgspec.Meta(ge=30, le=3650)]
 Word = Annotated[str | None, QueryParameter(max_length=100, pattern=NO_NUL)]

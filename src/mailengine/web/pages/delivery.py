@@ -19,7 +19,7 @@ from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
-from mailengine.web.session import FRESH, NEEDS, instance_scope
+from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
 PATH = "/delivery"
@@ -34,11 +34,8 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
 
 async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
     scope, now = request.auth.scope, site.rt.clock.now()
-    instance = instance_scope(request)
-    async with site.rt.db.read(instance) as tx:
-        switches = await kill_switch.state(tx, instance)
     async with site.rt.db.read(scope) as tx:
-        names = await relays.names(tx, scope)
+        names, switches = await relays.names(tx, scope), await kill_switch.of_tenant(tx, scope)
         values: dict[str, Any] = {
             "limits": await limit_lines(tx, scope, names, now=now),
             "warm_ups": await warm_up_lines(tx, scope, names, now=now),
@@ -53,7 +50,7 @@ async def _index(site: Site, request: UserRequest, form: Form) -> Response[str]:
         request,
         "pages/delivery.html",
         form,
-        mine=switches.tenants.get(scope.tenant_id),
+        mine=switches.tenant,
         everybody=switches.instance,
         periods=list(Period),
         **values,
@@ -79,30 +76,22 @@ async def _change(site: Site, request: UserRequest, act: str) -> Response[Any]:
         raise NotFound("there is no such page")
     field, change = ACTS[act]
     with form.checking(field):
-        return done(site, PATH, await change(site, request, scope, form))
+        return done(site, PATH, await change(site, scope, form))
     return await _index(site, request, form)
 
 
-async def _switch(site: Site, request: UserRequest, scope: Scope, form: Form) -> str:
+async def _switch(site: Site, scope: Scope, form: Form) -> str:
     """The tenant's own kill switch; that of the installation is the operator's."""
-    scope.require(Grant.SEND)
-    instance, now = instance_scope(request), site.rt.clock.now()
-    async with site.rt.db.write(instance) as tx:
+    now = site.rt.clock.now()
+    async with site.rt.db.write(scope) as tx:
         if form.text("to") == "on":
-            await kill_switch.set_on(
-                tx,
-                instance,
-                tenant_id=scope.tenant_id,
-                reason=form.text("reason"),
-                actor=scope.actor,
-                now=now,
-            )
+            await kill_switch.stop(tx, scope, reason=form.text("reason"), now=now)
             return "All sending is stopped"
-        await kill_switch.set_off(tx, instance, tenant_id=scope.tenant_id, actor=scope.actor, now=now)
+        await kill_switch.resume(tx, scope, now=now)
         return "Sending goes on"
 
 
-async def _set_limit(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+async def _set_limit(site: Site, scope: Scope, form: Form) -> str:
     rate, about = parse_rate(form.text("rate")), form.text("about")
     async with site.rt.db.write(scope) as tx:
         kind, target = LimitScope.TENANT, ""
@@ -115,7 +104,7 @@ async def _set_limit(site: Site, _request: UserRequest, scope: Scope, form: Form
     return f"The limit of {rate} holds from now on"
 
 
-async def _remove_limit(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+async def _remove_limit(site: Site, scope: Scope, form: Form) -> str:
     async with site.rt.db.write(scope) as tx:
         await limits.remove_limit(
             tx,
@@ -128,7 +117,7 @@ async def _remove_limit(site: Site, _request: UserRequest, scope: Scope, form: F
     return "The limit was removed"
 
 
-async def _warm_up(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+async def _warm_up(site: Site, scope: Scope, form: Form) -> str:
     kind, target, now = WarmUpScope(form.text("scope") or "tenant"), form.text("target"), site.rt.clock.now()
     async with site.rt.db.write(scope) as tx:
         if form.text("to") == "stop":
@@ -138,7 +127,7 @@ async def _warm_up(site: Site, _request: UserRequest, scope: Scope, form: Form) 
         return "The warm-up has begun"
 
 
-async def _quiet(site: Site, _request: UserRequest, scope: Scope, form: Form) -> str:
+async def _quiet(site: Site, scope: Scope, form: Form) -> str:
     now = site.rt.clock.now()
     async with site.rt.db.write(scope) as tx:
         if form.text("to") == "off":

@@ -9,12 +9,11 @@ from litestar.datastructures import State
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.accounts.tenants import get_tenant
-from mailengine.domain.delivery.kill_switch import state as kill_state
+from mailengine.domain.delivery import kill_switch
 from mailengine.web import flash
 from mailengine.web.forms import Form
 from mailengine.web.pages.navigation import navigation
 from mailengine.web.rendering import html, theme_of
-from mailengine.web.session import instance_scope
 from mailengine.web.site import Site
 
 UserRequest = Request[Any, Login, State]
@@ -34,10 +33,8 @@ async def frame(site: Site, request: UserRequest) -> dict[str, Any]:
     login = request.auth
     async with site.rt.db.read(login.scope) as tx:
         tenant = await get_tenant(tx, login.scope)
-    instance = instance_scope(request)
-    async with site.rt.db.read(instance) as tx:
-        switches = await kill_state(tx, instance)
-    switch = switches.instance or switches.tenants.get(login.scope.tenant_id)
+        switches = await kill_switch.of_tenant(tx, login.scope)
+    switch = switches.instance or switches.tenant
     return {
         "theme": theme_of(request),
         "organisation": tenant.name,
