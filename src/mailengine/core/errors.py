@@ -4,6 +4,8 @@ A message says what is wrong, where, and what to do, in one line. Faces map clas
 HTTP statuses in one table each; nothing below a face knows either.
 """
 
+from math import ceil
+
 
 class MailengineError(Exception):
     """Base of everything that mailengine raises on purpose; `str()` is the line a person reads."""
@@ -27,6 +29,14 @@ class Refused(MailengineError):
     def __init__(self, message: str, reasons: list[str] | None = None) -> None:
         super().__init__(message)
         self.reasons = reasons or []
+
+
+class TooSoon(Refused):
+    """Too many of these in a short time."""
+
+    def __init__(self, wait_seconds: float, what: str = "attempts") -> None:
+        self.wait_seconds = ceil(wait_seconds)  # never too early
+        super().__init__(f"too many {what}; try again in {self.wait_seconds} seconds")
 
 
 class Unauthorised(MailengineError):

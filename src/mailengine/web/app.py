@@ -28,8 +28,10 @@ from mailengine.web.api import forms as api_forms
 from mailengine.web.api import imports as api_imports
 from mailengine.web.api import jobs as api_jobs
 from mailengine.web.api import lists as api_lists
+from mailengine.web.api import people as api_people
 from mailengine.web.api import privacy as api_privacy
 from mailengine.web.api import segments as api_segments
+from mailengine.web.api import senders as api_senders
 from mailengine.web.api import suppressions as api_suppressions
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
@@ -347,6 +349,11 @@ def api_router() -> Router:
             api_delivery.KillSwitches,
             api_delivery.Doubts,
             api_delivery.DeadLetters,
+            api_senders.Relays,
+            api_senders.SendingDomains,
+            api_people.Members,
+            api_people.Invitations,
+            api_people.ApiKeys,
             api_privacy.Privacy,
             api_privacy.TenantExports,
             api_privacy.UpkeepRules,

@@ -26,6 +26,7 @@ STATUS: dict[type[Exception], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.TooSoon: 429,  # before what it is a kind of
     errors.Refused: 422,
     errors.Unavailable: 503,
 }
@@ -100,6 +101,8 @@ def extra_headers(error: Exception) -> dict[str, str]:
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, errors.Unauthorised):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.TooSoon):
+        headers["Retry-After"] = str(error.wait_seconds)
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = "5"
     return headers

@@ -57,6 +57,11 @@ def instance_scope(connection: AnyConnection) -> InstanceScope:
     return InstanceScope("web", request_id(connection.scope), client_address(connection))
 
 
+def instance_of(scope: Scope) -> InstanceScope:
+    """The installation as the caller of the API or the reader of a page reaches it."""
+    return InstanceScope("web", scope.request_id, scope.address)
+
+
 def client_address(connection: AnyConnection) -> str:
     """Who is at the other end, by the connection or by a proxy that uvicorn trusts; never by a header of theirs."""
     return connection.client.host if connection.client else ""

@@ -2,9 +2,7 @@
 
 from datetime import datetime
 
-from litestar.exceptions import TooManyRequestsException
-
-from mailengine.core.errors import NotFound
+from mailengine.core.errors import NotFound, TooSoon
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx, WriteTx
@@ -49,6 +47,4 @@ def take_turn(site: Site, scope: Scope) -> None:
     """P75-04: a tenant that starts more imports than it can need would fill the disk and the queue."""
     wait = site.imports.take(scope.tenant_id, site.rt.clock.now())
     if wait:
-        raise TooManyRequestsException(
-            f"too many imports at once; try again in {wait:.0f} s", headers={"Retry-After": f"{wait:.0f}"}
-        )
+        raise TooSoon(wait, "imports")

@@ -10,9 +10,10 @@ from typing import Any
 from litestar import Request, Response
 from litestar.datastructures import Cookie, State
 
-from mailengine.core.errors import Forbidden
+from mailengine.core.errors import Forbidden, TooSoon
 from mailengine.domain.accounts.tokens import new_token
 from mailengine.web import flash
+from mailengine.web.forms import sentence
 from mailengine.web.rendering import html, theme_of
 from mailengine.web.security import PUBLIC_HEADERS
 from mailengine.web.session import CSRF_FIELD, MAX_TOKEN_CHARS, cookie_name
@@ -77,5 +78,4 @@ def later(answer: Response[str], seconds: float) -> Response[str]:
 
 
 def too_many(seconds: float) -> str:
-    wait = int(seconds) + 1
-    return f"Too many attempts. Try again in {wait} seconds."
+    return sentence(str(TooSoon(seconds)))

@@ -34,6 +34,7 @@ from mailengine.models import (
     EmailTask,
     ListMember,
     Role,
+    SendingDomain,
     Snapshot,
     TaskStatus,
     Template,
@@ -150,6 +151,20 @@ def tenant(rt: Runtime, password_hash: str) -> Callable[[str], Awaitable[Sent]]:
 @pytest.fixture
 async def acme(tenant: Callable[[str], Awaitable[Sent]]) -> Sent:
     return await tenant("acme")
+
+
+@pytest.fixture
+async def post_office(rt: Runtime, acme: Any) -> None:
+    """The installation can send mail: the oldest tenant has a verified domain."""
+    async with rt.db.write(acme.scope) as tx:
+        tx.add(
+            SendingDomain(
+                tenant_id=acme.scope.tenant_id,
+                domain="acme.test",
+                created_at=rt.clock.now(),
+                verified_at=rt.clock.now(),
+            )
+        )
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sqlmodel import col
 from mailengine.domain.accounts import totp
 from mailengine.domain.accounts.users import UNKNOWN_USER, create_user
 from mailengine.domain.tracking.intake import HitBuffer
-from mailengine.models import AuditEntry, Membership, Message, Role, SendingDomain, Tenant, User, WebSession
+from mailengine.models import AuditEntry, Membership, Message, Role, Tenant, User, WebSession
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
 from support.browsing import PASSWORD, log_in, submit, token_on
@@ -32,20 +32,6 @@ SESSION = "mailengine_session"
 def database_url(sqlite_dsn: str) -> str:
     """The rules are tested on both databases where they are (tests/integration/accounts)."""
     return sqlite_dsn
-
-
-@pytest.fixture
-async def post_office(rt: Runtime, acme: Any) -> None:
-    """The installation can send mail: the oldest tenant has a verified domain."""
-    async with rt.db.write(acme.scope) as tx:
-        tx.add(
-            SendingDomain(
-                tenant_id=acme.scope.tenant_id,
-                domain="acme.test",
-                created_at=rt.clock.now(),
-                verified_at=rt.clock.now(),
-            )
-        )
 
 
 async def mail(rt: Runtime) -> list[Message]:

@@ -14,7 +14,6 @@ from mailengine.core.errors import Unavailable
 if TYPE_CHECKING:
     from mailengine.core.paging import Page
     from mailengine.core.scope import Scope
-    from mailengine.db.unit import ReadTx
     from mailengine.domain.senders.dns import DnsRecord
     from mailengine.domain.senders.domains import DomainKeys
     from mailengine.models import SendingDomain
@@ -30,6 +29,7 @@ Zone = Annotated[bool, typer.Option("--zone", help="Print the records as lines o
 def add(ctx: typer.Context, name: Name, zone: Zone = False, as_json: output.Json = False) -> None:
     """Add a domain with a DKIM key of its own, and show the DNS records to publish."""
     from mailengine.domain.senders import domains
+    from mailengine.domain.senders.verification import records_of
 
     checked = domains.check_domain(name)
 
@@ -39,7 +39,7 @@ def add(ctx: typer.Context, name: Name, zone: Zone = False, as_json: output.Json
             added = await domains.add_domain(
                 tx, scope, domain=checked, key=key, keyring=rt.keyring, now=rt.clock.now()
             )
-            return added, await _records(tx, scope, added)
+            return added, await records_of(tx, scope, added)
 
     added, records = in_tenant(ctx, work)
     _emit_domain(added.domain, records, zone=zone, as_json=as_json)
@@ -68,11 +68,12 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
 def show(ctx: typer.Context, name: Name, zone: Zone = False, as_json: output.Json = False) -> None:
     """Show the DNS records to publish, and what the last check found."""
     from mailengine.domain.senders.domains import get_domain
+    from mailengine.domain.senders.verification import records_of
 
     async def work(rt: "Runtime", scope: "Scope") -> "tuple[DomainKeys, list[DnsRecord]]":
         async with rt.db.read(scope) as tx:
             found = await get_domain(tx, scope, domain=name)
-            return found, await _records(tx, scope, found)
+            return found, await records_of(tx, scope, found)
 
     found, records = in_tenant(ctx, work)
     _emit_domain(found.domain, records, zone=zone, as_json=as_json)
@@ -88,6 +89,7 @@ def add_key(
 ) -> None:
     """Add a DKIM key; it signs once its record is published and verified."""
     from mailengine.domain.senders import domains
+    from mailengine.domain.senders.verification import records_of
 
     async def work(rt: "Runtime", scope: "Scope") -> "tuple[DomainKeys, list[DnsRecord]]":
         key = await domains.new_key(algorithm)
@@ -95,7 +97,7 @@ def add_key(
             found = await domains.add_key(
                 tx, scope, domain=name, key=key, keyring=rt.keyring, now=rt.clock.now()
             )
-            return found, await _records(tx, scope, found)
+            return found, await records_of(tx, scope, found)
 
     found, records = in_tenant(ctx, work)
     _emit_domain(found.domain, records, zone=zone, as_json=as_json)
@@ -125,24 +127,19 @@ def remove_key(
 @app.command()
 def verify(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Ask the DNS for SPF, DKIM and DMARC; exit code 0 when all are in place."""
-    from mailengine.domain.senders import dns, domains
+    from mailengine.domain.senders import verification
 
-    lookup = dns.Lookup(settings_of(ctx).dns)
+    settings = settings_of(ctx).dns
 
     async def work(rt: "Runtime", scope: "Scope") -> "SendingDomain":
-        async with rt.db.read(scope) as tx:
-            found = await domains.get_domain(tx, scope, domain=name)
-        checks = await dns.check(found.domain, found.keys, lookup)
-        async with rt.db.write(scope) as tx:
-            return await domains.store_checks(
-                tx, scope, domain=found.domain.domain, checks=checks, now=rt.clock.now()
-            )
+        now = rt.clock.now()
+        found = await verification.verify(rt.db, scope, domain=name, settings=settings, now=now)
+        return found.domain
 
     row = in_tenant(ctx, work)
     output.emit(_shown(row), as_json=as_json, text=lambda: _verdicts(row))
-    open_ = [check for check, verdict in row.checks.items() if verdict["status"] != "pass"]
-    if open_:
-        raise Unavailable(f"{row.domain} is not verified: {', '.join(open_).upper()} not in place")
+    if open_ := verification.missing(row):
+        raise Unavailable(f"{row.domain} is not verified: {', '.join(open_)} not in place")
 
 
 @app.command()
@@ -163,14 +160,6 @@ def remove(
 
     in_tenant(ctx, work)
     output.emit({"domain": name, "removed": True}, as_json=as_json)
-
-
-async def _records(tx: "ReadTx", scope: "Scope", found: "DomainKeys") -> "list[DnsRecord]":
-    from mailengine.domain.senders import dns
-    from mailengine.domain.senders.relays import list_relays
-
-    hosts = [relay.host for relay in (await list_relays(tx, scope)).items]
-    return dns.records(found.domain, found.keys, relay_hosts=hosts)
 
 
 def _emit_domain(row: "SendingDomain", records: "list[DnsRecord]", *, zone: bool, as_json: bool) -> None:

@@ -37,6 +37,7 @@ from mailengine.models import (
 PASSWORD_PURPOSE = "relay password"  # noqa: S105  # what the sealed value is bound to, not a password
 
 _MOST = 1000  # of priorities and weights
+_MOST_USERNAME = 320  # an address
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # A line break in a credential would be a command of its own on the wire (RFC 4954, section 4).
@@ -136,6 +137,8 @@ def _check_credentials(username: str, password: str) -> None:
         raise InvalidInput(
             "the relay's username and password must not hold line breaks or control characters"
         )
+    if len(username) > _MOST_USERNAME:
+        raise InvalidInput(f"the relay's username must have at most {_MOST_USERNAME} characters")
 
 
 def _checked_name(name: str) -> str:
@@ -213,6 +216,14 @@ async def get_relay(tx: ReadTx, scope: Scope, *, name: str) -> Relay:
     relay = await tx.scalar(owned(Relay, scope).where(col(Relay.name) == name))
     if relay is None:
         raise NotFound(f"there is no relay called {name}")
+    return relay
+
+
+async def get_by_id(tx: ReadTx, scope: Scope, *, relay_id: int) -> Relay:
+    """Raises NotFound."""
+    relay = await tx.scalar(owned(Relay, scope).where(col(Relay.id) == relay_id))
+    if relay is None:
+        raise NotFound(f"there is no relay {relay_id}")
     return relay
 
 

@@ -52,6 +52,11 @@ def page_of(page: Page[Row], shape: Callable[[Row], Shape]) -> PageOf[Shape]:
     return PageOf([shape(row) for row in page.items], page.total, page.next, page.exact)
 
 
+def whole(items: Sequence[Shape]) -> PageOf[Shape]:
+    """A list that is short by nature, as its only page."""
+    return PageOf(items, len(items), None)
+
+
 def page_request(limit: int, cursor: str | None) -> PageRequest:
     return PageRequest(limit, cursor or None)
 

@@ -1,22 +1,19 @@
 """Who is logged in shows the password, or a code of the second factor, once more."""
 
-from litestar.exceptions import TooManyRequestsException
-
 from mailengine.domain.accounts import attempts, second_factor
 from mailengine.domain.accounts.users import verify_password
+from mailengine.web.counting import count
 from mailengine.web.pages.frame import UserRequest
 from mailengine.web.session import instance_scope
 from mailengine.web.site import Site
-from mailengine.web.visitors import too_many
 
 
 async def knows_password(site: Site, request: UserRequest, password: str) -> bool:
     """Whether it is the user's; counted like a login, so that an open browser is no place to guess in."""
-    user = request.auth.user
-    await _count(site, request, attempts.PASSWORD, user.email)
+    user, instance = request.auth.user, instance_scope(request)
+    await count(site.rt, instance, attempts.PASSWORD, account=user.email)
     ok = await verify_password(user.password_hash, password)
     if ok:
-        instance = instance_scope(request)
         async with site.rt.db.write(instance) as tx:
             await attempts.forget(tx, instance, attempts.PASSWORD_PAIR, account=user.email)
     return ok
@@ -26,16 +23,8 @@ async def knows_code(site: Site, request: UserRequest, code: str) -> bool:
     """Whether it is one of the user's second factor; it is used up."""
     user, instance = request.auth.user, instance_scope(request)
     assert user.id is not None
-    await _count(site, request, attempts.CODE, f"user:{user.id}")
+    await count(site.rt, instance, attempts.CODE, account=f"user:{user.id}")
     async with site.rt.db.write(instance) as tx:
         return await second_factor.check(
             tx, keyring=site.rt.keyring, user_id=user.id, code=code, now=site.rt.clock.now()
         )
-
-
-async def _count(site: Site, request: UserRequest, rules: tuple[attempts.Rule, ...], account: str) -> None:
-    instance = instance_scope(request)
-    async with site.rt.db.write(instance) as tx:
-        wait = await attempts.take(tx, instance, rules, account=account, now=site.rt.clock.now())
-    if wait:
-        raise TooManyRequestsException(too_many(wait), headers={"Retry-After": str(int(wait) + 1)})

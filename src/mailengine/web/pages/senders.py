@@ -10,13 +10,15 @@ from mailengine.core.errors import InvalidInput, NotFound
 from mailengine.core.paging import Page
 from mailengine.core.scope import Grant
 from mailengine.domain.delivery.trial import try_relay
-from mailengine.domain.senders import dns, domains, relays
+from mailengine.domain.senders import domains, relays, verification
 from mailengine.domain.senders.relays import RelayChanges
 from mailengine.mail.address import parse_address
-from mailengine.models import Relay, SendingDomain, Tls
+from mailengine.models import SendingDomain, Tls
+from mailengine.web.counting import count_test
 from mailengine.web.forms import Form, sentence
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.session import instance_scope
 from mailengine.web.site import Site
 
 RELAYS = "/relays"
@@ -94,9 +96,11 @@ async def _test(site: Site, request: UserRequest, name: str, form: Form) -> Resp
     if any(typed) and not all(typed):
         raise InvalidInput("a test message needs both its sender and its recipient")
     author, recipient = (parse_address(text) if text else None for text in typed)
+    scope = request.auth.scope
+    await count_test(site.rt, instance_scope(request), tenant_id=scope.tenant_id)
     report = await try_relay(
         site.rt.db,
-        request.auth.scope,
+        scope,
         name=name,
         keyring=site.rt.keyring,
         settings=site.rt.settings,
@@ -148,8 +152,7 @@ async def domain_show(
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
         found = await domains.get_domain(tx, scope, domain=name)
-        servers: list[Relay] = list((await relays.list_relays(tx, scope)).items)
-    records = dns.records(found.domain, found.keys, relay_hosts=[relay.host for relay in servers])
+        records = await verification.records_of(tx, scope, found)
     return await page(site, request, "pages/domain.html", domain=found.domain, records=records)
 
 
@@ -161,13 +164,10 @@ async def domain_act(
     scope, now, here = request.auth.scope, site.rt.clock.now(), f"{DOMAINS}/{name}"
     scope.require(Grant.MANAGE)
     if act == "verify":
-        async with site.rt.db.read(scope) as read:
-            found = await domains.get_domain(read, scope, domain=name)
-        checks = await dns.check(found.domain, found.keys, dns.Lookup(site.rt.settings.dns))
-        async with site.rt.db.write(scope) as tx:
-            row = await domains.store_checks(tx, scope, domain=name, checks=checks, now=now)
-        missing = [check.upper() for check, verdict in row.checks.items() if verdict["status"] != "pass"]
-        if missing:
+        found = await verification.verify(
+            site.rt.db, scope, domain=name, settings=site.rt.settings.dns, now=now
+        )
+        if missing := verification.missing(found.domain):
             return done(site, here, sentence(f"not in place yet: {', '.join(missing)}"), "warning")
         return done(site, here, f"{name} is verified")
     if act == "remove":

@@ -13,12 +13,14 @@ from litestar.params import FromPath
 
 from mailengine.core.errors import Conflict, InvalidInput, NotFound, Refused
 from mailengine.core.scope import Grant
-from mailengine.domain.accounts import attempts, sessions, setup
+from mailengine.domain.accounts import sessions, setup
 from mailengine.domain.accounts.users import hash_password
 from mailengine.domain.delivery.trial import try_relay
-from mailengine.domain.senders import dns, domains, relays
+from mailengine.domain.senders import domains, relays
+from mailengine.domain.senders.verification import records_of
 from mailengine.mail.address import parse_address
 from mailengine.models import Tls
+from mailengine.web.counting import count_test
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page
 from mailengine.web.pages.login import admitted
@@ -33,7 +35,6 @@ from mailengine.web.visitors import (
     agent_of,
     fields,
     require_our_form,
-    too_many,
     visitor_page,
 )
 
@@ -121,7 +122,7 @@ async def test_relay(request: UserRequest, site: NamedDependency[Site]) -> Respo
     scope, form = request.auth.scope, Form()
     person = parse_address(request.auth.user.email)
     with form.checking("test"):
-        await count_test(site, request)
+        await count_test(site.rt, instance_scope(request), tenant_id=scope.tenant_id)
         async with site.rt.db.read(scope) as tx:
             relay = await relays.default_relay(tx, scope)
         if relay is None:
@@ -218,16 +219,6 @@ async def check_changeable(site: Site, request: UserRequest, url: str) -> None:
         raise Conflict(f"the settings say {settings.base_url} (MAILENGINE_WEB_BASE_URL); change it there")
 
 
-async def count_test(site: Site, request: UserRequest) -> None:
-    instance, account = instance_scope(request), f"tenant:{request.auth.scope.tenant_id}"
-    async with site.rt.db.write(instance) as tx:
-        wait = await attempts.take(
-            tx, instance, attempts.TEST_MESSAGE, account=account, now=site.rt.clock.now()
-        )
-    if wait:
-        raise Refused(too_many(wait))
-
-
 def tls_of(text: str) -> Tls:
     try:
         return Tls(text)
@@ -263,8 +254,7 @@ async def domain_page(site: Site, request: UserRequest, form: Form) -> Response[
             await domains.get_domain(tx, scope, domain=row.domain)
             for row in (await domains.list_domains(tx, scope)).items
         ]
-        hosts = [row.host for row in (await relays.list_relays(tx, scope)).items]
-    records = [(row.domain.domain, dns.records(row.domain, row.keys, relay_hosts=hosts)) for row in known]
+        records = [(row.domain.domain, await records_of(tx, scope, row)) for row in known]
     return await step_page(site, request, "domain", form, records=records)
 
 

@@ -6,20 +6,16 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from mailengine.core.errors import MailengineError, Refused
 from mailengine.core.scope import ROLE_GRANTS, Grant, Scope
-from mailengine.domain.accounts import attempts, invitations, members
-from mailengine.domain.accounts.invitations import NewInvitation
+from mailengine.domain.accounts import invitations, members
 from mailengine.domain.accounts.roles import role_of
-from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.accounts.users import list_members
 from mailengine.models import Role
-from mailengine.web import letters
+from mailengine.web import inviting
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page
-from mailengine.web.session import FRESH, NEEDS, instance_scope
+from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
-from mailengine.web.visitors import too_many
 
 MANAGE = {NEEDS: Grant.MANAGE}
 MANAGE_AND_FRESH = {NEEDS: Grant.MANAGE, FRESH: True}
@@ -34,18 +30,13 @@ async def show(request: UserRequest, site: NamedDependency[Site]) -> Response[st
 @post("/team", opt=MANAGE_AND_FRESH)
 async def invite(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
     """A letter with an invitation."""
-    form = await Form.of(request)
-    scope, now = request.auth.scope, site.rt.clock.now()
-    made: NewInvitation | None = None
+    form, email = await Form.of(request), ""
     with form.checking("email"):
-        await count(site, request, form.text("email"))
-        async with site.rt.db.write(scope) as tx:
-            role = role_of(form.text("role"))
-            made = await invitations.invite(tx, scope, email=form.text("email"), role=role, now=now)
-        await send(site, request, made)
-    if form.failed or made is None:
+        role = role_of(form.text("role"))
+        email = (await inviting.invite(site, request.auth.scope, email=form.text("email"), role=role)).email
+    if form.failed:
         return await team_page(site, request, form)
-    return done(site, "/team", f"An invitation is on its way to {made.invitation.email}")
+    return done(site, "/team", f"An invitation is on its way to {email}")
 
 
 @post("/team/{user_id:int}/role", opt=MANAGE_AND_FRESH)
@@ -78,30 +69,6 @@ async def withdraw(
     async with site.rt.db.write(scope) as tx:
         await invitations.withdraw(tx, scope, invitation_id=invitation_id, now=site.rt.clock.now())
     return done(site, "/team", "The invitation was withdrawn")
-
-
-async def count(site: Site, request: UserRequest, email: str) -> None:
-    """Nobody's mailbox is filled with invitations: counted like every letter that was not asked for."""
-    instance = instance_scope(request)
-    async with site.rt.db.write(instance) as tx:
-        wait = await attempts.take(tx, instance, attempts.MAIL, account=email, now=site.rt.clock.now())
-    if wait:
-        raise Refused(too_many(wait))
-
-
-async def send(site: Site, request: UserRequest, made: NewInvitation) -> None:
-    """Post it; an invitation whose letter cannot leave is withdrawn, and the reason said."""
-    scope = request.auth.scope
-    async with site.rt.db.read(scope) as tx:
-        organisation = (await get_tenant(tx, scope)).name
-    text = letters.invitation(made.token, organisation, made.invitation.role)
-    try:
-        await letters.send(site, instance_scope(request), to=made.invitation.email, text=text)
-    except MailengineError:
-        async with site.rt.db.write(scope) as tx:
-            invitation_id, now = made.invitation.id or 0, site.rt.clock.now()
-            await invitations.withdraw(tx, scope, invitation_id=invitation_id, now=now)
-        raise
 
 
 async def team_page(site: Site, request: UserRequest, form: Form) -> Response[str]:
