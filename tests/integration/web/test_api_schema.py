@@ -34,7 +34,8 @@ from peers.template import copy_sqlite
 from support.integrity import assert_integrity
 from support.served import listener, serving
 
-EXAMPLES = 8
+EXAMPLES = 6
+PARTS = 2  # of the operations, so that both cores have some and none takes minutes on a busy machine
 INSTANCE = InstanceScope("test")
 CHECKS = [
     not_a_server_error,
@@ -82,9 +83,10 @@ def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     assert_integrity(dsn)
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_does_what_its_document_says(api_schema: Any, mode: GenerationMode) -> None:
-    for found in api_schema.get_all_operations():
+def test_the_api_does_what_its_document_says(api_schema: Any, mode: GenerationMode, part: int) -> None:
+    for found in list(api_schema.get_all_operations())[part::PARTS]:
         explore(found.ok(), mode, {"Authorization": f"Bearer {api_schema.key}"})
 
 
