@@ -14,7 +14,9 @@ async def fail_message(rt: Runtime, sent: Any, status: TaskStatus) -> None:
     """The tenant's one message as a dead letter, or in doubt."""
     async with rt.db.write(INSTANCE) as tx:
         chosen = col(EmailTask.id) == sent.task_id
-        await tx.execute(sa.update(EmailTask).where(chosen).values(status=status, external_msg_id=None))
+        token = "claim" if status == TaskStatus.DOUBT else None
+        values = {"status": status, "external_msg_id": None, "claim_token": token}
+        await tx.execute(sa.update(EmailTask).where(chosen).values(values))
         counted = {"failed": int(status == TaskStatus.FAILED), "doubt": int(status == TaskStatus.DOUBT)}
         of = col(CampaignTotals.campaign_id) == sent.campaign_id
         await tx.execute(sa.update(CampaignTotals).where(of).values(sent=0, **counted))

@@ -5,11 +5,12 @@ Figures stay: a campaign that was sent keeps its row, its ledger and the links t
 its content. What nothing speaks of any more is removed.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped
 from sqlmodel import col
 
 from mailengine.core.errors import Conflict, NotFound
@@ -28,23 +29,44 @@ _KINDS: dict[type[Any], str] = {Campaign: "campaign", Template: "template"}
 
 
 async def deleted_campaigns(
-    tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest, text: str = ""
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    now: datetime,
+    page: PageRequest,
+    text: str = "",
+    within: timedelta | None = None,
 ) -> Page[Campaign]:
-    """Those that can be brought back, newest first; `text` restricts to names that hold it."""
-    query = owned(Campaign, scope).where(col(Campaign.deleted_at) >= now - RESTORABLE)
+    """Those that can be brought back, newest first; `text` restricts to names that hold it, `within` to those that
+    are erased by then."""
+    query = owned(Campaign, scope).where(*_restorable(col(Campaign.deleted_at), now, within))
     if text:
         query = query.where(contains(col(Campaign.name), text))
     return await keyset_page(tx, query, col(Campaign.id), page, newest_first=True)
 
 
 async def deleted_templates(
-    tx: ReadTx, scope: Scope, *, now: datetime, page: PageRequest, text: str = ""
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    now: datetime,
+    page: PageRequest,
+    text: str = "",
+    within: timedelta | None = None,
 ) -> Page[Template]:
-    """Those that can be brought back, newest first; `text` restricts to names that hold it."""
-    query = owned(Template, scope).where(col(Template.deleted_at) >= now - RESTORABLE)
+    """Those that can be brought back, newest first; `text` restricts to names that hold it, `within` to those that
+    are erased by then."""
+    query = owned(Template, scope).where(*_restorable(col(Template.deleted_at), now, within))
     if text:
         query = query.where(contains(col(Template.name), text))
     return await keyset_page(tx, query, col(Template.id), page, newest_first=True)
+
+
+def _restorable(
+    deleted_at: Mapped[datetime | None], now: datetime, within: timedelta | None
+) -> list[sa.ColumnElement[bool]]:
+    since = [deleted_at >= now - RESTORABLE]
+    return since if within is None else [*since, deleted_at < now + within - RESTORABLE]
 
 
 async def restore_campaign(tx: WriteTx, scope: Scope, *, campaign_id: int, now: datetime) -> Campaign:

@@ -76,11 +76,23 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, list_id: int) -> ContactList:
     return found
 
 
-async def list_lists(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[ContactList]:
-    """Oldest first; `text` restricts to names that hold it."""
+async def list_lists(
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    page: PageRequest,
+    text: str = "",
+    double_opt_in: bool | None = None,
+    public: bool | None = None,
+) -> Page[ContactList]:
+    """Oldest first; `text` restricts to names that hold it, None restricts nothing."""
     query = owned(ContactList, scope)
     if text:
         query = query.where(contains(col(ContactList.name), text))
+    if double_opt_in is not None:
+        query = query.where(col(ContactList.double_opt_in) == double_opt_in)
+    if public is not None:
+        query = query.where(col(ContactList.public) == public)
     return await keyset_page(tx, query, col(ContactList.id), page)
 
 

@@ -69,11 +69,16 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, tag_id: int) -> Tag:
     return found
 
 
-async def list_tags(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[Tag]:
-    """By name; `text` restricts to names that hold it."""
+async def list_tags(
+    tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "", carried: bool | None = None
+) -> Page[Tag]:
+    """By name; `text` restricts to names that hold it, `carried` to those that a contact has, or that none has."""
     query = owned(Tag, scope)
     if text:
         query = query.where(contains(col(Tag.name), text))
+    if carried is not None:
+        somebody = _carriers(scope).where(table_of(ContactTag).c.tag_id == col(Tag.id)).exists()
+        query = query.where(somebody if carried else sa.not_(somebody))
     return await keyset_page(tx, query, col(Tag.key), page)
 
 
@@ -191,6 +196,17 @@ async def counts(tx: ReadTx, scope: Scope, *, tag_ids: Sequence[int]) -> Mapping
     )
     gone = {row[0]: row[1] for row in await tx.execute(deleted)}
     return {tag_id: carried.get(tag_id, 0) - gone.get(tag_id, 0) for tag_id in tag_ids}
+
+
+def _carriers(scope: Scope) -> sa.Select[int]:
+    """Who carries a tag; those that were deleted are left out."""
+    links, contacts = table_of(ContactTag).c, table_of(Contact).c
+    return (
+        sa.select(links.contact_id)
+        .join(Contact, contacts.id == links.contact_id)
+        .where(links.tenant_id == scope.tenant_id, contacts.tenant_id == scope.tenant_id)
+        .where(contacts.deleted_at.is_(None))
+    )
 
 
 def _tagged(scope: Scope, tag_id: int) -> sa.Select[int]:

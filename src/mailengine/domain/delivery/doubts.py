@@ -17,19 +17,43 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.models import CampaignTotals, DeadLetter, EmailTask, TaskStatus
+from mailengine.domain.contacts.queries import contains
+from mailengine.models import Campaign, CampaignTotals, DeadLetter, EmailTask, TaskStatus
 
 CAUSE = "doubt"  # of the dead letter of a message that a person settled as failed
 
 
 async def list_doubts(
-    tx: ReadTx, scope: Scope, *, campaign_id: int | None = None, request: PageRequest | None = None
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    campaign_id: int | None = None,
+    text: str = "",
+    request: PageRequest | None = None,
 ) -> Page[EmailTask]:
-    """Oldest first."""
+    """Oldest first; `text` restricts to addresses that hold it."""
     query = owned(EmailTask, scope).where(col(EmailTask.status) == TaskStatus.DOUBT)
     if campaign_id is not None:
         query = query.where(col(EmailTask.campaign_id) == campaign_id)
+    if text:
+        query = query.where(contains(col(EmailTask.email), text))
     return await keyset_page(tx, query, col(EmailTask.id), request or PageRequest())
+
+
+async def campaign_names(tx: ReadTx, scope: Scope) -> dict[int, str]:
+    """The campaigns that have a message in doubt: id → name, the newest first."""
+    tasks, campaigns = table_of(EmailTask).c, table_of(Campaign).c
+    doubtful = (
+        sa.select(tasks.campaign_id)
+        .where(tasks.tenant_id == scope.tenant_id, tasks.status == TaskStatus.DOUBT)
+        .distinct()
+    )
+    rows = await tx.execute(
+        sa.select(campaigns.id, campaigns.name)
+        .where(campaigns.tenant_id == scope.tenant_id, campaigns.id.in_(doubtful))
+        .order_by(campaigns.id.desc())
+    )
+    return {row.id: row.name for row in rows}
 
 
 async def campaigns_of(tx: ReadTx, scope: Scope, task_ids: Sequence[int]) -> dict[int, list[int]]:

@@ -15,6 +15,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.domain.senders.dns import signing
 from mailengine.domain.senders.relays import under_way
 from mailengine.domain.senders.verdicts import Checks
@@ -113,12 +114,21 @@ async def _store_key(
 
 
 async def list_domains(
-    tx: ReadTx, scope: Scope, *, request: PageRequest | None = None
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    request: PageRequest | None = None,
+    text: str = "",
+    verified: bool | None = None,
 ) -> Page[SendingDomain]:
-    """The tenant's sending domains by name."""
-    return await keyset_page(
-        tx, owned(SendingDomain, scope), col(SendingDomain.domain), request or PageRequest()
-    )
+    """The tenant's sending domains by name; `text` restricts to names that hold it."""
+    query = owned(SendingDomain, scope)
+    if text:
+        query = query.where(contains(col(SendingDomain.domain), text))
+    if verified is not None:
+        since = col(SendingDomain.verified_at)
+        query = query.where(since.is_not(None) if verified else since.is_(None))
+    return await keyset_page(tx, query, col(SendingDomain.domain), request or PageRequest())
 
 
 async def get_domain(tx: ReadTx, scope: Scope, *, domain: str) -> DomainKeys:

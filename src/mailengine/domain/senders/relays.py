@@ -20,6 +20,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import (
     Bucket,
     Campaign,
@@ -206,9 +207,21 @@ async def add(tx: WriteTx, scope: Scope, *, details: RelayDetails, keyring: Keyr
     return relay
 
 
-async def list_relays(tx: ReadTx, scope: Scope, *, request: PageRequest | None = None) -> Page[Relay]:
-    """The tenant's relays by name."""
-    return await keyset_page(tx, owned(Relay, scope), col(Relay.name), request or PageRequest())
+async def list_relays(
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    request: PageRequest | None = None,
+    text: str = "",
+    enabled: bool | None = None,
+) -> Page[Relay]:
+    """The tenant's relays by name; `text` restricts to names and hosts that hold it."""
+    query = owned(Relay, scope)
+    if text:
+        query = query.where(sa.or_(contains(col(Relay.name), text), contains(col(Relay.host), text)))
+    if enabled is not None:
+        query = query.where(col(Relay.enabled) == enabled)
+    return await keyset_page(tx, query, col(Relay.name), request or PageRequest())
 
 
 async def get_relay(tx: ReadTx, scope: Scope, *, name: str) -> Relay:

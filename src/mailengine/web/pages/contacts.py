@@ -21,7 +21,7 @@ from mailengine.domain.contacts.exports.formats import Format
 from mailengine.models import Contact, ContactList, ContactState, Job, JobState, Tag
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, page
-from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
+from mailengine.web.pages.listing import Listing, id_in, one_of, page_of, params_of
 from mailengine.web.pages.live import Stat
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
@@ -111,14 +111,10 @@ def filter_of(params: Mapping[str, str]) -> Filter:
     return Filter(
         text=params["q"],
         state=one_of(params["state"], ContactState),
-        list_id=_id(params["list"]),
-        tag_id=_id(params["tag"]),
+        list_id=id_in(params["list"]),
+        tag_id=id_in(params["tag"]),
         deleted=bool(params["deleted"]),
     )
-
-
-def _id(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 @post("/contacts/bulk")

@@ -18,7 +18,7 @@ from mailengine.domain.senders import relays
 from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
-from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.pages.listing import Listing, id_in, page_of, params_of
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
@@ -184,11 +184,15 @@ async def requeue(request: UserRequest, site: NamedDependency[Site]) -> Response
 @get("/delivery/doubts")
 async def doubtful(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """Messages whose end left for the wire and whose answer nobody read."""
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "campaign")
+    campaign_id = id_in(params["campaign"])
     async with site.rt.db.read(scope) as tx:
-        found = await doubts.list_doubts(tx, scope, request=page_of(params))
+        found = await doubts.list_doubts(
+            tx, scope, campaign_id=campaign_id, text=params["q"], request=page_of(params)
+        )
+        campaigns = await doubts.campaign_names(tx, scope)
     listing = Listing("/delivery/doubts", params, found, "message", "messages")
-    return await page(site, request, "pages/doubts.html", listing=listing)
+    return await page(site, request, "pages/doubts.html", listing=listing, campaigns=campaigns)
 
 
 @post("/delivery/doubts")

@@ -88,6 +88,16 @@ def page_of(params: dict[str, str], *, limit: int = PAGE_ROWS) -> PageRequest:
     return PageRequest(limit, params["cursor"] or None)
 
 
+def either(value: str) -> bool | None:
+    """A filter of two sides, `yes` and `no`; anything else leaves both."""
+    return {"yes": True, "no": False}.get(value)
+
+
+def id_in(text: str) -> int | None:
+    """The id in a filter; what is none leaves everything in."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
 def one_of(value: str, allowed: type[Choice]) -> Choice | None:
     """The member of a StrEnum, or None for whatever is not one: an address is anybody's to write."""
     return next((member for member in allowed if member.value == value), None)

@@ -18,14 +18,21 @@ from mailengine.web.site import Site
 
 PATH = "/lists"
 SUPPRESSION = "/suppression"
+# How one gets onto a list, as the filter of the page names it.
+KINDS: dict[str, dict[str, bool]] = {
+    "single": {"double_opt_in": False},
+    "double": {"double_opt_in": True},
+    "public": {"public": True},
+}
 
 
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """Every list with its members."""
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "kind")
+    wanted = KINDS.get(params["kind"], {})
     async with site.rt.db.read(scope) as tx:
-        found = await lists.list_lists(tx, scope, page=page_of(params), text=params["q"])
+        found = await lists.list_lists(tx, scope, page=page_of(params), text=params["q"], **wanted)
         ids = [row.id for row in found.items if row.id is not None]
         members = await lists.member_counts(tx, scope, list_ids=ids)
     listing = Listing(PATH, params, found, "list", "lists")

@@ -26,7 +26,7 @@ from mailengine.domain.contacts.segments.show import show
 from mailengine.models import Contact, Segment
 from mailengine.web.forms import Form, sentence
 from mailengine.web.pages.frame import UserRequest, done, page
-from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.pages.listing import Listing, either, page_of, params_of
 from mailengine.web.pages.segment_choices import Choices, choices
 from mailengine.web.pages.segment_draft import MAX_LINES, ROOT, Condition, Group, draft_in, draft_of
 from mailengine.web.rendering import html
@@ -75,9 +75,10 @@ class Editor:
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """Every segment; each is counted by a request of its own, because on a million contacts that takes a while."""
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "used")
+    chosen = either(params["used"])
     async with site.rt.db.read(scope) as tx:
-        found = await saved.list_segments(tx, scope, page=page_of(params), text=params["q"])
+        found = await saved.list_segments(tx, scope, page=page_of(params), text=params["q"], used=chosen)
         used = await saved.used_by_drafts(tx, scope)
     texts = {row.id: show(saved.rule_of(row)) for row in found.items}
     listing = Listing(PATH, params, found, "segment", "segments")

@@ -17,7 +17,7 @@ from mailengine.models import SendingDomain, Tls
 from mailengine.web.counting import count_test
 from mailengine.web.forms import Form, sentence
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
-from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.pages.listing import Listing, either, page_of, params_of
 from mailengine.web.session import instance_scope
 from mailengine.web.site import Site
 
@@ -28,9 +28,10 @@ DOMAINS = "/domains"
 @get(RELAYS)
 async def relay_list(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """Every way for the tenant's mail."""
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "enabled")
+    chosen = either(params["enabled"])
     async with site.rt.db.read(scope) as tx:
-        found = await relays.list_relays(tx, scope, request=page_of(params))
+        found = await relays.list_relays(tx, scope, request=page_of(params), text=params["q"], enabled=chosen)
     listing = Listing(RELAYS, params, found, "server", "servers")
     return await page(site, request, "pages/relays.html", listing=listing)
 
@@ -114,9 +115,12 @@ async def _test(site: Site, request: UserRequest, name: str, form: Form) -> Resp
 @get(DOMAINS)
 async def domain_list(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """Every sending domain with what its checks said last."""
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "verified")
+    chosen = either(params["verified"])
     async with site.rt.db.read(scope) as tx:
-        found: Page[SendingDomain] = await domains.list_domains(tx, scope, request=page_of(params))
+        found: Page[SendingDomain] = await domains.list_domains(
+            tx, scope, request=page_of(params), text=params["q"], verified=chosen
+        )
     listing = Listing(DOMAINS, params, found, "domain", "domains")
     return await page(site, request, "pages/domains.html", listing=listing)
 

@@ -11,7 +11,7 @@ from mailengine.domain.contacts import tag_changes, tags
 from mailengine.web.forms import Form
 from mailengine.web.pages.contacts import CHOICES
 from mailengine.web.pages.frame import UserRequest, done, form_page
-from mailengine.web.pages.listing import Listing, page_of, params_of
+from mailengine.web.pages.listing import Listing, either, page_of, params_of
 from mailengine.web.site import Site
 
 PATH = "/tags"
@@ -74,9 +74,10 @@ async def delete(request: UserRequest, site: NamedDependency[Site], tag_id: From
 
 
 async def _show(site: Site, request: UserRequest, form: Form) -> Response[str]:
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "used")
+    chosen = either(params["used"])
     async with site.rt.db.read(scope) as tx:
-        found = await tags.list_tags(tx, scope, page=page_of(params), text=params["q"])
+        found = await tags.list_tags(tx, scope, page=page_of(params), text=params["q"], carried=chosen)
         carriers = await tags.counts(tx, scope, tag_ids=[row.id for row in found.items if row.id is not None])
     listing = Listing(PATH, params, found, "tag", "tags")
     return await form_page(site, request, "pages/tags.html", form, listing=listing, carriers=carriers)

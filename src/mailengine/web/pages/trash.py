@@ -1,6 +1,7 @@
 """Deleted campaigns and templates: until when they can be brought back, and the way back. Deleted contacts are a tab
 of the contacts' page."""
 
+from datetime import timedelta
 from typing import Any
 
 from litestar import Response, get, post
@@ -15,23 +16,36 @@ from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
 from mailengine.web.site import Site
 
+# What the filter of the page calls the time that is left.
+SOON = {"day": timedelta(days=1), "week": timedelta(days=7)}
+
 
 @get("/campaigns/deleted")
 async def campaigns(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "erased")
     async with site.rt.db.read(scope) as tx:
         found = await trash.deleted_campaigns(
-            tx, scope, now=site.rt.clock.now(), page=page_of(params), text=params["q"]
+            tx,
+            scope,
+            now=site.rt.clock.now(),
+            page=page_of(params),
+            text=params["q"],
+            within=SOON.get(params["erased"]),
         )
     return await _show(site, request, "campaign", found, params)
 
 
 @get("/templates/deleted")
 async def templates(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
-    scope, params = request.auth.scope, params_of(request)
+    scope, params = request.auth.scope, params_of(request, "erased")
     async with site.rt.db.read(scope) as tx:
         found = await trash.deleted_templates(
-            tx, scope, now=site.rt.clock.now(), page=page_of(params), text=params["q"]
+            tx,
+            scope,
+            now=site.rt.clock.now(),
+            page=page_of(params),
+            text=params["q"],
+            within=SOON.get(params["erased"]),
         )
     return await _show(site, request, "template", found, params)
 
@@ -54,6 +68,15 @@ async def restore_template(
     async with site.rt.db.write(scope) as tx:
         row = await trash.restore_template(tx, scope, template_id=template_id, now=site.rt.clock.now())
     return done(site, "/templates", f"{row.name} is back")
+
+
+def _wanted(site: Site, params: dict[str, str]) -> dict[str, Any]:
+    return {
+        "now": site.rt.clock.now(),
+        "page": page_of(params),
+        "text": params["q"],
+        "within": SOON.get(params["erased"]),
+    }
 
 
 async def _show(

@@ -98,11 +98,16 @@ async def get_by_id(tx: ReadTx, scope: Scope, *, segment_id: int) -> Segment:
     return found
 
 
-async def list_segments(tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "") -> Page[Segment]:
-    """By id; `text` restricts to names that hold it."""
+async def list_segments(
+    tx: ReadTx, scope: Scope, *, page: PageRequest, text: str = "", used: bool | None = None
+) -> Page[Segment]:
+    """By id; `text` restricts to names that hold it, `used` to those that drafts name, or that none names."""
     query = owned(Segment, scope)
     if text:
         query = query.where(contains(col(Segment.name), text))
+    if used is not None:
+        named = col(Segment.id).in_(await used_by_drafts(tx, scope))
+        query = query.where(named if used else sa.not_(named))
     return await keyset_page(tx, query, col(Segment.id), page)
 
 
