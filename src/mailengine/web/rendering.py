@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import MediaType, Response
 from litestar.connection import ASGIConnection
 
+from mailengine.web.browsers import browser_name
 from mailengine.web.manifest import Manifest
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,6 +26,7 @@ def environment(manifest: Manifest) -> Environment:
         lstrip_blocks=True,
     )
     env.globals["asset"] = manifest.url
+    env.filters["browser"] = browser_name
     env.filters["pairs"] = pairs
     env.filters["capfirst"] = capfirst
     return env
