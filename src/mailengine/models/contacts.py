@@ -183,8 +183,8 @@ class ConsentAct(StrEnum):
 
 
 class Consent(SQLModel, table=True):
-    """One act of agreeing or leaving; rows are only added. The latest agreement also stands on the contact, and for
-    a contact that agreed once it stands only there (domain/contacts/consents.py)."""
+    """One act of agreeing or leaving; rows are only added. The latest agreement also stands on the contact, and the
+    first of one that was typed in only there (domain/contacts/consents.py)."""
 
     __tablename__ = "consents"
     __personal__: ClassVar[Holdings] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from sqlmodel import col
 from mailengine.core.clock import ManualClock
 from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
 from mailengine.core.ids import ContactId, JobId
+from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
@@ -21,7 +22,9 @@ from mailengine.domain.contacts.imports.run import Surroundings
 from mailengine.domain.contacts.imports.undo import begin, pieces, rehearse_undo
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs
-from mailengine.models import AuditEntry, Contact, Job, JobState, ListMember, SuppressionKind
+from mailengine.domain.privacy.erase import erase
+from mailengine.domain.reports.timeline import timeline
+from mailengine.models import AuditEntry, Consent, Contact, Job, JobState, ListMember, SuppressionKind
 from support.house import KEYRING, NOW
 
 pytestmark = pytest.mark.anyio
@@ -232,6 +235,42 @@ async def test_an_agreement_that_an_import_wrote_is_taken_back(
     assert after["a@example.org"].consent_source == "fair"
     assert (await acts_of(db, scope, after["b@example.org"]))[-1] == ("given", "resubscribed: link")
     assert after["b@example.org"].consent_source == "resubscribed: link"
+
+
+async def test_what_a_file_says_of_consent_is_their_history_from_the_first_day(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, other: Scope, db: Database
+) -> None:
+    report = await importing(
+        "email,consent source,consent date,consent ip,status\n"
+        "a@example.org,fair,2025-01-02,192.0.2.7,active\nb@example.org,,,,active\nc@example.org,,,,unsubscribed\n"
+    )
+    await importing("email\na@example.org\n", scope=other, consent_source="theirs")
+    people = {row.id or 0: address for address, row in (await stored(scope)).items()}
+    wanted = [
+        ("a@example.org", "given", "fair", datetime(2025, 1, 2, tzinfo=UTC), "192.0.2.7"),
+        ("b@example.org", "given", "import of file-0.csv", NOW, ""),
+        ("c@example.org", "given", "import of file-0.csv", NOW, ""),
+    ]
+
+    async def kept() -> list[tuple[Any, ...]]:
+        async with db.read(scope) as tx:
+            acts = (await tx.scalars(owned(Consent, scope))).all()
+        return sorted((people[act.contact_id], act.act, act.source, act.at, act.ip) for act in acts)
+
+    assert await kept() == wanted
+    contact = (await stored(scope))["a@example.org"]
+    async with db.read(scope) as tx:
+        first = await timeline(tx, scope, contact_id=contact.id or 0, page=PageRequest(10, None))
+    assert [entry.at for entry in first.items if entry.kind == "consent given"] == [wanted[0][3]]
+    await undo(around, scope, report.job)  # who is deleted can be restored, with what they had agreed to
+    assert await kept() == wanted
+    again = await importing("email\na@example.org\nb@example.org\nc@example.org\n")
+    assert again.counts.restored == 3
+    assert await kept() == wanted
+    async with db.write(scope) as tx:
+        await erase(tx, scope, address="a@example.org", hash_key=HASH_KEY, now=NOW)
+    assert {(act[2], act[4]) for act in await kept() if act[0] == "a@example.org"} == {("[Deleted]", "")}
+    assert await acts_of(db, other, (await stored(other))["a@example.org"]) == [("given", "theirs")]
 
 
 async def acts_of(db: Database, scope: Scope, contact: Contact) -> list[tuple[str, str]]:

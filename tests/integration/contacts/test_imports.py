@@ -24,8 +24,17 @@ from mailengine.domain.contacts.imports.report import ImportReport
 from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file, resume
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs
-from mailengine.models import Attribute, Contact, ContactList, Job, JobState, ListMember, SuppressionKind
-from support.house import KEYRING, NOW
+from mailengine.models import (
+    Attribute,
+    Consent,
+    Contact,
+    ContactList,
+    Job,
+    JobState,
+    ListMember,
+    SuppressionKind,
+)
+from support.house import INSTANCE, KEYRING, NOW
 
 pytestmark = pytest.mark.anyio
 Importing = Callable[..., Awaitable[ImportReport]]
@@ -223,6 +232,27 @@ async def test_two_imports_of_one_file_at_once(
     assert first.counts.created + second.counts.created == 2500
     assert first.counts.unchanged + second.counts.unchanged == 2500
     assert len(await stored(scope)) == len(await membership(scope)) == 2500
+    async with around.db.read(scope) as tx:
+        agreed = (await tx.scalars(owned(Consent, scope))).all()
+    assert len({act.contact_id for act in agreed}) == len(agreed) == 2500
+
+
+async def test_postgresql_plans_each_look_up_for_the_table_as_it_is(
+    importing: Importing, db: Database
+) -> None:
+    """A plan that was kept from when the table was empty reads all of it for each address."""
+    if not db.postgres:
+        pytest.skip("SQLite keeps no plan from a table that was empty")
+    for number in range(7):  # after five PostgreSQL thinks of keeping one
+        await importing(f"email\np{number}@example.org\n")
+    async with db.read(INSTANCE) as tx:
+        plans = await tx.execute(
+            sa.text(
+                "SELECT sum(custom_plans), sum(generic_plans) FROM pg_prepared_statements "
+                "WHERE statement LIKE '%FOR UPDATE OF c%' AND statement NOT LIKE '%pg_prepared%'"
+            )
+        )
+        assert plans.one() == (7, 0)
 
 
 async def test_a_cancelled_import_goes_on_where_it_stopped(
@@ -244,7 +274,11 @@ async def test_a_cancelled_import_goes_on_where_it_stopped(
     done = await resume(around, scope, job_id=JobId(report.job or 0))
     counts = done.counts
     assert (counts.created, counts.duplicates, counts.rejected) == (1200, 1200, 2400)
-    assert len(await stored(scope)) == 1200
+    people = await stored(scope)
+    async with db.read(scope) as tx:
+        agreed = (await tx.scalars(owned(Consent, scope))).all()
+    assert sorted(act.contact_id for act in agreed) == sorted(row.id or 0 for row in people.values())
+    assert len(agreed) == 1200
     assert done.errors_file is not None
     with done.errors_file.open(newline="") as file:
         assert len(list(csv.reader(file))) == 2401

@@ -1,8 +1,8 @@
 """What a person agreed to, when, how and from where: a history that is only ever added to (P16-04).
 
-The latest agreement also stands on the contact. For most contacts it is the only one: those that a file brought
-agreed once, and a second row for each of a million would say nothing new. So the first agreement is written into the
-history only when a later act joins it (`record` sees to that), and `history` puts both together.
+The latest agreement also stands on the contact. That of a contact that a file brought is in the history from its
+first day. One that was typed in, or came before imports wrote it down, has its first agreement on the contact alone
+until a later act joins it (`record` sees to that), and `history` puts both together.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ async def record_all(
     """Bulk form. `stored`: the contacts get their new consent by the caller, in the same transaction and later."""
     if not acts:
         return
-    await _keep_standing(tx, scope, [contact_id for contact_id, _act in acts])
+    await keep_standing(tx, scope, [contact_id for contact_id, _act in acts])
     rows = [
         {
             "tenant_id": scope.tenant_id,
@@ -88,8 +88,8 @@ async def history(tx: ReadTx, scope: Scope, *, contact: Contact) -> list[Consent
     ]
 
 
-async def _keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int]) -> None:
-    """Write down the agreement that so far stands on the contact alone."""
+async def keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int]) -> None:
+    """Write down the agreements that so far stand on the contacts alone."""
     contacts, consents = table_of(Contact).c, table_of(Consent).c
     standing = sa.select(
         contacts.tenant_id,

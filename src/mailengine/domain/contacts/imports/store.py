@@ -1,7 +1,7 @@
 """One batch into the database, in the transaction that is given. The statements differ by database, what is
 done does not."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
@@ -99,6 +99,8 @@ async def store(tx: WriteTx, scope: Scope, rows: Sequence[Row], rules: Rules, no
         raced = await _store_steps(tx, scope, todo, rules, trace, now)
         lost = {step.row.key for step in raced}
         done += [step for step in todo.steps if step.row.key not in lost] if lost else todo.steps
+        if not raced:
+            break
         # Somebody else stored these addresses since we looked: now they are known.
         todo = await compare(tx, scope, [step.row for step in raced], rules, lock=True)
     found.steps = done
@@ -117,7 +119,9 @@ async def _store_steps(
     if new:
         states = [state_of(step, blocked=step.row.key in todo.blocked) for step in new]
         stored = await statements.insert(tx, scope, new, states, now)
-        trace.created += [identity for identity, _step in stored]
+        created = [identity for identity, _step in stored]
+        await consents.keep_standing(tx, scope, created)
+        trace.created += created
         if len(stored) < len(new):
             kept = {step.row.key for _identity, step in stored}
             raced = [step for step in new if step.row.key not in kept]
@@ -153,15 +157,16 @@ async def _join(
     now: datetime,
 ) -> None:
     # Suppressed and bounced contacts too are subscribed to the list: the contact's own state decides.
-    members = [(identity, member_state_of(step.state).value) for identity, step in stored]
-    joining = [
-        (step.known.id, member_state_of(step.state).value)
-        for step in known
-        if step.known is not None and step.known.member_state is None
-    ]
-    trace.joined += [identity for identity, _state in joining]
-    trace.stayed_off += [identity for identity, state in joining if state == _LEFT_LIST]
-    members += joining
+    members: dict[str, list[int]] = {}
+    for identity, step in stored:
+        members.setdefault(member_state_of(step.state).value, []).append(identity)
+    for step in known:
+        if step.known is not None and step.known.member_state is None:
+            state = member_state_of(step.state).value
+            members.setdefault(state, []).append(step.known.id)
+            trace.joined.append(step.known.id)
+            if state == _LEFT_LIST:
+                trace.stayed_off.append(step.known.id)
     if members:
         await _statements(tx).join_list(tx, scope, members, list_id=rules.list_id, now=now)
     if rules.override and rules.list_id is not None:
@@ -180,29 +185,27 @@ async def _tag(
     now: datetime,
 ) -> None:
     """The tags of each row and those for everybody; what known contacts get is remembered."""
-    everybody = [*stored, *((step.known.id, step) for step in known if step.known is not None)]
+    before = [(step.known.id, step) for step in known if step.known is not None]
     # In the file's order: a tag is written as it was first.
-    names = dict.fromkeys((*rules.tags, *(name for _identity, step in everybody for name in step.row.tags)))
+    names = dict.fromkeys(
+        (*rules.tags, *(name for _identity, step in (*stored, *before) for name in step.row.tags))
+    )
     if not names:
         return
     ids = await tags.ids_of(tx, scope, names, now=now)
-    common = [ids[name] for name in rules.tags]
-    statements = _statements(tx)
-    pairs = {
-        (tag_id, identity)
-        for identity, step in stored
-        for tag_id in (*common, *(ids[name] for name in step.row.tags))
-    }
-    if pairs:
-        await statements.tag(tx, scope, sorted(pairs))
-    pairs = {
-        (tag_id, step.known.id)
-        for step in known
-        if step.known is not None
-        for tag_id in (*common, *(ids[name] for name in step.row.tags))
-    }
-    if pairs:
-        trace.tagged += await statements.tag_known(tx, scope, sorted(pairs))
+    await _statements(tx).tag(tx, scope, _by_tag(stored, rules.tags, ids))
+    trace.tagged += await _statements(tx).tag_known(tx, scope, _by_tag(before, rules.tags, ids))
+
+
+def _by_tag(
+    people: Sequence[tuple[int, Step]], common: Sequence[str], ids: Mapping[str, int]
+) -> dict[int, list[int]]:
+    """Tag id → contact ids, both in order: two imports that meet wait for each other, never crosswise."""
+    found: dict[int, list[int]] = {ids[name]: [identity for identity, _step in people] for name in common}
+    for identity, step in people:
+        for name in step.row.tags:
+            found.setdefault(ids[name], []).append(identity)
+    return {tag_id: sorted(found[tag_id]) for tag_id in sorted(found)}
 
 
 def _agreed_anew(step: Step) -> bool:
