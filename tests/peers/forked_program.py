@@ -25,9 +25,8 @@ from peers.processes import python_path, spawn
 from peers.shared import obtain
 from peers.started import Started
 
-# What `mailengine daemon` imports sooner or later; rich first, because worker_process shuts it out.
+# What `mailengine daemon` imports sooner or later.
 _IMPORTS = (
-    "rich",
     "mailengine.cli.main",
     "mailengine.cli.commands.daemon",
     "mailengine.daemon.main",

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
 from support.browsing import PASSWORD
 
@@ -46,9 +46,10 @@ def listen(page: Page, home: str = "") -> list[str]:
     `home`."""
     said: list[str] = []
 
-    def failed(url: str) -> None:
-        if "/events/" not in url and "/preview" not in url:  # both end when their page is left
-            said.append(f"failed: {url}")
+    def failed(request: Request) -> None:
+        # What a page gives up itself is none: a count of what was typed since, a stream of events when it is left.
+        if request.failure != "net::ERR_ABORTED":
+            said.append(f"failed: {request.url}")
 
     def asked(url: str) -> None:
         if home and not url.startswith((home, "data:", "blob:", "about:")):
@@ -58,11 +59,7 @@ def listen(page: Page, home: str = "") -> list[str]:
         "console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None
     )
     page.on("pageerror", lambda error: said.append(str(error)))
-    # Given up by the page itself: a newer count of what is being typed, or a page that is left.
-    page.on(
-        "requestfailed",
-        lambda request: failed(request.url) if request.failure != "net::ERR_ABORTED" else None,
-    )
+    page.on("requestfailed", failed)
     page.on("request", lambda request: asked(request.url))
     return said
 

@@ -11,15 +11,14 @@ from mailengine.migrations import run
 _GLOB = "before-upgrade-*.backup"
 
 
-async def before_upgrade(settings: Settings, *, now: datetime) -> Path | None:
-    """Back up an installation whose schema is older than this code's; None when nothing would change.
+async def before_upgrade(settings: Settings, found: str | None, *, now: datetime) -> Path | None:
+    """Back up an installation whose schema, `found`, is older than this code's; None when nothing would change.
 
     Raises Unavailable when the backup cannot be written.
     """
-    found = await run.stored_revision(settings.database_url, settings.database)
-    if found in (None, run.head_revision()):
+    if found is None or found == run.head_revision():
         return None
-    run.refuse_unknown(str(found))
+    run.refuse_unknown(found)
     folder = settings.data_dir / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"before-upgrade-{now:%Y%m%dT%H%M%SZ}-{found}.backup"

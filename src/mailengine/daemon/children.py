@@ -19,12 +19,12 @@ _LATE_SECONDS = 5.0  # above drain_seconds, before a worker that does not end is
 
 
 class Child:
-    """A running process; its standard input stays open for as long as it is wanted."""
+    """A running process; the pipe of its orders stays open for as long as it is wanted."""
 
     def __init__(
-        self, born: Born, stdin: int, stdout: asyncio.StreamReader, drain_seconds: float, told: Told
+        self, born: Born, orders_to: int, numbers: asyncio.StreamReader, drain_seconds: float, told: Told
     ) -> None:
-        self._born, self._stdin, self._stdout = born, stdin, stdout
+        self._born, self._orders_to, self._numbers = born, orders_to, numbers
         self._told = told
         self._limit_seconds = drain_seconds + _LATE_SECONDS
         self.ended = asyncio.Event()
@@ -60,12 +60,12 @@ class Child:
     async def _await_end(self) -> None:
         await self._listen()
         await self._born.ended
-        os.close(self._stdin)
+        os.close(self._orders_to)
         self.ended.set()
 
     async def _listen(self) -> None:
-        """Its numbers, until it closes its standard output: at its end."""
-        async for line in self._stdout:
+        """Its numbers, until it closes their pipe: at its end."""
+        async for line in self._numbers:
             with suppress(ValueError):  # half a line, of one that was killed while it wrote
                 self._told(json.loads(line))
 
@@ -74,18 +74,18 @@ async def start(nursery: Nursery, orders: Orders, told: Told) -> Child:
     """A new worker process; what it needs to know goes through a pipe, and its numbers come back by another. Raises
     OSError when there is no room for one."""
     with ExitStack() as ours, ExitStack() as theirs:
-        reads, stdin = _pipe(theirs, ours)
-        stdout, writes = _pipe(ours, theirs)
+        reads, orders_to = _pipe(theirs, ours)
+        numbers_from, writes = _pipe(ours, theirs)
         born = await nursery.start(reads, writes)
         theirs.close()
         with suppress(BrokenPipeError):  # it died at once: that is seen by waiting for it
-            os.write(stdin, dump(orders))
+            os.write(orders_to, dump(orders))
         reader = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
         await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(stdout, "rb", buffering=0)
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(numbers_from, "rb", buffering=0)
         )
         ours.pop_all()
-    return Child(born, stdin, reader, orders.settings.worker.drain_seconds, told)
+    return Child(born, orders_to, reader, orders.settings.worker.drain_seconds, told)
 
 
 def _pipe(read_end: ExitStack, write_end: ExitStack) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a worker process is told, by its standard input: settings hold secrets, and arguments and environments can
+"""What a worker process is told, by a pipe: settings hold secrets, and arguments and environments can
 be read by others."""
 
 import json

@@ -33,7 +33,7 @@ from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
 from mailengine.db.engine import sqlite_path
 from mailengine.domain.accounts.setup import setup_token
-from mailengine.migrations.run import upgrade
+from mailengine.migrations.run import stored_revision, upgrade
 from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
 from mailengine.web.pulse import Pulse
 
@@ -72,8 +72,9 @@ async def serve(
 async def _migrate(settings: Settings) -> None:
     """To this version's schema, with a backup of what was there. PostgreSQL without pg_dump is migrated all the same:
     its operators have backups of their own."""
+    found = await stored_revision(settings.database_url, settings.database)
     try:
-        backup = await before_upgrade(settings, now=SystemClock().now())
+        backup = await before_upgrade(settings, found, now=SystemClock().now())
     except Unavailable as error:
         if sqlite_path(settings.database_url) is not None:
             raise

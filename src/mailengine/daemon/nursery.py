@@ -4,9 +4,9 @@ A worker that starts as a new interpreter imports for a second or two and has 85
 once, when the first worker is wanted; from then on a worker costs milliseconds, and shares that memory. The daemon
 itself cannot fork: its threads and the sockets of its database would be in the child.
 
-Protocol, over a pair of sockets: the daemon sends one byte with two descriptors (standard input and output of the
-worker); the nursery answers with records of `_RECORD`, one when the worker is born and one when it has ended. It
-ends when the daemon's socket closes, so that it never outlives the daemon.
+Protocol, over a pair of sockets: the daemon sends one byte with two descriptors, of the pipes that the worker reads
+its orders from and writes its numbers to; the nursery answers with records of `_RECORD`, one when the worker is born
+and one when it has ended. It ends when the daemon's socket closes, so that it never outlives the daemon.
 """
 
 import asyncio
@@ -55,21 +55,21 @@ class Nursery:
     called when that is noticed."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self.on_lost: Callable[[], object] = _nobody
+        self.on_lost: Callable[[], object] = lambda: None
         self._connection = connection
         self._heard = b""
         self._asked: deque[asyncio.Future[Born]] = deque()
         self._living: dict[int, asyncio.Future[int]] = {}
         self.lost = False
 
-    async def start(self, stdin: int, stdout: int) -> Born:
+    async def start(self, orders: int, numbers: int) -> Born:
         """A worker with these descriptors; raises OSError when there is no room for one."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._connection, self._hear)
         answer: asyncio.Future[Born] = loop.create_future()
         self._asked.append(answer)
         try:
-            socket.send_fds(self._connection, [_BORN], [stdin, stdout])
+            socket.send_fds(self._connection, [_BORN], [orders, numbers])
         except BrokenPipeError:
             self._lose()
         return await answer
@@ -108,10 +108,6 @@ class Nursery:
             _pid, ended = self._living.popitem()
             ended.set_result(_LOST_STATUS)
         self.on_lost()
-
-
-def _nobody() -> None:
-    return
 
 
 def _tend(connection: socket.socket) -> NoReturn:
@@ -153,8 +149,10 @@ def _fork_on_request(connection: socket.socket) -> int:
             if _fork(connection, descriptors) == 0:
                 connection.close()
                 os.close(woken)
-                _become_worker(*descriptors)
-                worker_process.main()
+                os.close(signal.set_wakeup_fd(-1))
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                worker_process.main(*descriptors)
                 return 0
             for each in descriptors:
                 os.close(each)
@@ -181,15 +179,3 @@ def _tell_ended(connection: socket.socket) -> None:
             if pid == 0:
                 return
             connection.sendall(_RECORD.pack(_ENDED, pid, status))
-
-
-def _become_worker(stdin: int, stdout: int) -> None:
-    """In the fork: its own standard input and output, and no handler of the nursery's."""
-    wake = signal.set_wakeup_fd(-1)
-    os.close(wake)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for descriptor, number in ((stdin, 0), (stdout, 1)):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115  # for life

@@ -1,33 +1,29 @@
 """One send process, forked off the nursery.
 
-Reads its orders from standard input and ends when that closes: so it never outlives the supervisor, however
-that died. SIGTERM and a dead supervisor drain it: no new claims, replies to what is on the wire are awaited.
-What it imports decides what an idle daemon costs: no web framework, no migrations, no terminal.
+Reads its orders from a pipe and ends when that closes: so it never outlives the supervisor, however that died.
+SIGTERM and a dead supervisor drain it: no new claims, replies to what is on the wire are awaited. What it imports
+decides what a daemon that sends costs: no web framework, no migrations, no terminal.
 """
 
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
-# structlog imports rich (7 MB) for tracebacks wherever it is installed; nobody reads a worker on a terminal.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import uvloop
 
-import asyncio  # noqa: E402
-import ctypes  # noqa: E402
-import gc  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import signal  # noqa: E402
-from contextlib import suppress  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import uvloop  # noqa: E402
-
-from mailengine.core import log  # noqa: E402
-from mailengine.core.clock import SystemClock  # noqa: E402
-from mailengine.core.secrets import load_keyring  # noqa: E402
-from mailengine.daemon import handover  # noqa: E402
-from mailengine.db.unit import Database  # noqa: E402
-from mailengine.domain.delivery.tally import Tally  # noqa: E402
-from mailengine.domain.delivery.worker import Worker  # noqa: E402
+from mailengine.core import log
+from mailengine.core.clock import SystemClock
+from mailengine.core.secrets import load_keyring
+from mailengine.daemon import handover
+from mailengine.db.unit import Database
+from mailengine.domain.delivery.tally import Tally
+from mailengine.domain.delivery.worker import Worker
 
 _PR_SET_PDEATHSIG = 1
 _NEW_OBJECTS = 20_000
@@ -35,19 +31,21 @@ _TELL_SECONDS = 1.0
 _GRACE_SECONDS = 10  # above drain_seconds: then the journals must settle what is left
 
 
-def main() -> None:
+def main(orders_from: int, numbers_to: int) -> None:
+    """Runs to the end; the descriptors are of pipes to the supervisor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the supervisor, which tells us
-    orders = handover.load(sys.stdin.buffer.readline())
+    with open(orders_from, "rb", closefd=False) as pipe:  # a descriptor
+        orders = handover.load(pipe.readline())
     log.configure(orders.settings.log, log.daemon_log_file(orders.settings, turns=False))
     _end_with_parent()
     # What was imported stays, and a claim makes thousands of objects that live as long as it does: a collector that
     # looks every 700 would go through them again and again.
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
-    uvloop.run(_send(orders))
+    uvloop.run(_send(orders, orders_from, numbers_to))
 
 
-async def _send(orders: handover.Orders) -> None:
+async def _send(orders: handover.Orders, orders_from: int, numbers_to: int) -> None:
     settings = orders.settings
     assert settings.secret_key is not None  # the supervisor hands it over
     db = Database(settings.database_url, settings.database)
@@ -59,9 +57,9 @@ async def _send(orders: handover.Orders) -> None:
         owner=orders.owner,
         wire_folder=settings.data_dir / "wire",
     )
-    telling = asyncio.create_task(_tell(worker.tally))
+    telling = asyncio.create_task(_tell(worker.tally, numbers_to))
     try:
-        await worker.run(_stop_event(settings.worker.drain_seconds))
+        await worker.run(_stop_event(orders_from, settings.worker.drain_seconds))
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):
@@ -69,9 +67,10 @@ async def _send(orders: handover.Orders) -> None:
         await db.close()
 
 
-async def _tell(tally: Tally) -> None:
-    """What was done goes to the supervisor by standard output, a line of JSON a second, and the rest at the end."""
-    transport, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
+async def _tell(tally: Tally, numbers_to: int) -> None:
+    """What was done goes to the supervisor, a line of JSON a second, and the rest at the end."""
+    pipe = os.fdopen(numbers_to, "wb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_write_pipe(asyncio.BaseProtocol, pipe)
     try:
         while True:
             await asyncio.sleep(_TELL_SECONDS)
@@ -88,8 +87,8 @@ def _write(transport: asyncio.WriteTransport, tally: Tally) -> None:
         transport.write(json.dumps(told).encode() + b"\n")
 
 
-def _stop_event(drain_seconds: float) -> asyncio.Event:
-    """Set by SIGTERM or by the end of standard input; a drain that hangs is ended by an alarm."""
+def _stop_event(orders_from: int, drain_seconds: float) -> asyncio.Event:
+    """Set by SIGTERM or by the end of the pipe of orders; a drain that hangs is ended by an alarm."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def end() -> None:
@@ -98,12 +97,12 @@ def _stop_event(drain_seconds: float) -> asyncio.Event:
             stop.set()
 
     def heard() -> None:
-        if not os.read(sys.stdin.fileno(), 1024):
-            loop.remove_reader(sys.stdin.fileno())
+        if not os.read(orders_from, 1024):
+            loop.remove_reader(orders_from)
             end()
 
     loop.add_signal_handler(signal.SIGTERM, end)
-    loop.add_reader(sys.stdin.fileno(), heard)
+    loop.add_reader(orders_from, heard)
     return stop
 
 

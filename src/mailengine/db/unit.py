@@ -45,6 +45,12 @@ class WriteTx(ReadTx):
         self.info.setdefault(_SIGNALS, set()).add(what)
 
 
+def touched(result: sa.Result[Any]) -> int:
+    """How many rows an INSERT, UPDATE or DELETE was about."""
+    assert isinstance(result, sa.CursorResult)
+    return int(result.rowcount)
+
+
 class Database:
     """Both engines of one installation and the transactions on them."""
 

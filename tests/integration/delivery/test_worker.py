@@ -133,6 +133,26 @@ async def test_who_left_after_the_launch_is_not_written_to(world: World, catcher
     assert {caught.recipients[0] for caught in catcher.caught} == {"u4@example.org", "u5@example.org"}
 
 
+async def test_what_was_composed_ahead_is_asked_about_again(
+    world: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    """One slow connection: behind the message on the wire stands one in its hand, then more than ten composed."""
+    sink = counting_sink(delay_ms=400)
+    await world.people(40)
+    await world.relay(sink.port)
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker(connections=1)):
+        await asyncio.to_thread(sink.wait_for, 1)
+        async with world.db.write(world.scope) as tx:
+            await pause(tx, world.scope, campaign_id=campaign, now=world.clock.now())
+        async with asyncio.timeout(30):
+            while "claimed" in {task.status for task in (await world.tasks()).values()}:
+                await asyncio.sleep(0.1)
+    assert sink.accepted() <= 4
+    assert {task.status for task in (await world.tasks()).values()} == {"sent", "queued"}
+
+
 async def test_pause_resume_cancel(world: World, counting_sink: Callable[..., CountingSink]) -> None:
     sink = counting_sink(delay_ms=5)
     await world.people(1500)

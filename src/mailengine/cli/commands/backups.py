@@ -191,7 +191,7 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
 
     require_installation(settings)
     found = await run.stored_revision(settings.database_url, settings.database)
-    backup = await before_upgrade(settings, now=SystemClock().now())
+    backup = await before_upgrade(settings, found, now=SystemClock().now())
     if backup is None:
         run.check_head(found)
         return {"upgraded": False, "schema": found, "backup": None, "undo": None}

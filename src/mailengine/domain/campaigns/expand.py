@@ -16,7 +16,7 @@ from mailengine.core.ids import CampaignId, JobId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of
-from mailengine.db.unit import Database, ReadTx, WriteTx
+from mailengine.db.unit import Database, ReadTx, WriteTx, touched
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.recipients import choice_of
 from mailengine.domain.campaigns.states import UNDER_WAY
@@ -112,7 +112,7 @@ async def _insert_tasks(tx: WriteTx, scope: Scope, campaign: Campaign, last: int
         "tenant_id", "campaign_id", "contact_id", "email", "status", "scheduled_at", "attempts", "last_reply"
     ]  # fmt: skip
     result = await tx.execute(insert_new(tx, EmailTask).from_select(columns, rows))
-    return int(result.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
+    return touched(result)
 
 
 async def _report(

@@ -8,7 +8,7 @@ from sqlmodel import col
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import owned, table_of
-from mailengine.db.unit import Database, ReadTx
+from mailengine.db.unit import Database, ReadTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.states import UNDER_WAY, move
 from mailengine.models import Campaign, CampaignState, CampaignTotals, EmailTask, TaskStatus
@@ -87,7 +87,7 @@ async def skip_page(db: Database, scope: Scope, *, campaign_id: CampaignId, now:
             .where(tasks.c.tenant_id == scope.tenant_id, tasks.c.id.in_(page))
             .values(status=TaskStatus.SKIPPED, last_reply=CANCELLED, finished_at=now)
         )
-        skipped = int(result.rowcount)  # type: ignore[attr-defined]
+        skipped = touched(result)
         await tx.execute(
             sa.update(totals)
             .where(totals.c.tenant_id == scope.tenant_id, totals.c.campaign_id == campaign_id)

@@ -20,7 +20,7 @@ from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of, tenant_of
-from mailengine.db.unit import WriteTx
+from mailengine.db.unit import WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import tags
 from mailengine.domain.contacts.browsing import Filter, conditions
@@ -225,7 +225,7 @@ async def _delete(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) 
         .values(deleted_at=now, updated_at=now)
         .execution_options(synchronize_session=False)
     )
-    return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    return touched(done)
 
 
 async def _restore(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) -> int:
@@ -242,7 +242,7 @@ async def _restore(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime)
         .values(deleted_at=None, updated_at=now)
         .execution_options(synchronize_session=False)
     )
-    return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    return touched(done)
 
 
 async def _add_to_list(tx: WriteTx, scope: Scope, name: str, ids: Sequence[int], now: datetime) -> int:
@@ -262,7 +262,7 @@ async def _add_to_list(tx: WriteTx, scope: Scope, name: str, ids: Sequence[int],
     ).where(contacts.tenant_id == scope.tenant_id, contacts.id.in_(ids))
     columns = [members.list_id, members.contact_id, members.tenant_id, members.state, members.joined_at]
     done = await tx.execute(insert_new(tx, ListMember).from_select(columns, rows))
-    return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
+    return touched(done)
 
 
 async def _remove_from_list(tx: WriteTx, scope: Scope, name: str, ids: Sequence[int]) -> int:
@@ -279,4 +279,4 @@ async def _remove_from_list(tx: WriteTx, scope: Scope, name: str, ids: Sequence[
         )
         .values(state=MemberState.UNSUBSCRIBED)
     )
-    return int(done.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    return touched(done)

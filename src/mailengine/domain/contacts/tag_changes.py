@@ -11,7 +11,7 @@ from mailengine.core.errors import Conflict, InvalidInput
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of
-from mailengine.db.unit import WriteTx
+from mailengine.db.unit import WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.segments.rules import All, AnyOf, Compare, Not, Rule, from_json, to_json
 from mailengine.domain.contacts.tags import check_tag, get_by_id, tag_key
@@ -47,7 +47,7 @@ async def merge(tx: WriteTx, scope: Scope, *, tag_id: int, into: str, now: datet
     carriers = sa.select(sa.literal(other.id), links.c.contact_id, links.c.tenant_id).where(theirs)
     columns = [links.c.tag_id, links.c.contact_id, links.c.tenant_id]
     done = await tx.execute(insert_new(tx, ContactTag).from_select(columns, carriers))
-    added = int(done.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
+    added = touched(done)
     await tx.execute(sa.delete(links).where(theirs))
     await _rewrite(tx, scope, old=tag.key, new=other.name, now=now)
     await tx.delete(tag)

@@ -17,7 +17,7 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
-from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
 from mailengine.models import Contact, ContactTag, Tag
@@ -139,7 +139,7 @@ async def tag_contacts(
         )
         columns = [links.tag_id, links.contact_id, links.tenant_id]
         done = await tx.execute(insert_new(tx, ContactTag).from_select(columns, untagged))
-        added += int(done.rowcount)  # type: ignore[attr-defined]  # the result of an INSERT has it
+        added += touched(done)
     await audit.record(tx, scope, "contact.tag", "tag", tag_id, now=now, count=added)
     return added
 
@@ -160,7 +160,7 @@ async def untag_contacts(
                 links.c.contact_id.in_(given[start : start + _CHUNK]),
             )
         )
-        removed += int(done.rowcount)  # type: ignore[attr-defined]
+        removed += touched(done)
     await audit.record(tx, scope, "contact.untag", "tag", found.id, now=now, count=removed)
     return removed
 

@@ -16,7 +16,7 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
-from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.contacts.queries import contains
 from mailengine.models import CampaignTotals, Contact, ContactState, DeadLetter, EmailTask, TaskStatus
 
@@ -133,7 +133,7 @@ async def revive(tx: WriteTx, scope: Scope, chosen: Chosen, *, campaign_id: int,
         )
         .values(status=TaskStatus.QUEUED, scheduled_at=now, first_tried_at=None, finished_at=None)
     )
-    revived = int(result.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    revived = touched(result)
     waits_again = sa.exists().where(
         tasks.c.tenant_id == scope.tenant_id,
         tasks.c.id == letters.c.task_id,

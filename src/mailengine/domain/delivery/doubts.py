@@ -15,7 +15,7 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
-from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
 from mailengine.models import Campaign, CampaignTotals, DeadLetter, EmailTask, TaskStatus
@@ -125,7 +125,7 @@ async def _leave_doubt(
         )
         .values(status=to, claim_token=None, locked_by=None, lease_until=None, **values)
     )
-    moved = int(result.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    moved = touched(result)
     counted = {"doubt": totals.c.doubt - moved}
     if to in _COUNTER:
         counted[_COUNTER[to]] = totals.c[_COUNTER[to]] + moved

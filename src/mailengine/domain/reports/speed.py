@@ -1,4 +1,4 @@
-"""Messages a second, from what was seen in the last seconds; whoever watches keeps one of these between two looks."""
+"""Messages or rows a second, from what was seen in the last seconds; who watches keeps one between two looks."""
 
 from collections import deque
 from dataclasses import replace
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from mailengine.core.ids import CampaignId
 from mailengine.domain.reports.campaigns import Progress
-from mailengine.models import CampaignState
+from mailengine.models import CampaignState, Job, JobState
 
 WINDOW_SECONDS = 10.0
 
@@ -28,6 +28,12 @@ class Speed:
         if seconds < 1:
             return None
         return max(0.0, (handled - before) / seconds)  # what goes back into the queue is not sent backwards
+
+
+def job_speed(speed: Speed, job: Job, now: datetime) -> tuple[float | None, float | None]:
+    """Of a job that runs: rows a second and the seconds that are left, each None while it is not known."""
+    rate = speed.note(job.done, now) if job.state == JobState.RUNNING else None
+    return rate, max(job.total - job.done, 0) / rate if rate and job.total else None
 
 
 class Speeds:

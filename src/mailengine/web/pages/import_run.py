@@ -16,7 +16,7 @@ from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.report import Counts
 from mailengine.domain.contacts.imports.run import errors_path
 from mailengine.domain.jobs import jobs
-from mailengine.domain.reports.speed import Speed
+from mailengine.domain.reports.speed import Speed, job_speed
 from mailengine.models import Job, JobState
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.imports import PATH
@@ -53,12 +53,7 @@ async def read_run(site: Site, login: Login, job_id: int, pace: Speed) -> dict[s
         job = await find_import(tx, scope, job_id)
         back = await _way_back(tx, scope, job)
     moving = job if job.state in OPEN else back
-    rate = None
-    if moving is not None and moving.state == JobState.RUNNING:
-        rate = pace.note(moving.done, now)
-    left = None
-    if moving is not None and rate and moving.total:
-        left = max(moving.total - moving.done, 0) / rate
+    rate, seconds_left = (None, None) if moving is None else job_speed(pace, moving, now)
     edits, stopped = Grant.EDIT in scope.grants, back is None or back.state in STOPPED
     return {
         "job": job,
@@ -66,7 +61,7 @@ async def read_run(site: Site, login: Login, job_id: int, pace: Speed) -> dict[s
         "wanted": job.result["request"],
         "back": back,
         "rate": rate,
-        "seconds_left": left,
+        "seconds_left": seconds_left,
         "live": moving is not None and moving.state in OPEN,
         "may_edit": edits,
         "undoable": edits and job.state not in OPEN and stopped and now - job.created_at <= undo.UNDOABLE,

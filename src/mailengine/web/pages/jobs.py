@@ -12,7 +12,7 @@ from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.contacts.exports.run import KEPT, download
 from mailengine.domain.jobs import jobs
-from mailengine.domain.reports.speed import Speed
+from mailengine.domain.reports.speed import Speed, job_speed
 from mailengine.models import JobKind, JobState
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
@@ -78,13 +78,13 @@ async def _read(site: Site, login: Login, job_id: int, pace: Speed) -> dict[str,
     scope, now = login.scope, site.rt.clock.now()
     async with site.rt.db.read(scope) as tx:
         job = await jobs.get(tx, scope, job_id=JobId(job_id))
-    rate = pace.note(job.done, now) if job.state == JobState.RUNNING else None
+    rate, seconds_left = job_speed(pace, job, now)
     made = job.kind == JobKind.EXPORT and job.state == JobState.DONE
     expires_at = job.finished_at + KEPT if made and job.finished_at is not None else None
     return {
         "job": job,
         "rate": rate,
-        "seconds_left": max(job.total - job.done, 0) / rate if rate and job.total else None,
+        "seconds_left": seconds_left,
         "live": job.state in OPEN,
         "may_cancel": job.state in OPEN and job.kind in CANCELLABLE and Grant.EDIT in scope.grants,
         "expires_at": expires_at,

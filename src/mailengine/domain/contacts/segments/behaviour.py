@@ -40,8 +40,8 @@ class IdRange:
             query = query.where(contact > self.above)
         return query if self.upto is None else query.where(contact <= self.upto)
 
-    def among(self, whose: Any, query: sa.Select[Any], contact: Any) -> Condition:
-        return whose.in_(self.of(query, contact))  # type: ignore[no-any-return]
+    def among(self, whose: sa.ColumnElement[int], query: sa.Select[Any], contact: Any) -> Condition:
+        return whose.in_(self.of(query, contact))
 
 
 class Behaviour:
@@ -60,10 +60,10 @@ class Behaviour:
         if since is not None:
             latest = [sums.c[f"{rule.did}_at"], *([fresh.c.latest] if fresh is not None else [])]
             return sa.or_(*(sa.and_(each.is_not(None), each >= since) for each in latest))
-        times: Any = sa.func.coalesce(sums.c[rule.did], 0)
+        times: sa.ColumnElement[int] = sa.func.coalesce(sums.c[rule.did], 0)
         if fresh is not None:
             times = times + sa.func.coalesce(fresh.c.times, 0)
-        return times >= rule.at_least  # type: ignore[no-any-return]
+        return times >= rule.at_least
 
     def _acts(self, rule: Activity, since: datetime | None) -> tuple[sa.Select[Any], Any]:
         """Contacts with rows of that act, and the column that names them."""

@@ -132,10 +132,10 @@ class Compiler:
             return domain.in_(domains)
         return sa.or_(*(self._ends(key, "@" + each) for each in domains))
 
-    def _moment(self, column: Any, rule: Compare, values: tuple[str, ...]) -> Condition:
+    def _moment(self, column: sa.ColumnElement[Any], rule: Compare, values: tuple[str, ...]) -> Condition:
         """A moment against a day of UTC: `after` a day is after its end."""
         if rule.op == "empty":
-            return column.is_(None)  # type: ignore[no-any-return]
+            return column.is_(None)
         if rule.op == "within":
             since = self._now - timedelta(days=int(values[0]))
             return sa.and_(column.is_not(None), column >= since, column <= self._now)
@@ -149,12 +149,14 @@ class Compiler:
         }
         return sa.and_(column.is_not(None), compared[rule.op])
 
-    def _text(self, column: Any, rule: Compare, values: Any, equal: Callable[[], Condition]) -> Condition:
+    def _text(
+        self, column: sa.ColumnElement[str], rule: Compare, values: Any, equal: Callable[[], Condition]
+    ) -> Condition:
         """`column` is never NULL."""
         if rule.op in ("=", "in"):
             return equal()
         if rule.op == "empty":
-            return column == ""  # type: ignore[no-any-return]
+            return column == ""
         folded = fold(values[0])
         lowered = sa.func.lower(sa.collate(column, "C") if self._postgres else column)
         match rule.op:

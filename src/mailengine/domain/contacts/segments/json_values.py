@@ -1,6 +1,7 @@
 """One value of a contact's attributes in SQL, alike on both databases."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,13 +25,14 @@ class JsonValue:
         self._column = sa.type_coerce(column, JSONB) if postgres else column
         self._name, self._postgres = name, postgres
 
-    def _value(self) -> Any:
+    def _value(self) -> sa.ColumnElement[Any]:
         """In SQLite of its own type, in PostgreSQL a text; NULL where there is none."""
         if self._postgres:
-            return self._column[self._name].astext
+            value: sa.ColumnElement[Any] = self._column[self._name].astext
+            return value
         return sa.func.json_extract(self._column, f"$.{self._name}")
 
-    def text(self) -> Any:
+    def text(self) -> sa.ColumnElement[str]:
         """The text, empty where there is none."""
         return sa.func.coalesce(self._value(), "")
 
@@ -38,7 +40,7 @@ class JsonValue:
         return self._where_written(values, self.text().in_(values))
 
     def empty(self) -> Condition:
-        return self.text().in_(["", "[]"])  # type: ignore[no-any-return]
+        return self.text().in_(["", "[]"])
 
     def _where_written(self, values: tuple[str, ...], condition: Condition) -> Condition:
         """The condition, asked on SQLite only of objects that hold one of the texts anywhere: looking for it takes
@@ -49,7 +51,7 @@ class JsonValue:
         return sa.and_(sa.or_(*written), condition)
 
     def number(self, op: str, values: list[float]) -> Condition:
-        plain: Any = self._value()
+        plain = self._value()
         if self._postgres:
             is_number = sa.func.jsonb_typeof(self._column[self._name]) == "number"
             plain = sa.case((is_number, sa.cast(plain, sa.Double)))  # a cast of anything else would fail
@@ -57,18 +59,18 @@ class JsonValue:
 
     def boolean(self, wanted: bool) -> Condition:
         if self._postgres:
-            return self.text() == ("true" if wanted else "false")  # type: ignore[no-any-return]
+            return self.text() == ("true" if wanted else "false")
         return sa.func.coalesce(self._value() == int(wanted), sa.false())
 
     def day(self, op: str, values: tuple[str, ...], today: date) -> Condition:
         """Dates and moments are ISO texts, whose order is that of the days that they begin with."""
-        plain: Any = sa.func.substr(self._value(), 1, 10)
+        plain: sa.ColumnElement[Any] = sa.func.substr(self._value(), 1, 10)
         if self._postgres:
             plain = sa.collate(plain, "C")
         if op == "within":
             since = today - timedelta(days=int(values[0]))
             return sa.func.coalesce(plain.between(since.isoformat(), today.isoformat()), sa.false())
-        return sa.func.coalesce(_ordered(plain, op, list(values)), sa.false())
+        return sa.func.coalesce(_ordered(plain, op, values), sa.false())
 
     def holds(self, values: tuple[str, ...]) -> Condition:
         """Whether the list holds one of the texts."""
@@ -80,15 +82,15 @@ class JsonValue:
         return self._where_written(values, found)
 
 
-def _ordered(column: Any, op: str, values: list[Any]) -> Condition:
+def _ordered(column: sa.ColumnElement[Any], op: str, values: Sequence[float | str]) -> Condition:
     match op:
         case "<":
-            return column < values[0]  # type: ignore[no-any-return]
+            return column < values[0]
         case "<=":
-            return column <= values[0]  # type: ignore[no-any-return]
+            return column <= values[0]
         case ">":
-            return column > values[0]  # type: ignore[no-any-return]
+            return column > values[0]
         case ">=":
-            return column >= values[0]  # type: ignore[no-any-return]
+            return column >= values[0]
         case _:
-            return column.in_(values)  # type: ignore[no-any-return]
+            return column.in_(values)

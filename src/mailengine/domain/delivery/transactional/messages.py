@@ -11,7 +11,7 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
-from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.models import Message, MessageStatus
 
@@ -66,7 +66,7 @@ async def requeue(
             status=MessageStatus.QUEUED, scheduled_at=now, first_tried_at=None, finished_at=None, cause=""
         )
     )
-    count = int(result.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    count = touched(result)
     await audit.record(tx, scope, "message.requeue", "message", None, now=now, count=count)
     return count
 
@@ -83,7 +83,7 @@ async def erase_failed(tx: WriteTx, _instance: InstanceScope, *, now: datetime) 
         )
         .values(text="", html="")
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return touched(result)
 
 
 async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) -> int:
@@ -96,4 +96,4 @@ async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) ->
         .limit(_AT_ONCE)
     )
     result = await tx.execute(sa.delete(messages).where(messages.c.id.in_(old)))
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return touched(result)

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of, tenant_of
-from mailengine.db.unit import WriteTx
+from mailengine.db.unit import WriteTx, touched
 from mailengine.domain.contacts.states import move_all
 from mailengine.domain.delivery.outcome import Outcome
 from mailengine.mail.address import parse_address
@@ -43,7 +43,7 @@ async def _write(tx: WriteTx, scope: Scope, claim_token: str, outcome: Outcome, 
         )
         .values(locked_by=None, claim_token=None, lease_until=None, **_values(messages, outcome, now))
     )
-    return bool(result.rowcount)  # type: ignore[attr-defined]  # the result of an UPDATE has it
+    return touched(result) > 0
 
 
 def _values(messages: sa.Table, outcome: Outcome, now: datetime) -> dict[str, object]:
