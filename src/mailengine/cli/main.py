@@ -10,53 +10,13 @@ import typer
 
 from mailengine import __version__
 from mailengine.cli import output
-from mailengine.cli.commands import (
-    attributes,
-    audit,
-    backups,
-    bulk,
-    config,
-    contact_life,
-    daemon,
-    debug,
-    delivery,
-    demo,
-    doctor,
-    domains,
-    exports,
-    forms,
-    healthcheck,
-    imports,
-    init,
-    jobs,
-    keys,
-    kill_switch,
-    limits,
-    lists,
-    mappings,
-    messages,
-    previews,
-    privacy,
-    quiet_hours,
-    relays,
-    reputation,
-    scheduling,
-    seed,
-    segments,
-    service,
-    suppression,
-    tags,
-    tenants,
-    tui,
-    upkeep,
-    users,
-    warm_up,
-)
 from mailengine.cli.session import Options, exit_code, report
+from mailengine.cli.tree import Tree
 from mailengine.core.errors import MailengineError
 
 app = typer.Typer(
     name="mailengine",
+    cls=Tree,
     help="Import contacts, design messages, send campaigns, follow what becomes of each message.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -91,51 +51,6 @@ def options(
     ] = False,
 ) -> None:
     ctx.obj = Options(data_dir=data_dir, database_url=database_url, config=config, tenant=tenant)
-
-
-app.command("init")(init.init)
-app.add_typer(tenants.app, name="tenant")
-app.add_typer(users.app, name="user")
-app.add_typer(keys.app, name="api-key")
-app.add_typer(relays.app, name="relay")
-app.add_typer(domains.app, name="domain")
-app.add_typer(limits.app, name="limit")
-app.add_typer(warm_up.app, name="warm-up")
-app.add_typer(quiet_hours.app, name="quiet-hours")
-app.command("reputation")(reputation.reputation)
-app.add_typer(kill_switch.app, name="kill-switch")
-app.command("import")(imports.import_)
-app.command("export")(exports.export)
-app.add_typer(mappings.app, name="mappings")
-contact_life.app.command("bulk")(bulk.bulk)
-app.add_typer(contact_life.app, name="contacts")
-app.add_typer(lists.app, name="lists")
-app.add_typer(forms.app, name="forms")
-app.add_typer(segments.app, name="segments")
-app.add_typer(tags.app, name="tags")
-app.add_typer(attributes.app, name="attributes")
-app.add_typer(suppression.app, name="suppression")
-app.add_typer(privacy.app, name="privacy")
-app.add_typer(upkeep.app, name="upkeep")
-app.add_typer(audit.app, name="audit")
-app.add_typer(jobs.app, name="jobs")
-app.add_typer(previews.app, name="template")
-app.add_typer(scheduling.app, name="campaign")
-app.command("send")(messages.send)
-app.add_typer(delivery.app, name="delivery")
-app.add_typer(debug.app, name="debug")
-app.command("doctor")(doctor.doctor)
-app.add_typer(config.app, name="config")
-app.command("backup")(backups.backup)
-app.command("restore")(backups.restore)
-app.command("upgrade")(backups.upgrade)
-app.command("migrate-database")(backups.migrate_database)
-app.command("daemon")(daemon.daemon)
-app.command("tui")(tui.tui)
-app.command("healthcheck")(healthcheck.healthcheck)
-app.add_typer(service.app, name="service")
-app.command("demo")(demo.demo)
-app.command("seed")(seed.seed)
 
 
 def _wrong_usage(error: typer.TyperException) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.domain.contacts.retyping import Retyped
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Custom fields of contacts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

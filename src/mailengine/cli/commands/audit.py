@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailengine.models import AuditEntry
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Who did what, and when: never an address, a row or a body.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("list")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailengine.models import Campaign
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Campaigns: drafts, sending, reports.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The campaign's name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

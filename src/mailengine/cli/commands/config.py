@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.core.config import Settings
     from mailengine.core.secrets import Keyring
 
-app = typer.Typer(help="Settings and the secret.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="As `config show` lists it, such as web.port.")]
 

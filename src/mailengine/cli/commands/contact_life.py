@@ -8,6 +8,7 @@ import typer
 
 from mailengine.cli import output
 from mailengine.cli.answers import confirm
+from mailengine.cli.commands.bulk import bulk
 from mailengine.cli.commands.contacts import Address, app, shown
 from mailengine.cli.pages import Cursor, Limit, emit_page
 from mailengine.cli.session import in_tenant
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mailengine.runtime import Runtime
 
 __all__ = ["app"]  # the noun's app, with these commands on it
+app.command()(bulk)
 
 
 @app.command()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailengine.models import Contact
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Contacts: list, find, add, delete and bring back.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Address = Annotated[str, typer.Argument(help="The contact's address.")]
 _COLUMNS = ("email", "first_name", "last_name", "state", "consent_source", "created_at")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mailengine.domain.delivery.compose import Composed
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Each step of the way by hand, for support and scripts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Contact = Annotated[str, typer.Option(help="Address of a contact.")]
 

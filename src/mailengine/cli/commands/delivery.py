@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailengine.models import DeadLetter, EmailTask
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="What did not arrive, or may not have.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 doubts_app = typer.Typer(help="Messages whose answer was never read.", no_args_is_help=True)
 letters_app = typer.Typer(help="Messages that were given up.", no_args_is_help=True)
 app.add_typer(doubts_app, name="doubts")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailengine.models import SendingDomain
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Domains that you send from.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The domain, such as example.org.")]
 Zone = Annotated[bool, typer.Option("--zone", help="Print the records as lines of a zone file.")]

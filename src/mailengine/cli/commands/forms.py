@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.models import SignupForm
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Sign-up forms: public pages that lead to lists.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The form's name.")]
 Lists = Annotated[list[str] | None, typer.Option("--list", help="List that it leads to; can be repeated.")]
 Title = Annotated[str | None, typer.Option(help="Heading of the page; default: the organisation.")]

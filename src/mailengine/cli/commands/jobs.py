@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailengine.models import Job
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Imports and other long work.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 JobNumber = Annotated[int, typer.Argument(help="The job's number.", min=1)]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailengine.models import ApiKey
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Keys for programs that use the API.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="What the key is for.")]
 

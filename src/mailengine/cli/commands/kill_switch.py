@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mailengine.models import KillSwitch
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Stop all sending at once.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _ALL = "(all)"
 

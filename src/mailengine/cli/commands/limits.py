@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailengine.models import Limit, LimitScope, Period
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="How much may be sent: in all, by relay, to a provider.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Relay = Annotated[str | None, typer.Option(help="Only what goes through this relay.")]
 Provider = Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailengine.models import ContactList
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Lists of contacts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The list's name.")]
 
 

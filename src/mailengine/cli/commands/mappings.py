@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.models import ImportMapping
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Saved mappings of columns.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The mapping's name.")]
 
 

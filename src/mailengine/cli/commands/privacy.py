@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.models import Job
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Show, export and erase what is held of people.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Address = Annotated[str, typer.Argument(help="The person's address.")]
 
 

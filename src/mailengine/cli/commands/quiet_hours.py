@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailengine.models import QuietHours
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="The part of the day in which campaigns rest.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("set")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailengine.models import Relay, RelayAuth, Tls
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="SMTP servers that take your mail.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The relay's name.")]
 Priority = Annotated[int, typer.Option(help="0 comes first; the next one takes over in trouble.")]

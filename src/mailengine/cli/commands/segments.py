@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mailengine.models import Segment
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Segments: rules that describe contacts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The segment's name.")]
 MaybeName = Annotated[str | None, typer.Argument(help="The segment's name; or give --rule.")]
 Text = Annotated[str, typer.Argument(help="Its rule, as text or as JSON.")]

@@ -16,7 +16,7 @@ from mailengine.core.errors import NotFound, Unavailable
 if TYPE_CHECKING:
     from mailengine.cli.systemd import Service
 
-app = typer.Typer(help="The daemon under systemd.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 User = Annotated[bool, typer.Option("--user", help="In your own systemd, without root.")]
 _SECONDS = 120

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailengine.models import Suppression
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Addresses and domains that must not be mailed.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Target = Annotated[str, typer.Argument(help="An address, or a domain as @example.org.")]
 
 

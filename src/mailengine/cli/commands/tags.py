@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailengine.models import Tag
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Tags: short labels on contacts.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The tag's name.")]
 Addresses = Annotated[list[str], typer.Argument(help="Addresses of contacts.")]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mailengine.models import Template, TemplateVersion
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Templates of messages.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.add_typer(blocks.app, name="block")
 
 Source = Annotated[Path, typer.Argument(help="HTML file; - reads standard input.")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.models import Tenant
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Organisations that this installation sends for.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command("sender")(messages.sender)
 
 

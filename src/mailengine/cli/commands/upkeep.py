@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailengine.domain.contacts.upkeep import Rules
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="List hygiene, and how long data is kept.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Days = Annotated[int | None, typer.Option(help="In days.")]
 Kept = Annotated[str | None, typer.Option(help="In days, or `ever`.")]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailengine.models import Role, User
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="People who can log in.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Address = Annotated[str, typer.Argument(help="E-mail address that the user logs in with.")]
 PasswordFile = Annotated[

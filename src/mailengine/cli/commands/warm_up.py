@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailengine.models import WarmUp, WarmUpScope
     from mailengine.runtime import Runtime
 
-app = typer.Typer(help="Let a new sender start slowly.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Relay = Annotated[str | None, typer.Option(help="The relay whose address is new.")]
 Domain = Annotated[str | None, typer.Option(help="The sending domain that is new.")]
