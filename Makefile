@@ -11,6 +11,9 @@ ASSETS := $(shell find src/mailengine/web/assets src/mailengine/web/templates -n
 # Options for the program or the tests: `make demo ARGS="--exit --json"`, `make test ARGS="-k import"`.
 ARGS ?=
 
+# Each of the tests' many processes would compile the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types bench chaos seed screenshots install man binary clean peers gate tests

@@ -1,5 +1,6 @@
 """Fixtures of all tests: real peers, fresh databases, and the proof that no process is left behind."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,6 +28,10 @@ MISSING = pytest.StashKey[dict[str, str]]()
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # xdist's workers use the run directory of their controller
         config.stash[RUN] = shared.open_run()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # all that is imported stays: each later collection need not look at it
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

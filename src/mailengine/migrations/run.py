@@ -8,6 +8,7 @@ not know is newer (or foreign) and is refused before anything is touched.
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -91,9 +92,15 @@ def check_head(found: str | None) -> None:
 
 def head_revision() -> str:
     """The revision of this code's schema."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    head = _scripts().get_current_head()
     assert head is not None
     return head
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Read once: alembic imports every migration to find the newest."""
+    return ScriptDirectory.from_config(alembic_config())
 
 
 async def _migrate(connection: AsyncConnection) -> str:
@@ -114,7 +121,7 @@ async def _migrate(connection: AsyncConnection) -> str:
 
 def refuse_unknown(found: str) -> None:
     """Raise Unavailable for a schema that only a newer program can have written."""
-    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if found not in known:
         raise Unavailable(
             f"the database has schema {found}, which this version does not know: "

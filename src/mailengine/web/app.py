@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+from jinja2 import Environment
 from litestar import Litestar, Router
-from litestar.datastructures import CacheControlHeader, State
+from litestar.datastructures import CacheControlHeader
 from litestar.di import Provide
 from litestar.static_files import create_static_files_router
 
@@ -77,9 +78,9 @@ from mailengine.web.pages import (
 from mailengine.web.public import online, signup, tracking, unsubscribe
 from mailengine.web.pulse import Pulse
 from mailengine.web.rendering import environment
-from mailengine.web.security import header_hook
+from mailengine.web.security import fill_in_headers
 from mailengine.web.session import caller_of, require_api_access, require_login
-from mailengine.web.site import Site
+from mailengine.web.site import Site, site_of
 
 MAX_BODY_BYTES = 2_000_000  # a template of 1 MB with room for JSON's escapes; more would only fill memory
 IMMUTABLE = CacheControlHeader(max_age=31_536_000, public=True, immutable=True)
@@ -282,9 +283,16 @@ def create_app(
 ) -> Litestar:
     """The whole web face. Set `stopping` before the server shuts down, so that event streams end."""
     built = manifest.load()
-    site = make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), built)
+    site = make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), environment(built))
     if restart is not None:
         site = replace(site, restart=restart)
+    app = routes(built)
+    app.state.site = site
+    return app
+
+
+def routes(built: manifest.Manifest) -> Litestar:
+    """Every address, without what stands behind them: `state.site` is to be set before the first request."""
     return Litestar(
         [
             Router("/", route_handlers=[*HEALTH, *PUBLIC], include_in_schema=False),
@@ -292,10 +300,9 @@ def create_app(
             api_router(),
             *static_routes(built),
         ],
-        before_send=[header_hook(https=site.https)],
-        dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
-        state=State({"site": site}),
-        exception_handlers=errors.handlers(site),
+        before_send=[fill_in_headers],
+        dependencies={"site": Provide(site_of, sync_to_thread=False)},
+        exception_handlers={Exception: errors.answer},
         logging_config=None,
         openapi_config=docs.config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -303,7 +310,7 @@ def create_app(
     )
 
 
-def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, built: manifest.Manifest) -> Site:
+def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, pages: Environment) -> Site:
     maildir = rt.settings.catcher.maildir
     return Site(
         rt=rt,
@@ -311,7 +318,7 @@ def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, built: manifes
         pulse=pulse,
         tokens=TokenSigner(rt.keyring),
         targets=Targets(rt.db, InstanceScope(actor="role:tracker")),
-        pages=environment(built),
+        pages=pages,
         signups=signup.signup_limit(),
         imports=RateLimit(burst=5, seconds_per_act=12),  # a tenant: five a minute (P75-04)
         caught=Maildir(maildir) if maildir is not None else None,

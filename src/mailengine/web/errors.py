@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import ExceptionHandlersMap
 
 from mailengine.core import errors
 from mailengine.core.log import get_logger
@@ -18,7 +17,7 @@ from mailengine.web.forms import sentence
 from mailengine.web.rendering import html, theme_of
 from mailengine.web.security import PUBLIC_HEADERS, request_id
 from mailengine.web.session import ProofNeeded
-from mailengine.web.site import Site
+from mailengine.web.site import Site, site_of
 
 STATUS: dict[type[Exception], int] = {
     errors.InvalidInput: 400,
@@ -62,16 +61,12 @@ class Problem(msgspec.Struct, omit_defaults=True):
     reasons: list[str] = []
 
 
-def handlers(site: Site) -> ExceptionHandlersMap:
-    """What the app is given: one way for every error."""
-
-    def answer(request: AnyRequest, error: Exception) -> Response[Any]:
-        problem = describe(request, error)
-        if problem.status >= 500:
-            report(request, problem, error)
-        return respond(site, request, problem, error, extra_headers(error))
-
-    return {Exception: answer}
+def answer(request: AnyRequest, error: Exception) -> Response[Any]:
+    """One way for every error."""
+    problem = describe(request, error)
+    if problem.status >= 500:
+        report(request, problem, error)
+    return respond(site_of(request), request, problem, error, extra_headers(error))
 
 
 def describe(request: AnyRequest, error: Exception) -> Problem:

@@ -5,7 +5,6 @@ filled in here, so that forgetting one means the strictest value.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar.types import Message, Scope
@@ -30,10 +29,10 @@ _DEFAULTS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cache-control": "no-store",
 }
+_ENCODED = [(name.encode(), value.encode()) for name, value in _DEFAULTS.items()]
+_ENCODED_HTTPS = [*_ENCODED, (b"strict-transport-security", b"max-age=31536000")]
 # Links in messages carry a credential in their path: no page behind one tells another site its address.
 PUBLIC_HEADERS = {"Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
-
-Hook = Callable[[Message, Scope], Awaitable[None]]
 
 
 def request_id(scope: Any) -> str:
@@ -44,20 +43,13 @@ def request_id(scope: Any) -> str:
     return str(state["request_id"])
 
 
-def header_hook(*, https: bool) -> Hook:
+async def fill_in_headers(message: Message, scope: Scope) -> None:
     """A `before_send` hook; HSTS only where the installation says that it is reached by https."""
-    defaults = dict(_DEFAULTS)
-    if https:
-        defaults["strict-transport-security"] = "max-age=31536000"
-    encoded = [(name.encode(), value.encode()) for name, value in defaults.items()]
-
-    async def fill_in(message: Message, scope: Scope) -> None:
-        if message["type"] != "http.response.start":
-            return
-        headers = list(message["headers"])
-        present = {name.lower() for name, _ in headers}
-        headers += [header for header in encoded if header[0] not in present]
-        headers.append((b"x-request-id", request_id(scope).encode()))
-        message["headers"] = headers
-
-    return fill_in
+    if message["type"] != "http.response.start":
+        return
+    headers = list(message["headers"])
+    present = {name.lower() for name, _ in headers}
+    defaults = _ENCODED_HTTPS if scope["litestar_app"].state.site.https else _ENCODED
+    headers += [header for header in defaults if header[0] not in present]
+    headers.append((b"x-request-id", request_id(scope).encode()))
+    message["headers"] = headers

@@ -24,7 +24,7 @@ from mailengine.domain.accounts.sessions import Login, NewLogin, keep_alive, sco
 from mailengine.web.bearer import TENANT_HEADER, scope_of_token
 from mailengine.web.redirects import own_path
 from mailengine.web.security import request_id
-from mailengine.web.site import Site
+from mailengine.web.site import Site, site_of
 
 COOKIE = "mailengine_session"
 # A cookie of this name is taken by browsers only over https, from the host itself and for all of it (RFC 6265bis,
@@ -91,7 +91,7 @@ def session_token(site: Site, connection: AnyConnection) -> str:
 
 async def require_login(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Guard of the pages: a session, and where something changes its CSRF token and the right to do so."""
-    site: Site = connection.app.state.site
+    site = site_of(connection)
     login = await find_login(site, connection)
     if login is None:
         raise Unauthorised("log in first")
@@ -105,7 +105,7 @@ async def require_login(connection: AnyConnection, handler: BaseRouteHandler) ->
 
 async def require_api_access(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Guard of the API: a bearer key, else a session, which needs the CSRF header where something changes."""
-    site: Site = connection.app.state.site
+    site = site_of(connection)
     scope = await _key_scope(site, connection) or await _session_scope(site, connection, handler)
     check_rights(as_request(connection), handler, scope)
     connection.scope["auth"] = scope

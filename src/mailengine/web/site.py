@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment
+from litestar.connection import ASGIConnection
 
 from mailengine.core.ratelimit import RateLimit
 from mailengine.domain.accounts.openid.provider import Provider
@@ -47,3 +49,9 @@ class Site:
 
     def render(self, template: str, /, **values: object) -> str:
         return self.pages.get_template(template).render(**values)
+
+
+def site_of(request: ASGIConnection[Any, Any, Any, Any]) -> Site:
+    """The site of the app that a request came to: what every handler asks for as `site`."""
+    site: Site = request.app.state.site
+    return site

@@ -53,8 +53,8 @@ async def test_the_palette_goes_anywhere_and_finds_campaigns(world: World) -> No
         await driver.press("enter")
         await driver.sees("Report", "Winter [sale]")
         await driver.press("ctrl+p")
-        await driver.type("kill")
-        await driver.sees("Kill switch")
+        await driver.type("kill switch")
+        await driver.loses("Go to delivery")
         await driver.press("enter")
         await driver.sees("Stop all sending at once?")
     async with world.db.read(INSTANCE) as tx:

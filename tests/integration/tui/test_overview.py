@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
 
 from mailengine.core.scope import InstanceScope
 from mailengine.db.tenancy import table_of
@@ -145,7 +146,10 @@ async def test_a_tenant_can_be_named_and_others_are_not_there(world: World, tmp_
 async def test_a_database_that_is_gone_is_said_and_comes_back(sqlite_dsn: str, tmp_path: Path) -> None:
     async with a_world(sqlite_dsn, tmp_path) as world, dashboard(world) as driver:
         await driver.sees("no daemon runs")
+        driver.app._beating = True  # nobody looks while it is closed: what is open would stay open
+        await driver.until(lambda: _readers_out(world) == 0, "no look at the database")
         await world.db.close()
+        driver.app._beating = False
         path = tmp_path / "test.sqlite3"
         path.rename(tmp_path / "away")
         path.mkdir()
@@ -154,3 +158,9 @@ async def test_a_database_that_is_gone_is_said_and_comes_back(sqlite_dsn: str, t
         (tmp_path / "away").rename(path)
         await driver.loses("✗")
         await driver.sees("no daemon runs")
+
+
+def _readers_out(world: World) -> int:
+    pool = world.db.reader.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout()

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from jinja2 import Environment
 from litestar import Litestar
 from sqlmodel import SQLModel, col
 
@@ -41,7 +42,10 @@ from mailengine.models import (
     TemplateVersion,
 )
 from mailengine.runtime import Runtime
-from mailengine.web.app import create_app
+from mailengine.web import manifest
+from mailengine.web.app import make_site, routes
+from mailengine.web.pulse import Pulse
+from mailengine.web.rendering import environment
 from support.served import listener, serving
 from support.tenancy_guard import attach
 
@@ -103,9 +107,21 @@ def hits() -> HitBuffer:
     return HitBuffer(capacity=100)
 
 
+@pytest.fixture(scope="session")
+def all_routes() -> Litestar:
+    """Half a second of work, the same for every installation."""
+    return routes(manifest.load())
+
+
+@pytest.fixture(scope="session")
+def pages() -> Environment:
+    return environment(manifest.load())
+
+
 @pytest.fixture
-def app(rt: Runtime, hits: HitBuffer) -> Litestar:
-    return create_app(rt, hits)
+def app(rt: Runtime, hits: HitBuffer, all_routes: Litestar, pages: Environment) -> Litestar:
+    all_routes.state.site = make_site(rt, Pulse(hits=hits), asyncio.Event(), pages)
+    return all_routes
 
 
 @pytest.fixture
