@@ -9,6 +9,8 @@ oldest of each tenant first, so that one tenant's long job keeps nobody waiting.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -20,8 +22,8 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon import contact_files
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
-from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts import bulk
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.contacts import bulk, retyping
 from mailengine.domain.jobs import jobs
 from mailengine.domain.privacy import exports
 from mailengine.models import Job, JobKind, JobState
@@ -36,13 +38,23 @@ _ACTOR = "role:scheduler"
 _INSTANCE = InstanceScope(_ACTOR)
 
 
-async def bulk_work(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
-    """One act for many contacts."""
-    while True:
-        async with rt.db.write(scope) as tx:
-            if not await bulk.bulk_page(tx, scope, job_id=job_id, now=rt.clock.now()):
-                return
-        yield
+class Step(Protocol):
+    """One page of a job that keeps its own cursor; False when that was the end."""
+
+    async def __call__(self, tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> bool: ...
+
+
+def page_by_page(step: Step) -> Work:
+    """A page in each transaction."""
+
+    async def work(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
+        while True:
+            async with rt.db.write(scope) as tx:
+                if not await step(tx, scope, job_id=job_id, now=rt.clock.now()):
+                    return
+            yield
+
+    return work
 
 
 def export_tenant(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
@@ -56,7 +68,8 @@ WORKS: dict[JobKind, Work] = {
     JobKind.UPLOAD: contact_files.import_upload,
     JobKind.UNDO_IMPORT: contact_files.undo_import,
     JobKind.EXPORT: contact_files.export,
-    JobKind.BULK: bulk_work,
+    JobKind.BULK: page_by_page(bulk.bulk_page),
+    JobKind.RETYPE: page_by_page(retyping.retype_page),
     JobKind.TENANT_EXPORT: export_tenant,
 }
 

@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     EXPORT = "export"
     TENANT_EXPORT = "tenant-export"
     BULK = "bulk"
+    RETYPE = "retype"  # an attribute becomes another kind
 
 
 class Job(SQLModel, table=True):

@@ -19,6 +19,7 @@ from mailengine.domain.tracking.targets import Targets
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.runtime import Runtime
 from mailengine.web import errors, health, manifest
+from mailengine.web.api import attributes as api_attributes
 from mailengine.web.api import campaigns as api_campaigns
 from mailengine.web.api import contact_life as api_contact_life
 from mailengine.web.api import contacts as api_contacts
@@ -349,6 +350,7 @@ def api_router() -> Router:
             api_exports.Exports,
             api_segments.Segments,
             api_tags.Tags,
+            api_attributes.Attributes,
             api_suppressions.Suppressions,
             api_templates.Templates,
             api_campaigns.Campaigns,

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from mailengine.core.errors import Forbidden, NotFound, Refused
+from mailengine.core.errors import Conflict, Forbidden, NotFound, Refused
+from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import Database
 from mailengine.domain.contacts import attributes, retyping
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.models import AttributeKind, Contact
+from mailengine.domain.jobs import jobs
+from mailengine.models import AttributeKind, Contact, Job
 from support.house import NOW
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +93,53 @@ async def test_another_tenants_is_not_there(
     assert await codes(stored, scope) == ["007", "12.50", "x1", None]
     with pytest.raises(Forbidden):
         await retype(db, Scope(scope.tenant_id, "user:1", frozenset({Grant.READ})), AttributeKind.LIST)
+
+
+async def ask(db: Database, scope: Scope, kind: AttributeKind, *, drop: bool = False) -> JobId:
+    async with db.write(scope) as tx:
+        job = await retyping.request_retype(tx, scope, name="code", kind=kind, drop=drop, now=NOW)
+        return JobId(job.id or 0)
+
+
+async def work(db: Database, scope: Scope, job_id: JobId) -> Job:
+    """As the daemon does it; it starts the job again after every page, as if it were killed each time."""
+    going_on = True
+    while going_on:
+        async with db.write(scope) as tx:
+            await jobs.start(tx, scope, job_id=job_id, now=NOW)
+        async with db.write(scope) as tx:
+            going_on = await retyping.retype_page(tx, scope, job_id=job_id, now=NOW)
+    async with db.read(scope) as tx:
+        return await jobs.get(tx, scope, job_id=job_id)
+
+
+async def test_as_a_job_it_looks_at_all_before_it_changes_one(
+    importing: Importing,
+    stored: Stored,
+    db: Database,
+    scope: Scope,
+    other: Scope,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(retyping, "PAGE", 2)
+    await importing(PEOPLE)
+    await importing(PEOPLE, scope=other)
+    stopped = await ask(db, scope, AttributeKind.NUMBER)
+    with pytest.raises(Conflict, match=f"job {stopped} makes code another kind already"):
+        await ask(db, scope, AttributeKind.LIST)
+    with pytest.raises(Refused, match="1 values of code are no number; change") as refused:
+        await work(db, scope, stopped)
+    assert "x1" not in str(refused.value), "what a job says is kept, and this is somebody's"
+    assert await codes(stored, scope) == ["007", "12.50", "x1", None]
+    async with db.write(scope) as tx:
+        await jobs.fail(tx, scope, job_id=stopped, now=NOW, error=str(refused.value))
+    job = await work(db, scope, await ask(db, scope, AttributeKind.NUMBER, drop=True))
+    assert (job.state, job.done, job.result["changed"], job.result["unreadable"]) == ("done", 8, 2, 1)
+    assert await codes(stored, scope) == [7, 12.5, None, None]
+    assert await kind_of(db, scope) == "number"
+    assert await codes(stored, other) == ["007", "12.50", "x1", None]
+    with pytest.raises(NotFound):
+        async with db.write(other) as tx:
+            await retyping.request_retype(
+                tx, other, name="nothing", kind=AttributeKind.LIST, drop=False, now=NOW
+            )

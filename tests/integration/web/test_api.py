@@ -1,5 +1,6 @@
 """The API as programs use it: keys, every operation, the other tenant, the wrong role."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -173,6 +174,13 @@ async def test_every_operation_is_in_the_test_above(app: Litestar):
     }
     tested = {(method, "/api/v1" + path) for method, path, _ in OPERATIONS}
     assert documented == tested
+
+
+async def test_every_noun_of_the_api_is_in_its_docs(app: Litestar):
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    nouns = {path.split("/")[3] for path in app.openapi_schema.to_schema()["paths"]}
+    assert nouns
+    assert [noun for noun in sorted(nouns) if f"`{noun}`" not in page] == []
 
 
 async def test_a_viewers_key_reads_and_changes_nothing(client: Any, rt: Runtime, acme: Any):

@@ -12,15 +12,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import col
 
-from mailengine.core.errors import NotFound, Refused
+from mailengine.core.errors import Conflict, NotFound, Refused
+from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
-from mailengine.db.tenancy import owned, table_of
-from mailengine.db.unit import Database, ReadTx
+from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.attribute_values import Value, parse, text_of
-from mailengine.models import Attribute, AttributeKind, Contact
+from mailengine.domain.jobs import jobs
+from mailengine.models import Attribute, AttributeKind, Contact, Job, JobKind, JobState
 
 PAGE = 2_000  # contacts a transaction
+_AT_FIRST = {"cursor": 0, "changed": 0, "unreadable": 0}
 _SHOWN = 5  # values that cannot be read, as examples
 
 
@@ -38,15 +41,13 @@ async def rehearse(db: Database, scope: Scope, *, name: str, kind: AttributeKind
     scope.require(Grant.EDIT)
     async with db.read(scope) as tx:
         await get_attribute(tx, scope, name=name)
-    found = Retyped()
-    last: int | None = 0
-    while last is not None:
+    found, last = Retyped(), 0
+    while True:
         async with db.read(scope) as tx:
-            rows = await _page(tx, scope, last, lock=False)
-        for row in rows:
-            _read_anew(row.attributes, name, kind, found)
-        last = rows[-1].id if rows else None
-    return found
+            seen = await _look_at_page(tx, scope, name, kind, last, found)
+        if not seen:
+            return found
+        last = seen[-1]
 
 
 async def retype(
@@ -61,38 +62,130 @@ async def retype(
 ) -> Retyped:
     """Raises Refused when a value cannot be read, unless `drop`; `progress` is told what was done so far."""
     planned = await rehearse(db, scope, name=name, kind=kind)
-    if planned.unreadable and not drop:
-        raise Refused(
-            f"{planned.unreadable:,} values of {name} are no {kind.value} ({', '.join(planned.examples)}); "
-            "change them first, or drop them with --drop"
-        )
+    _check_readable(name, kind, planned, drop=drop)
     done, last = Retyped(), 0
-    table = table_of(Contact)
-    update = sa.update(table).where(table.c.tenant_id == scope.tenant_id, table.c.id == sa.bindparam("at"))
     while True:
         async with db.write(scope) as tx:
-            rows = await _page(tx, scope, last, lock=True)
-            anew = [(row.id, _read_anew(row.attributes, name, kind, done)) for row in rows]
-            values = [
-                {"at": at, "attributes": held, "updated_at": now} for at, held in anew if held is not None
-            ]
-            if values:
-                await tx.execute(update, values)
-            if not rows:
-                found = await get_attribute(tx, scope, name=name)
-                was, found.kind = found.kind, kind
-                counts = {"changed": done.changed, "dropped": done.unreadable}
-                await audit.record(
-                    tx, scope, "attribute.retype", "attribute", None, now=now, was=was, kind=kind, **counts
-                )
+            seen = await _change_page(tx, scope, name, kind, last, done, now)
+            if not seen:
+                await _become(tx, scope, name, kind, done, now)
                 return done
-            last = rows[-1].id
+            last = seen[-1]
         progress(done)
 
 
-async def get_attribute(tx: ReadTx, scope: Scope, *, name: str) -> Attribute:
+async def request_retype(
+    tx: WriteTx, scope: Scope, *, name: str, kind: AttributeKind, drop: bool, now: datetime
+) -> Job:
+    """The same as a queued job, which fails before anything is changed where a value cannot be read, unless `drop`;
+    raises NotFound for an attribute that nobody has, Conflict while another job is at it: of two at once, each would
+    undo pages of the other."""
+    scope.require(Grant.EDIT)
+    await get_attribute(tx, scope, name=name, lock=True)
+    await _check_alone(tx, scope, name)
+    contacts = await tx.scalar(
+        sa.select(sa.func.count()).select_from(Contact).where(tenant_of(Contact) == scope.tenant_id)
+    )
+    job = await jobs.create(
+        tx,
+        scope,
+        kind=JobKind.RETYPE,
+        title=f"{name} as {kind.value}",
+        now=now,
+        total=2 * (contacts or 0),  # all are looked at before the first is changed
+        result={"name": name, "to": kind.value, "drop": drop, "looked": False, **_AT_FIRST},
+    )
+    await audit.record(tx, scope, "attribute.retype", "job", job.id, now=now, kind=kind.value, drop=drop)
+    return job
+
+
+async def _check_alone(tx: ReadTx, scope: Scope, name: str) -> None:
+    open_jobs = owned(Job, scope).where(
+        col(Job.kind) == JobKind.RETYPE, col(Job.state).in_((JobState.QUEUED, JobState.RUNNING))
+    )
+    for job in await tx.scalars(open_jobs):
+        if job.result["name"] == name:
+            raise Conflict(f"job {job.id} makes {name} another kind already; let it end or cancel it")
+
+
+async def retype_page(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> bool:
+    """Do one page and move the job; False when that was the end. Raises Refused, which is the job's."""
+    job = await jobs.locked(tx, scope, job_id=job_id)
+    if job.state != JobState.RUNNING:
+        return False  # cancelled, or another process did the rest
+    held, done = job.result, Retyped(job.result["changed"], job.result["unreadable"])
+    name, kind, last = held["name"], AttributeKind(held["to"]), held["cursor"]
+    if held["looked"]:
+        seen = await _change_page(tx, scope, name, kind, last, done, now)
+    else:
+        seen = await _look_at_page(tx, scope, name, kind, last, done)
+    if not seen and held["looked"]:
+        await _become(tx, scope, name, kind, done, now)
+        await jobs.finish(tx, scope, job_id=job_id, now=now, result=held)
+        return False
+    moved = {
+        **held,
+        "changed": done.changed if held["looked"] else 0,  # nothing is, while it looks
+        "unreadable": done.unreadable,
+        "cursor": seen[-1] if seen else 0,
+    }
+    if not seen:
+        _check_readable(name, kind, done, drop=held["drop"])
+        moved |= {"looked": True, **_AT_FIRST}
+    await jobs.progress(tx, scope, job_id=job_id, done=job.done + len(seen), result=moved)
+    return True
+
+
+async def _look_at_page(
+    tx: ReadTx, scope: Scope, name: str, kind: AttributeKind, last: int, found: Retyped
+) -> list[int]:
+    """Count what a page's values would become; its contacts."""
+    rows = await _page(tx, scope, last, lock=False)
+    for row in rows:
+        _read_anew(row.attributes, name, kind, found)
+    return [row.id for row in rows]
+
+
+async def _change_page(
+    tx: WriteTx, scope: Scope, name: str, kind: AttributeKind, last: int, done: Retyped, now: datetime
+) -> list[int]:
+    """Read a page's values anew; its contacts."""
+    table = table_of(Contact)
+    rows = await _page(tx, scope, last, lock=True)
+    anew = [(row.id, _read_anew(row.attributes, name, kind, done)) for row in rows]
+    values = [{"at": at, "attributes": held, "updated_at": now} for at, held in anew if held is not None]
+    if values:
+        of_row = sa.and_(table.c.tenant_id == scope.tenant_id, table.c.id == sa.bindparam("at"))
+        await tx.execute(sa.update(table).where(of_row), values)
+    return [row.id for row in rows]
+
+
+async def _become(
+    tx: WriteTx, scope: Scope, name: str, kind: AttributeKind, done: Retyped, now: datetime
+) -> None:
+    """The end: every value is of the kind."""
+    found = await get_attribute(tx, scope, name=name)
+    was, found.kind = found.kind, kind
+    counts = {"changed": done.changed, "dropped": done.unreadable}
+    await audit.record(
+        tx, scope, "attribute.retype", "attribute", None, now=now, was=was, kind=kind, **counts
+    )
+
+
+def _check_readable(name: str, kind: AttributeKind, found: Retyped, *, drop: bool) -> None:
+    """Raises Refused. Without examples where nobody but the job is told: they are somebody's data."""
+    if found.unreadable and not drop:
+        examples = f" ({', '.join(found.examples)})" if found.examples else ""
+        raise Refused(
+            f"{found.unreadable:,} values of {name} are no {kind.value}{examples}; "
+            "change them first, or drop them (--drop)"
+        )
+
+
+async def get_attribute(tx: ReadTx, scope: Scope, *, name: str, lock: bool = False) -> Attribute:
     """Raises NotFound, also for another tenant's."""
-    found = await tx.scalar(owned(Attribute, scope).where(col(Attribute.name) == name))
+    query = owned(Attribute, scope).where(col(Attribute.name) == name)
+    found = await tx.scalar(query.with_for_update() if lock else query)
     if found is None:
         raise NotFound(f"there is no attribute {name}; `mailengine attributes list` shows those there are")
     return found

@@ -41,8 +41,11 @@ Ids = Annotated[
 ]
 
 
+COUNTED = (JobKind.BULK, JobKind.RETYPE)
+
+
 class JobShape(msgspec.Struct):
-    """`done` of `total` (null: not known); `changed` is what a bulk act changed so far."""
+    """`done` of `total` (null: not known); `changed` is what a bulk act or a retyping changed so far."""
 
     id: int
     kind: JobKind
@@ -131,7 +134,7 @@ class Jobs(Controller):
 
 def shape(row: Job) -> JobShape:
     assert row.id is not None
-    changed = row.result.get("changed") if row.kind == JobKind.BULK else None
+    changed = row.result.get("changed") if row.kind in COUNTED else None
     return JobShape(
         row.id,
         JobKind(row.kind),

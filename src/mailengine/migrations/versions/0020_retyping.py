@@ -1,0 +1,20 @@
+"""Jobs that make an attribute another kind
+
+Revision: 0020, after 0019
+"""
+
+from alembic import op
+
+revision = "0020"
+down_revision = "0019"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("jobs") as batch_op:
+        batch_op.drop_constraint(op.f("ck_jobs_kind"), type_="check")
+        batch_op.create_check_constraint(
+            op.f("ck_jobs_kind"),
+            "kind IN ('import', 'expand', 'upload', 'undo-import', 'export', 'tenant-export', 'bulk', 'retype')",
+        )

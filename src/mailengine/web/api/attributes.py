@@ -1,0 +1,66 @@
+"""Custom fields of contacts over the API: which there are, and making one another kind."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter
+
+from mailengine.core.scope import Scope
+from mailengine.domain.contacts import attributes, retyping
+from mailengine.models import AttributeKind
+from mailengine.web.api.jobs import JobShape
+from mailengine.web.api.jobs import shape as job_shape
+from mailengine.web.api.shapes import NO_NUL, READ, WRITE, Given, PageOf, whole
+from mailengine.web.site import Site
+
+OfAttribute = Annotated[str, PathParameter(min_length=1, max_length=100, pattern=NO_NUL)]
+
+
+class AttributeShape(msgspec.Struct):
+    """`name` is its merge tag, `label` what it is called in files."""
+
+    name: str
+    label: str
+    kind: AttributeKind
+
+
+class NewKind(Given):
+    """With `drop` the values that are none of that kind are removed; without it they stop the job."""
+
+    kind: AttributeKind
+    drop: bool = False
+
+
+class Attributes(Controller):
+    """Custom fields of contacts; they come with imports and with the contacts that have them."""
+
+    path = "/attributes"
+    tags = ("attributes",)
+
+    @get(**READ, summary="List the attributes")
+    async def list_them(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope]
+    ) -> PageOf[AttributeShape]:
+        """By name, all of them."""
+        async with site.rt.db.read(caller) as tx:
+            labels = await attributes.attribute_labels(tx, caller)
+            kinds = await attributes.attribute_kinds(tx, caller)
+        return whole([AttributeShape(name, label, kinds[name]) for name, label in labels.items()])
+
+    @post("/{name:str}/retype", status_code=202, **WRITE, summary="Make an attribute another kind")
+    async def retype(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        name: OfAttribute,
+        data: JSONBody[NewKind],
+    ) -> JobShape:
+        """Answered at once; the daemon reads every value anew. The job fails, and nothing is changed, where a value
+        is none of that kind, unless it may be dropped."""
+        now = site.rt.clock.now()
+        async with site.rt.db.write(caller) as tx:
+            return job_shape(
+                await retyping.request_retype(tx, caller, name=name, kind=data.kind, drop=data.drop, now=now)
+            )
