@@ -10,10 +10,20 @@ import sqlalchemy as sa
 from selectolax.lexbor import LexborHTMLParser
 from sqlmodel import col
 
+from mailengine.domain.accounts import api_keys
 from mailengine.domain.contacts import lists, tags
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
-from mailengine.models import Campaign, CampaignState, Contact, Relay, SendingDomain, TaskStatus, Template
+from mailengine.models import (
+    Campaign,
+    CampaignState,
+    Contact,
+    Relay,
+    Role,
+    SendingDomain,
+    TaskStatus,
+    Template,
+)
 from mailengine.runtime import Runtime
 from support.browsing import log_in
 from support.failures import fail_message
@@ -44,6 +54,9 @@ async def fill(rt: Runtime, sent: Any) -> None:
             tx.add(Relay(name=name, host=f"{name}.test", port=25, tls="none", enabled=on, **at))
         tx.add(SendingDomain(domain="good.test", verified_at=now, **at))
         tx.add(SendingDomain(domain="open.test", **at))
+        for name in ("used", "left"):
+            await api_keys.create(tx, scope, name=name, role=Role.VIEWER, now=now)
+        await api_keys.revoke(tx, scope, name="left", now=now)
         draft = {"template_id": sent.template_id, "subject": "S", "from_email": "a@x.test", "updated_at": now}
         tx.add(Campaign(name="Draft", state=CampaignState.DRAFT, segment_ids=[segment.id], **draft, **at))
         for name, days in (("old", 28), ("fresh", 1)):
@@ -67,7 +80,11 @@ FILTERS = [
     ("/domains", {"": ["good.test", "open.test"], "verified=yes": ["good.test"], "verified=no": ["open.test"],
                   "q=%25": []}),
     ("/delivery/doubts", {"": ["ann@acme.test"], "campaign=1": ["ann@acme.test"], "campaign=999": [],
-                          "q=ann": ["ann@acme.test"],                          "q=bob": []}),
+                          "q=ann": ["ann@acme.test"], "q=bob": []}),
+    ("/settings/keys", {"": ["left", "used"], "revoked=yes": ["left"], "revoked=no": ["used"],
+                        "q=US&revoked=yes": []}),
+    ("/team", {"": ["owner@acme.test"], "role=owner": ["owner@acme.test"], "role=viewer": [],
+               "q=OWNER@": ["owner@acme.test"], "q=%25": []}),
     ("/campaigns/deleted", {"": ["fresh", "old"], "erased=week": ["old"], "erased=day": [], "q=fr": ["fresh"]}),
     ("/templates/deleted", {"": ["fresh", "old"], "erased=week": ["old"], "q=fr&erased=week": []}),
 ]  # fmt: skip
@@ -78,7 +95,7 @@ def rows_of(page: str) -> list[str]:
     return [
         str(node.attributes["title"])
         for row in LexborHTMLParser(page).css("#list tbody tr")
-        if (node := row.css_first("td [title]")) is not None
+        if (node := row.css_first("td[title], td [title]")) is not None
     ]
 
 
@@ -94,7 +111,7 @@ async def test_each_filter_leaves_what_it_says(client: httpx.AsyncClient, rt: Ru
             assert form is not None, (path, query)
             assert form.css_first('input[name="q"]') is not None, path
             assert form.css_first("select") is not None, path
-        for name in ("kind", "used", "enabled", "verified", "campaign", "erased"):
+        for name in ("kind", "used", "enabled", "verified", "campaign", "erased", "revoked", "role"):
             for value in ("'; --", "%00", "9" * 30, "yes&" * 3, "²"):
                 assert (await client.get(f"{path}?{name}={value}")).status_code == 200, (path, name, value)
     async with rt.db.write(INSTANCE) as tx:

@@ -47,9 +47,23 @@ async def create(tx: WriteTx, scope: Scope, *, name: str, role: Role, now: datet
     return NewKey(key, token)
 
 
-async def list_(tx: ReadTx, scope: Scope, *, request: PageRequest | None = None) -> Page[ApiKey]:
-    """The tenant's keys by name, revoked ones too."""
-    return await keyset_page(tx, owned(ApiKey, scope), col(ApiKey.name), request or PageRequest())
+async def list_(
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    request: PageRequest | None = None,
+    text: str = "",
+    revoked: bool | None = None,
+) -> Page[ApiKey]:
+    """The tenant's keys by name, revoked ones too unless `revoked` says which; `text` restricts to names that hold
+    it."""
+    query = owned(ApiKey, scope)
+    if text:
+        query = query.where(col(ApiKey.name).icontains(text, autoescape=True))
+    if revoked is not None:
+        since = col(ApiKey.revoked_at)
+        query = query.where(since.is_not(None) if revoked else since.is_(None))
+    return await keyset_page(tx, query, col(ApiKey.name), request or PageRequest())
 
 
 async def name_of(tx: ReadTx, scope: Scope, *, key_id: int) -> str:

@@ -125,12 +125,17 @@ async def add_member(
     return member
 
 
-async def list_members(tx: ReadTx, scope: Scope) -> list[Member]:
-    """Everybody who may log in to the tenant, by address."""
+async def list_members(tx: ReadTx, scope: Scope, *, text: str = "", role: Role | None = None) -> list[Member]:
+    """Everybody who may log in to the tenant, by address; `text` restricts to addresses that hold it."""
+    chosen = [tenant_of(Membership) == scope.tenant_id]
+    if text:
+        chosen.append(col(User.email).icontains(text, autoescape=True))
+    if role is not None:
+        chosen.append(col(Membership.role) == role)
     rows = await tx.execute(
         sa.select(col(Membership.user_id), col(User.email), col(Membership.role), col(User.created_at))
         .join(Membership, col(Membership.user_id) == col(User.id))
-        .where(tenant_of(Membership) == scope.tenant_id)
+        .where(*chosen)
         .order_by(col(User.email_key))
     )
     return [Member(*row) for row in rows]

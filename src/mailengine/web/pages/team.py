@@ -6,6 +6,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from mailengine.core.paging import Page
 from mailengine.core.scope import ROLE_GRANTS, Grant, Scope
 from mailengine.domain.accounts import invitations, members
 from mailengine.domain.accounts.roles import role_of
@@ -14,6 +15,7 @@ from mailengine.models import Role
 from mailengine.web import inviting
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page
+from mailengine.web.pages.listing import Listing, one_of, params_of
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
@@ -72,9 +74,9 @@ async def withdraw(
 
 
 async def team_page(site: Site, request: UserRequest, form: Form) -> Response[str]:
-    scope = request.auth.scope
+    scope, params = request.auth.scope, params_of(request, "role")
     async with site.rt.db.read(scope) as tx:
-        people = await list_members(tx, scope)
+        people = await list_members(tx, scope, text=params["q"], role=one_of(params["role"], Role))
         manages = Grant.MANAGE in scope.grants
         offers = await invitations.list_invitations(tx, scope, now=site.rt.clock.now()) if manages else []
     return await form_page(
@@ -82,7 +84,8 @@ async def team_page(site: Site, request: UserRequest, form: Form) -> Response[st
         request,
         "pages/account/team.html",
         form,
-        people=people,
+        listing=Listing("/team", params, Page(people, len(people), None), "member", "members"),
+        every_role=list(Role),
         offers=offers,
         me=request.auth.user.id,
         owns=Grant.OWN in scope.grants,
