@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.clock import ManualClock
@@ -301,3 +302,36 @@ async def test_who_an_import_restored_is_deleted_again(
     assert (again.counts.restored, (await stored(scope))["a@example.org"].deleted_at) == (1, None)
     await undo(around, scope, again.job)
     assert (await stored(scope))["a@example.org"].deleted_at is not None
+
+
+async def test_sqlite_finds_contacts_by_their_ids_without_reading_the_tenant(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, db: Database
+) -> None:
+    """It has no statistics, and takes a tenant for smaller than a list of ids where the statement lets it."""
+    if db.postgres:
+        pytest.skip("PostgreSQL has statistics, or is told to use what has an index")
+    said: list[tuple[str, Any]] = []
+
+    def listen(
+        _connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool
+    ) -> None:
+        if not many and "contacts.id IN" in statement:
+            said.append((statement, values))
+
+    report = await importing("email\n" + "".join(f"p{n}@example.org\n" for n in range(200)))
+    ids = [row.id or 0 for row in (await stored(scope)).values()]
+    sa.event.listen(db.writer.sync_engine, "before_cursor_execute", listen)
+    try:
+        await importing("email\n" + "".join(f"q{n}@example.org\n" for n in range(200)))
+        async with db.write(scope) as tx:
+            assert await states.mark_bounced(tx, scope, ids[:100], around.clock.now()) == 100
+        await undo(around, scope, report.job)
+    finally:
+        sa.event.remove(db.writer.sync_engine, "before_cursor_execute", listen)
+    assert len(said) == 3
+    async with db.read(scope) as tx:
+        for statement, values in said:
+            found = await (await tx.connection()).exec_driver_sql("EXPLAIN QUERY PLAN " + statement, values)
+            assert "SEARCH contacts USING INTEGER PRIMARY KEY (rowid=?)" in [row[3] for row in found], (
+                statement
+            )

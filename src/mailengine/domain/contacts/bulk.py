@@ -30,7 +30,7 @@ from mailengine.domain.contacts.segments import find, saved
 from mailengine.domain.contacts.segments.parse import Parsed
 from mailengine.domain.contacts.segments.rules import Everyone, Rule, from_json, to_json
 from mailengine.domain.contacts.segments.show import show
-from mailengine.domain.contacts.states import move_all
+from mailengine.domain.contacts.states import move_ids
 from mailengine.domain.jobs import jobs
 from mailengine.models import Contact, ContactState, Job, JobKind, JobState, ListMember, MemberState
 
@@ -204,7 +204,7 @@ async def _do(tx: WriteTx, scope: Scope, act: Act, name: str, ids: Sequence[int]
         case Act.UNTAG:
             return await tags.untag_contacts(tx, scope, tag=name, contact_ids=ids, now=now)
         case Act.UNSUBSCRIBE:
-            return await move_all(tx, scope, col(Contact.id).in_(ids), ContactState.UNSUBSCRIBED, now)
+            return await move_ids(tx, scope, ids, ContactState.UNSUBSCRIBED, now)
         case Act.DELETE:
             return await _delete(tx, scope, ids, now)
         case Act.RESTORE:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import col
 
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.models import Consent, ConsentAct, Contact
 
@@ -88,8 +90,8 @@ async def history(tx: ReadTx, scope: Scope, *, contact: Contact) -> list[Consent
     ]
 
 
-async def keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int]) -> None:
-    """Write down the agreements that so far stand on the contacts alone."""
+async def keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int], *, new: bool = False) -> None:
+    """Write down the agreements that so far stand on the contacts alone; those of `new` contacts do."""
     contacts, consents = table_of(Contact).c, table_of(Consent).c
     standing = sa.select(
         contacts.tenant_id,
@@ -100,10 +102,21 @@ async def keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int]) -
         contacts.consent_ip,
         sa.literal(""),
     ).where(
-        contacts.tenant_id == scope.tenant_id,
-        contacts.id.in_(contact_ids),
+        tenant_beside(Contact) == scope.tenant_id,
+        _among(tx, contacts.id, contact_ids),
         sa.or_(contacts.consent_source != "", contacts.consent_at.is_not(None)),
-        ~sa.exists().where(consents.contact_id == contacts.id, consents.tenant_id == scope.tenant_id),
     )
+    if not new:
+        standing = standing.where(
+            ~sa.exists().where(consents.contact_id == contacts.id, consents.tenant_id == scope.tenant_id)
+        )
     names = ["tenant_id", "contact_id", "at", "act", "source", "ip", "wording"]
     await tx.execute(sa.insert(table_of(Consent)).from_select(names, standing))
+
+
+def _among(tx: ReadTx, column: sa.ColumnElement[int], ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """`IN` with one parameter for all: a batch of an import has thousands, each of which would be rendered."""
+    if tx.postgres:
+        return column == sa.any_(sa.bindparam("ids", list(ids), type_=ARRAY(sa.BigInteger)))
+    listed = sa.bindparam("ids", msgspec.json.encode(list(ids)).decode(), type_=sa.Text)
+    return column.in_(sa.select(sa.func.json_each(listed).table_valued("value").c.value))

@@ -13,7 +13,7 @@ from sqlmodel import col
 from mailengine.core.errors import Conflict, NotFound
 from mailengine.core.ids import ContactId
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.tenancy import owned, tenant_beside, tenant_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import consents
@@ -85,17 +85,29 @@ async def complain(tx: WriteTx, scope: Scope, *, contact_id: ContactId, now: dat
 
 async def mark_bounced(tx: WriteTx, scope: Scope, contact_ids: Sequence[int], now: datetime) -> int:
     """Their addresses are permanently bad; those who left keep the state that says so. Returns how many."""
-    return await move_all(tx, scope, col(Contact.id).in_(contact_ids), S.BOUNCED, now)
+    return await move_ids(tx, scope, contact_ids, S.BOUNCED, now)
 
 
 async def move_all(
     tx: WriteTx, scope: Scope, chosen: sa.ColumnElement[bool], state: ContactState, now: datetime
 ) -> int:
     """Move every chosen contact whose state allows it; returns how many moved."""
+    return await _move(tx, sa.and_(tenant_of(Contact) == scope.tenant_id, chosen), state, now)
+
+
+async def move_ids(
+    tx: WriteTx, scope: Scope, contact_ids: Sequence[int], state: ContactState, now: datetime
+) -> int:
+    """`move_all` for contacts that are known by their ids."""
+    chosen = sa.and_(tenant_beside(Contact) == scope.tenant_id, col(Contact.id).in_(contact_ids))
+    return await _move(tx, chosen, state, now)
+
+
+async def _move(tx: WriteTx, chosen: sa.ColumnElement[bool], state: ContactState, now: datetime) -> int:
     allowed = [origin for origin, targets in TRANSITIONS.items() if state in targets]
     changed = await tx.execute(
         sa.update(Contact)
-        .where(tenant_of(Contact) == scope.tenant_id, chosen, col(Contact.state).in_(allowed))
+        .where(chosen, col(Contact.state).in_(allowed))
         .values(state=state, updated_at=now)
         .returning(col(Contact.id))
         .execution_options(synchronize_session=False)
@@ -116,7 +128,7 @@ async def give_back(
     await tx.execute(
         sa.update(Contact)
         .where(
-            tenant_of(Contact) == scope.tenant_id,
+            tenant_beside(Contact) == scope.tenant_id,
             col(Contact.id).in_(contact_ids),
             col(Contact.state) == state,
         )

@@ -166,6 +166,8 @@ async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: by
 async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str], *, by_address: bool = True) -> set[str]:
     """Those of the address keys whose address or domain is suppressed; `by_address=False`: whose domain is."""
     addresses = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys)) if by_address else set()
+    if len(keys) > _FEW and not await _any(tx, scope, SuppressionKind.DOMAIN):
+        return addresses
     domains = {domain_of(key) for key in keys}
     by_domain = await _values(tx, scope, SuppressionKind.DOMAIN, list(domains))
     return {key for key in keys if key in addresses or domain_of(key) in by_domain}

@@ -125,8 +125,12 @@ class RowReader:
         return parse_state(cells[self._state]) if self._state is not None else None
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
-        source, date, address = ("" if place is None else cells[place] for place in self._consent)
-        return _consent(source, date, address)
+        source, date, address = self._consent
+        return _consent(
+            "" if source is None else cells[source],
+            "" if date is None else cells[date],
+            "" if address is None else cells[address],
+        )
 
 
 @lru_cache(1 << 12)  # a form is one source for many, and people sign up on the same days

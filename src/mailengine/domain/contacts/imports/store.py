@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 
-from sqlmodel import col
-
 from mailengine.core.ids import ListId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx, WriteTx
@@ -17,8 +15,8 @@ from mailengine.domain.contacts.imports.plan import Columns, Consent, Known, OnD
 from mailengine.domain.contacts.imports.report import state_of
 from mailengine.domain.contacts.imports.rows import Rejected, Row
 from mailengine.domain.contacts.imports.trace import Trace
-from mailengine.domain.contacts.states import member_state_of, move_all
-from mailengine.models import ConsentAct, Contact, ContactState, MemberState
+from mailengine.domain.contacts.states import member_state_of, move_ids
+from mailengine.models import ConsentAct, ContactState, MemberState
 
 _CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
 _LEFT_LIST = MemberState.UNSUBSCRIBED
@@ -120,7 +118,7 @@ async def _store_steps(
         states = [state_of(step, blocked=step.row.key in todo.blocked) for step in new]
         stored = await statements.insert(tx, scope, new, states, now)
         created = [identity for identity, _step in stored]
-        await consents.keep_standing(tx, scope, created)
+        await consents.keep_standing(tx, scope, created, new=True)
         trace.created += created
         if len(stored) < len(new):
             kept = {step.row.key for _identity, step in stored}
@@ -144,7 +142,7 @@ async def _move(tx: WriteTx, scope: Scope, changed: Sequence[Step], now: datetim
             by_state.setdefault(step.state, []).append(step.known.id)
     for state, ids in by_state.items():
         for start in range(0, len(ids), _CHUNK):
-            await move_all(tx, scope, col(Contact.id).in_(ids[start : start + _CHUNK]), state, now)
+            await move_ids(tx, scope, ids[start : start + _CHUNK], state, now)
 
 
 async def _join(

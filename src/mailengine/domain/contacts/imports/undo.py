@@ -20,7 +20,7 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, Refused
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, InstanceScope, Scope
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
@@ -190,7 +190,7 @@ async def _take_back_batch(tx: WriteTx, scope: Scope, held: _Held, batch: Import
         untouched = sa.and_(contacts.c.updated_at == contacts.c.created_at, contacts.c.deleted_at.is_(None))
         gone = await tx.execute(
             sa.update(contacts)
-            .where(contacts.c.tenant_id == scope.tenant_id, contacts.c.id.in_(ids), untouched)
+            .where(tenant_beside(Contact) == scope.tenant_id, contacts.c.id.in_(ids), untouched)
             .values(deleted_at=now, updated_at=now)
         )
         held.counts["deleted"] += gone.rowcount  # type: ignore[attr-defined]  # the result of an UPDATE has it
