@@ -185,6 +185,7 @@ class ApiKey(SQLModel, table=True):
     token_hash: str = Field(max_length=64, unique=True)
     role: str = Field(max_length=20)
     created_at: datetime = moment()
+    last_used_at: datetime | None = moment(nullable=True)  # to a quarter of an hour
     revoked_at: datetime | None = moment(nullable=True)
 
 

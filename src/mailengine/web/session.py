@@ -19,7 +19,7 @@ from litestar.handlers import BaseRouteHandler
 
 from mailengine.core.errors import Forbidden, Unauthorised
 from mailengine.core.scope import Grant, InstanceScope, Scope
-from mailengine.domain.accounts.auth import scope_of_key
+from mailengine.domain.accounts.auth import note_use, scope_of_key
 from mailengine.domain.accounts.sessions import Login, NewLogin, keep_alive, scope_of_session
 from mailengine.web.bearer import TENANT_HEADER, scope_of_token
 from mailengine.web.redirects import own_path
@@ -39,6 +39,7 @@ CSRF_HEADER = "x-csrftoken"
 SAFE_METHODS = ("GET", "HEAD")
 NEEDS = "needs"
 FRESH = "fresh"
+_NO_KEY = "the API key is unknown or was revoked"
 
 AnyRequest = Request[Any, Any, State]
 AnyConnection = ASGIConnection[Any, Any, Any, State]
@@ -179,11 +180,20 @@ async def _key_scope(site: Site, connection: AnyConnection) -> Scope | None:
         tenant = connection.headers.get(TENANT_HEADER, "")
         return await scope_of_token(site.rt, instance, site.bearer, token=token, tenant=tenant)
     if kind.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN_CHARS:
-        async with site.rt.db.read(instance) as tx:
-            scope = await scope_of_key(tx, instance, token=token, now=site.rt.clock.now())
-        if scope is not None:
-            return scope
-    raise Unauthorised("the API key is unknown or was revoked")
+        return await _scope_of_key(site, instance, token)
+    raise Unauthorised(_NO_KEY)
+
+
+async def _scope_of_key(site: Site, instance: InstanceScope, token: str) -> Scope:
+    now = site.rt.clock.now()
+    async with site.rt.db.read(instance) as tx:
+        found = await scope_of_key(tx, instance, token=token, now=now)
+    if found is None:
+        raise Unauthorised(_NO_KEY)
+    if found.renew:
+        async with site.rt.db.write(instance) as write_tx:
+            await note_use(write_tx, instance, token=token, now=now)
+    return found.scope
 
 
 async def _session_scope(site: Site, connection: AnyConnection, handler: BaseRouteHandler) -> Scope:

@@ -209,7 +209,8 @@ async def make_key(
 
 async def scope_of(db: Database, token: str) -> Scope | None:
     async with db.read(INSTANCE) as tx:
-        return await auth.scope_of_key(tx, INSTANCE, token=token, now=NOW)
+        found = await auth.scope_of_key(tx, INSTANCE, token=token, now=NOW)
+    return None if found is None else found.scope
 
 
 async def test_a_key_leads_to_its_scope_until_it_is_revoked(db: Database, scope: Scope, other: Scope) -> None:
@@ -223,6 +224,25 @@ async def test_a_key_leads_to_its_scope_until_it_is_revoked(db: Database, scope:
     assert await scope_of(db, made.token) is None
     for wrong in ("", "mek_", made.token[:-1], made.token[4:], "mek_\ud800"):
         assert await scope_of(db, wrong) is None
+
+
+async def test_a_keys_use_is_written_down_now_and_then(db: Database, scope: Scope) -> None:
+    made, unused = await make_key(db, scope), await make_key(db, scope, "other")
+
+    async def used(minutes: int) -> bool:
+        now = NOW + timedelta(minutes=minutes)
+        async with db.read(INSTANCE) as tx:
+            found = await auth.scope_of_key(tx, INSTANCE, token=made.token, now=now)
+        assert found is not None
+        if found.renew:
+            async with db.write(INSTANCE) as write_tx:
+                await auth.note_use(write_tx, INSTANCE, token=made.token, now=now)
+        return found.renew
+
+    assert [await used(minutes) for minutes in (0, 10, 15, 16, 20)] == [True, False, False, True, False]
+    async with db.read(scope) as tx:
+        keys = {key.name: key.last_used_at for key in (await api_keys.list_(tx, scope)).items}
+    assert keys == {"shop": NOW + timedelta(minutes=16), unused.key.name: None}
 
 
 async def test_keys_belong_to_their_tenant(db: Database, scope: Scope, other: Scope) -> None:

@@ -105,6 +105,8 @@ async def test_a_key_makes_no_key_that_may_more_than_itself(
     listed = await client.get(KEYS, headers=admin)
     assert token not in listed.text
     assert "token" not in listed.text
+    last_used = {row["name"]: row["last_used_at"] for row in listed.json()["items"]}
+    assert last_used["shop"] == last_used["admin key"] == shown["created_at"]
     assert (await client.post(KEYS, json={"name": "shop"}, headers=admin)).status_code == 409
     revoked = await client.post(f"{KEYS}/{shown['id']}/revoke", headers=admin)
     assert revoked.json()["revoked_at"]

@@ -61,7 +61,7 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
     emit_page(
         in_tenant(ctx, work),
         _shown,
-        ("name", "role", "created_at", "revoked_at"),
+        ("name", "role", "created_at", "last_used_at", "revoked_at"),
         empty="no API key yet; make one with `mailengine api-key create NAME`",
         as_json=as_json,
     )
@@ -91,5 +91,6 @@ def _shown(key: "ApiKey") -> dict[str, Any]:
         "name": key.name,
         "role": key.role,
         "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
         "revoked_at": key.revoked_at,
     }

@@ -7,7 +7,7 @@ the token and a code (`log_in_with_code`).
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -25,6 +25,7 @@ from mailengine.mail.address import AddressError
 from mailengine.models import ApiKey, Membership, TokenKind, User
 
 KEY_PREFIX = "mek_"
+_USED_AFTER = timedelta(minutes=15)  # a busy key costs a write now and then, not one a request
 _WRONG = "the e-mail address or the password is wrong"
 
 
@@ -34,6 +35,14 @@ class Credential:
 
     user_id: UserId | None
     password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLogin:
+    """A program that came with a key; `renew` asks the face to call `note_use`."""
+
+    scope: Scope
+    renew: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +144,8 @@ async def memberships_of(tx: ReadTx, instance: InstanceScope, *, user_id: int) -
     return list(await tx.scalars(mine.order_by(col(Membership.tenant_id))))
 
 
-async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> Scope | None:
-    """The scope of an API key; None when it is unknown or was revoked."""
+async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> KeyLogin | None:
+    """Who comes with an API key; None when it is unknown or was revoked."""
     if not token.startswith(KEY_PREFIX):
         return None
     key = await tx.scalar(
@@ -145,7 +154,14 @@ async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: 
     if key is None:
         return None
     grants = ROLE_GRANTS[key.role]
-    return Scope(TenantId(key.tenant_id), f"key:{key.id}", grants, instance.request_id, instance.address)
+    scope = Scope(TenantId(key.tenant_id), f"key:{key.id}", grants, instance.request_id, instance.address)
+    return KeyLogin(scope, key.last_used_at is None or now - key.last_used_at > _USED_AFTER)
+
+
+async def note_use(tx: WriteTx, instance: InstanceScope, *, token: str, now: datetime) -> None:
+    """Write down that a key was used."""
+    used = sa.update(ApiKey).where(col(ApiKey.token_hash) == token_hash(token))
+    await tx.execute(used.values(last_used_at=now).execution_options(synchronize_session=False))
 
 
 async def _membership(tx: ReadTx, credential: Credential, tenant_id: TenantId | None) -> Membership | None:

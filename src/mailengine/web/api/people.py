@@ -74,12 +74,13 @@ class NewInvitation(Given):
 
 
 class KeyShape(msgspec.Struct):
-    """A key without its token, which is known to nobody but its holder."""
+    """A key without its token, which is known to nobody but its holder; `last_used_at` to a quarter of an hour."""
 
     id: int
     name: str
     role: Role
     created_at: datetime
+    last_used_at: datetime | None
     revoked_at: datetime | None
 
 
