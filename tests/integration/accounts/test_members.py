@@ -59,6 +59,18 @@ async def test_an_invitation_expires_is_withdrawn_and_replaced(db: Database, sco
         await accept(db, second)
 
 
+async def test_of_two_who_invite_the_same_address_at_once_one_does(db: Database, scope: Scope) -> None:
+    async def offer() -> str:
+        async with db.write(scope) as tx:
+            made = await invitations.invite(tx, scope, email="ann@example.org", role=Role.VIEWER, now=NOW)
+        return made.token
+
+    ends = await asyncio.gather(*(offer() for _ in range(5)), return_exceptions=True)
+    assert {type(end) for end in ends} <= {str, Conflict}
+    async with db.read(scope) as tx:
+        assert len(await invitations.list_invitations(tx, scope, now=NOW)) == 1
+
+
 async def test_only_the_invited_address_joins_with_its_account(
     db: Database, scope: Scope, other: Scope
 ) -> None:

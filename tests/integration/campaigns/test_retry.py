@@ -1,5 +1,7 @@
 """Dead letters and doubts go back into the queue; after each act the ledger adds up."""
 
+import asyncio
+
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
@@ -150,6 +152,19 @@ async def test_a_doubt_is_sent_again_when_a_person_says_so(world: World, sent: C
     async with world.db.read(world.scope) as tx:
         entries = list(await tx.scalars(owned(AuditEntry, world.scope)))
     assert "doubt.resend" in {entry.action for entry in entries}
+
+
+async def test_of_two_who_settle_the_same_doubt_one_does(world: World, sent: CampaignId) -> None:
+    task_id = await in_doubt(world)
+
+    async def give_up() -> int:
+        async with world.db.write(world.scope) as tx:
+            return await doubts.settle(tx, world.scope, task_ids=[task_id], accepted=False, now=NOON)
+
+    ends = await asyncio.gather(*(give_up() for _ in range(4)), return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["NotFound", "NotFound", "NotFound", "int"]
+    await in_order(world, sent, "sent", sent=1, failed=4)
+    assert len([letter for letter in await world.dead_letters() if letter.cause == doubts.CAUSE]) == 1
 
 
 async def test_one_unknown_id_changes_nothing(world: World, sent: CampaignId) -> None:

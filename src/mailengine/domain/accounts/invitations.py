@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from mailengine.core.errors import Conflict, NotFound, Unauthorised
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import Grant, InstanceScope, Scope
-from mailengine.db.tenancy import owned
+from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.accounts.members import check_may_give
@@ -50,10 +51,11 @@ async def invite(tx: WriteTx, scope: Scope, *, email: str, role: Role, now: date
     check_may_give(scope, role)
     address = parse_address(email)
     await _check_no_member(tx, scope, address.email)
-    old = owned(Invitation, scope).where(col(Invitation.email_key) == address.key)
-    if (replaced := await tx.scalar(old)) is not None:
-        await tx.delete(replaced)
-        await tx.flush()
+    await tx.execute(
+        sa.delete(Invitation).where(
+            tenant_of(Invitation) == scope.tenant_id, col(Invitation.email_key) == address.key
+        )
+    )
     token = new_token()
     invitation = Invitation(
         tenant_id=scope.tenant_id,
@@ -66,7 +68,10 @@ async def invite(tx: WriteTx, scope: Scope, *, email: str, role: Role, now: date
         expires_at=now + LIFETIME,
     )
     tx.add(invitation)
-    await tx.flush()
+    try:
+        await tx.flush()
+    except IntegrityError as error:
+        raise Conflict(f"somebody else invites {address.email} at this moment") from error
     await audit.record(tx, scope, "invitation.create", "invitation", invitation.id, now=now, role=role.value)
     return NewInvitation(invitation, token)
 
@@ -81,10 +86,11 @@ async def list_invitations(tx: ReadTx, scope: Scope, *, now: datetime) -> list[I
 async def withdraw(tx: WriteTx, scope: Scope, *, invitation_id: int, now: datetime) -> None:
     """Take an offer back."""
     scope.require(Grant.MANAGE)
-    row = await tx.scalar(owned(Invitation, scope).where(col(Invitation.id) == invitation_id))
-    if row is None:
+    gone = sa.delete(Invitation).where(
+        tenant_of(Invitation) == scope.tenant_id, col(Invitation.id) == invitation_id
+    )
+    if await tx.scalar(gone.returning(col(Invitation.id))) is None:
         raise NotFound("there is no such invitation; it may have been used")
-    await tx.delete(row)
     await audit.record(tx, scope, "invitation.withdraw", "invitation", invitation_id, now=now)
 
 

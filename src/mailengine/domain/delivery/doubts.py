@@ -56,13 +56,15 @@ async def campaign_names(tx: ReadTx, scope: Scope) -> dict[int, str]:
     return {row.id: row.name for row in rows}
 
 
-async def campaigns_of(tx: ReadTx, scope: Scope, task_ids: Sequence[int]) -> dict[int, list[int]]:
-    """The doubtful tasks by campaign; raises NotFound for one that is not in doubt (any more)."""
+async def campaigns_of(tx: WriteTx, scope: Scope, task_ids: Sequence[int]) -> dict[int, list[int]]:
+    """The doubtful tasks by campaign, held until the end of the transaction: of two who decide the same, one does.
+    Raises NotFound for one that is not in doubt (any more)."""
     tasks = table_of(EmailTask).c
     rows = await tx.execute(
         sa.select(tasks.campaign_id, tasks.id)
         .where(tasks.tenant_id == scope.tenant_id, tasks.id.in_(task_ids), tasks.status == TaskStatus.DOUBT)
         .order_by(tasks.campaign_id, tasks.id)
+        .with_for_update()
     )
     found: dict[int, list[int]] = {}
     for campaign_id, task_id in rows:
