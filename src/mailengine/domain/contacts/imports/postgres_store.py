@@ -41,13 +41,22 @@ FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text
      AS new(email, key, first_name, last_name, state, attributes, source, at, address)
 ON CONFLICT (tenant_id, email_key) DO NOTHING RETURNING id, email_key
 """
+# Not UPDATE … FROM: without statistics the join is turned around, and compares each row with the whole tenant. The
+# contacts are locked, so none of these is inserted.
 _UPDATE = """
-UPDATE contacts SET email = new.email, first_name = new.first_name, last_name = new.last_name,
-       attributes = new.attributes::jsonb, consent_source = new.source, consent_at = new.at,
-       consent_ip = new.address, updated_at = $2, deleted_at = NULL
-FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-            $10::text[]) AS new(id, email, first_name, last_name, attributes, source, at, address)
-WHERE contacts.id = new.id AND contacts.tenant_id = $1
+INSERT INTO contacts (id, tenant_id, email, email_key, first_name, last_name, state, attributes,
+                      consent_source, consent_at, consent_ip, created_at, updated_at)
+SELECT new.id, $1, new.email, new.key, new.first_name, new.last_name, 'subscribed', new.attributes::jsonb,
+       new.source, new.at, new.address, $2, $2
+FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+            $10::timestamptz[], $11::text[])
+     AS new(id, email, key, first_name, last_name, attributes, source, at, address)
+ON CONFLICT (id) DO UPDATE
+SET email = excluded.email, first_name = excluded.first_name, last_name = excluded.last_name,
+    attributes = excluded.attributes, consent_source = excluded.consent_source,
+    consent_at = excluded.consent_at, consent_ip = excluded.consent_ip, updated_at = excluded.updated_at,
+    deleted_at = NULL
+WHERE contacts.tenant_id = excluded.tenant_id
 """
 _JOIN = """
 INSERT INTO list_members (list_id, contact_id, tenant_id, state, joined_at)
@@ -115,7 +124,8 @@ async def update(tx: WriteTx, scope: Scope, steps: Sequence[Step], now: datetime
         assert step.known is not None
         profile = step.profile
         attributes = msgspec.json.encode(profile.attributes).decode()
-        rows.append((step.known.id, *profile[:3], attributes, *profile.consent))
+        names = (profile.first_name, profile.last_name)
+        rows.append((step.known.id, profile.email, step.row.key, *names, attributes, *profile.consent))
     connection = await tx.connection()
     await connection.exec_driver_sql(_UPDATE, (scope.tenant_id, now, *_arrays(rows)))
 
