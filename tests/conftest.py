@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
+from mailengine.core import log
+from mailengine.core.config import LogSettings
 from peers import availability, shared
 from peers.catcher import Catcher
 from peers.dns_zone import DnsZone
@@ -26,6 +28,7 @@ MISSING = pytest.StashKey[dict[str, str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    log.configure(LogSettings())  # as the program does; structlog's own way draws each traceback, for seconds
     if not hasattr(config, "workerinput"):  # xdist's workers use the run directory of their controller
         config.stash[RUN] = shared.open_run()
 
