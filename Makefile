@@ -64,8 +64,9 @@ clean: ## remove .venv, built assets and caches
 
 gate: lint types
 
+# Three on two cores: a test that waits (for a server, a page, a clock) leaves its core to another.
 tests: gate
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 peers:
 	@bash .ci/peers

@@ -156,7 +156,7 @@ class World:
                 done = totals.sent + totals.failed + totals.skipped + totals.doubt
                 if totals.tasks - done <= waiting:
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

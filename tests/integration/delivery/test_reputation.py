@@ -1,6 +1,6 @@
 """Reputation on real sends: who is suspended, who is let go on, and who comes last."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from mailengine.db.tenancy import owned
 from mailengine.domain.contacts import states
 from mailengine.domain.delivery import kill_switch, reputation
 from mailengine.domain.delivery.control import Control
+from mailengine.domain.senders.relays import get_relay
 from mailengine.models import AuditEntry, Contact, Reputation, Standing
 from peers.catcher import Catcher
+from peers.sink import CountingSink
 from support.world import INSTANCE, World, a_world, running
 
 pytestmark = pytest.mark.anyio
@@ -154,7 +156,12 @@ async def test_some_bounces_put_a_tenant_behind_the_others(
     assert (await world.totals(campaign)).sent == 5
 
 
-async def test_complaints_suspend_too(world: World, catcher: Catcher, other: World) -> None:
+async def test_complaints_suspend_too(
+    world: World, catcher: Catcher, other: World, counting_sink: Callable[..., CountingSink]
+) -> None:
+    await world.relay(counting_sink().port, name="quick")
+    async with world.db.write(world.scope) as tx:
+        (await get_relay(tx, world.scope, name="main")).priority = 1
     await _mail(world, catcher, "Loud", 1000)
     async with world.db.write(world.scope) as tx:
         contacts = (await tx.scalars(owned(Contact, world.scope).order_by(col(Contact.id)).limit(4))).all()
