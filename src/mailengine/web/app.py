@@ -32,8 +32,9 @@ from mailengine.web.api import jobs as api_jobs
 from mailengine.web.api import lists as api_lists
 from mailengine.web.api import people as api_people
 from mailengine.web.api import privacy as api_privacy
+from mailengine.web.api import relays as api_relays
 from mailengine.web.api import segments as api_segments
-from mailengine.web.api import senders as api_senders
+from mailengine.web.api import sending_domains as api_sending_domains
 from mailengine.web.api import suppressions as api_suppressions
 from mailengine.web.api import tags as api_tags
 from mailengine.web.api import templates as api_templates
@@ -358,8 +359,8 @@ def api_router() -> Router:
             api_delivery.KillSwitches,
             api_delivery.Doubts,
             api_delivery.DeadLetters,
-            api_senders.Relays,
-            api_senders.SendingDomains,
+            api_relays.Relays,
+            api_sending_domains.SendingDomains,
             api_people.Members,
             api_people.Invitations,
             api_people.ApiKeys,

@@ -1,4 +1,4 @@
-"""Relays (the servers that take the mail) and sending domains over the API.
+"""Relays, the servers that take the mail, over the API.
 
 Invariant: a relay's password goes in and never comes out, nor is it in an error or a log.
 """
@@ -9,20 +9,16 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
-from mailengine.db.unit import ReadTx
 from mailengine.domain.delivery.smtp import ProbeReport
 from mailengine.domain.delivery.trial import try_relay
-from mailengine.domain.senders import domains, relays
-from mailengine.domain.senders.domains import DomainKeys
+from mailengine.domain.senders import relays
 from mailengine.domain.senders.relays import RelayChanges, RelayDetails
-from mailengine.domain.senders.verdicts import Status
-from mailengine.domain.senders.verification import records_of, verify
 from mailengine.mail.address import parse_address
-from mailengine.models import Relay, RelayAuth, RelayKind, SendingDomain, Tls
+from mailengine.models import Relay, RelayAuth, RelayKind, Tls
 from mailengine.web.api.rights import MANAGE
 from mailengine.web.api.shapes import (
     NO_NUL,
@@ -50,8 +46,6 @@ Priority = Annotated[int, msgspec.Meta(ge=0, le=1000)]
 Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Username = Annotated[str, msgspec.Meta(max_length=320, pattern=NO_NUL)]
 Secret = Annotated[str, msgspec.Meta(max_length=4000, pattern=NO_NUL)]
-DomainName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=NO_NUL)]
-OfDomain = Annotated[str, PathParameter(min_length=1, max_length=255, pattern=NO_NUL)]
 
 
 class RelayShape(msgspec.Struct):
@@ -124,45 +118,6 @@ class TrialShape(msgspec.Struct):
     tls_version: str | None
     auth_methods: list[str]
     steps: list[TrialStep]
-
-
-class VerdictShape(msgspec.Struct):
-    """What the DNS said about one record; `unknown` where no server answered; `found` is what was read."""
-
-    status: Status
-    words: str
-    found: list[str]
-
-
-class DomainShape(msgspec.Struct):
-    """`checks` are of the last verification: spf, dkim, dmarc."""
-
-    domain: str
-    verified_at: datetime | None
-    checked_at: datetime | None
-    checks: dict[str, VerdictShape]
-    created_at: datetime
-
-
-class RecordShape(msgspec.Struct):
-    """A record to publish; its type is TXT."""
-
-    purpose: str
-    name: str
-    value: str
-    note: str
-
-
-class DomainDetail(DomainShape):
-    """With the records to publish."""
-
-    records: list[RecordShape]
-
-
-class NewDomain(Given):
-    """Like `example.org`; names in other scripts are stored as the DNS has them."""
-
-    domain: DomainName
 
 
 class Relays(Controller):
@@ -264,64 +219,6 @@ class Relays(Controller):
             await relays.remove(tx, caller, name=name, now=site.rt.clock.now())
 
 
-class SendingDomains(Controller):
-    """In whose name the organisation sends, with the keys that sign."""
-
-    path = "/sending-domains"
-    tags = ("senders",)
-
-    @get(**READ, summary="List the sending domains")
-    async def list_them(
-        self,
-        site: NamedDependency[Site],
-        caller: NamedDependency[Scope],
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> PageOf[DomainShape]:
-        """By name."""
-        async with site.rt.db.read(caller) as tx:
-            found = await domains.list_domains(tx, caller, request=page_request(limit, cursor))
-        return page_of(found, domain_shape)
-
-    @post(**MANAGE, **WRITE, summary="Add a sending domain")
-    async def add(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewDomain]
-    ) -> DomainDetail:
-        """With a DKIM key of its own; publish its records, then verify it."""
-        name, key = domains.check_domain(data.domain), await domains.new_key()
-        async with site.rt.db.write(caller) as tx:
-            now = site.rt.clock.now()
-            added = await domains.add_domain(
-                tx, caller, domain=name, key=key, keyring=site.rt.keyring, now=now
-            )
-            return await domain_detail(tx, caller, added)
-
-    @get("/{domain:str}", **READ_ONE, summary="Get a sending domain and its records")
-    async def get_domain(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope], domain: OfDomain
-    ) -> DomainDetail:
-        async with site.rt.db.read(caller) as tx:
-            return await domain_detail(tx, caller, await domains.get_domain(tx, caller, domain=domain))
-
-    @post("/{domain:str}/verify", status_code=200, **MANAGE, **WRITE, summary="Verify a sending domain")
-    async def verify(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope], domain: OfDomain
-    ) -> DomainShape:
-        """Asks the DNS for SPF, DKIM and DMARC; `verified_at` is null until all are in place."""
-        settings, now = site.rt.settings.dns, site.rt.clock.now()
-        return domain_shape(
-            (await verify(site.rt.db, caller, domain=domain, settings=settings, now=now)).domain
-        )
-
-    @delete("/{domain:str}", **MANAGE, **WRITE, summary="Remove a sending domain")
-    async def remove(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope], domain: OfDomain
-    ) -> None:
-        """Its keys go with it. 409 while a campaign that is under way sends from it."""
-        async with site.rt.db.write(caller) as tx:
-            await domains.remove(tx, caller, domain=domain, now=site.rt.clock.now())
-
-
 def details_of(data: NewRelay) -> RelayDetails:
     """Raises InvalidInput for what does not belong together."""
     if data.kind is RelayKind.DIRECT:
@@ -356,13 +253,3 @@ def relay_shape(row: Relay) -> RelayShape:
 def trial_shape(report: ProbeReport) -> TrialShape:
     steps = [TrialStep(step.name, step.ok, step.words) for step in report.steps]
     return TrialShape(report.ok, report.greeting, report.tls_version, list(report.auth_methods), steps)
-
-
-def domain_shape(row: SendingDomain) -> DomainShape:
-    return msgspec.convert(row.model_dump(), DomainShape)
-
-
-async def domain_detail(tx: ReadTx, scope: Scope, found: DomainKeys) -> DomainDetail:
-    records = await records_of(tx, scope, found)
-    shown = [RecordShape(record.purpose, record.name, record.value, record.note) for record in records]
-    return msgspec.convert({**found.domain.model_dump(), "records": shown}, DomainDetail)
