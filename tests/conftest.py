@@ -33,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[RUN] = shared.open_run()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what their module sets up run on one worker: on each other one it would be set up again."""
+    for item in items:
+        if isinstance(item, pytest.Function) and any(
+            found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values()
+        ):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
 def pytest_collection_finish() -> None:
     gc.freeze()  # all that is imported stays: each later collection need not look at it
 

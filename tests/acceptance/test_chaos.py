@@ -11,7 +11,6 @@ from benchmarks.chaos_stage import Plan
 from peers import availability
 
 pytestmark = pytest.mark.timeout(300)
-on_its_postgres = pytest.mark.xdist_group("chaos-postgres")
 
 
 def plan(database: str) -> Plan:
@@ -33,14 +32,12 @@ def test_nobody_gets_two_or_none_on_sqlite() -> None:
     assert played.messages.sent > 0
 
 
-@on_its_postgres
 def test_nobody_gets_two_or_none_on_postgresql(throw_away_postgres: ThrowAwayPostgres) -> None:
     played = play(plan("postgresql"), throw_away_postgres)
     assert played.verdict.faults == []
     assert played.kills > 0
 
 
-@on_its_postgres
 @pytest.mark.parametrize("suspended", [False, True], ids=["for good", "until its claims were given up"])
 def test_a_machine_that_is_lost(throw_away_postgres: ThrowAwayPostgres, suspended: bool) -> None:
     lost = lose_node(throw_away_postgres, workers=1, suspended=suspended, recipients=1500)

@@ -65,10 +65,14 @@ def listen(page: Page, home: str = "") -> list[str]:
 
 
 async def accessible(page: Page) -> None:
-    """No violation of WCAG 2.1 AA, once what fades in is there: half faded in, nothing has enough contrast."""
-    await page.wait_for_function(STILL)
-    found = await Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-    assert found.violations_count == 0, found.generate_report()
+    """No violation of WCAG 2.1 AA, once what fades in is there: half faded in, nothing has enough contrast. A toast
+    that began to go while axe looked at it is not there at the second look."""
+    for _ in range(2):
+        await page.wait_for_function(STILL)
+        found = await Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+        if found.violations_count == 0:
+            return
+    raise AssertionError(found.generate_report())
 
 
 async def sound(page: Page, url: str, *, dark: bool) -> None:

@@ -33,7 +33,7 @@ from support.house import INSTANCE
 from support.integrity import assert_integrity
 from support.served import listener, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.peer("chromium"), pytest.mark.xdist_group("browser-contacts")]
+pytestmark = [pytest.mark.anyio, pytest.mark.peer("chromium")]
 MANY = 100_000
 HEAD = "E-Mail;Vorname;Stadt;Tags\n"
 
