@@ -91,7 +91,11 @@ def test_words_are_cut_and_may_hold_anything(tmp_path: Path) -> None:
     assert record.words.startswith("ü" * 60)
 
 
-@pytest.mark.parametrize("content", [b"", b"MEwire01", b"MEwire01" + b"\xff" * 8, os.urandom(200)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"MEwire01", b"MEwire01" + b"\xff" * 8, os.urandom(200)],
+    ids=["empty", "its head alone", "ones", "noise"],
+)
 def test_a_damaged_journal_claims_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token.wire").write_bytes(content)
     assert [journal.records() for journal in abandoned(tmp_path)] == [[]]

@@ -150,6 +150,7 @@ def test_dns_record_and_repr() -> None:
         ("example.org", "me1; d=evil.org", PAIRS["rsa"].private_pem),
         ("müller.de", "me1", PAIRS["rsa"].private_pem),
     ],
+    ids=["no key", "nothing", "a space in the domain", "a tag in the selector", "not in A-labels"],
 )
 def test_unusable_keys_and_names_are_refused(domain: str, selector: str, pem: bytes | str) -> None:
     with pytest.raises(SigningKeyError) as caught:

@@ -19,7 +19,7 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import tags
@@ -220,7 +220,9 @@ async def _delete(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) 
     done = await tx.execute(
         sa.update(Contact)
         .where(
-            tenant_of(Contact) == scope.tenant_id, col(Contact.id).in_(ids), col(Contact.deleted_at).is_(None)
+            tenant_beside(Contact) == scope.tenant_id,
+            col(Contact.id).in_(ids),
+            col(Contact.deleted_at).is_(None),
         )
         .values(deleted_at=now, updated_at=now)
         .execution_options(synchronize_session=False)
@@ -234,7 +236,7 @@ async def _restore(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime)
     done = await tx.execute(
         sa.update(Contact)
         .where(
-            contacts.tenant_id == scope.tenant_id,
+            tenant_beside(Contact) == scope.tenant_id,
             contacts.id.in_(ids),
             contacts.deleted_at >= now - RESTORABLE,
             contacts.erased_at.is_(None),
@@ -259,7 +261,7 @@ async def _add_to_list(tx: WriteTx, scope: Scope, name: str, ids: Sequence[int],
     )
     rows = sa.select(
         sa.literal(found.id), contacts.id, contacts.tenant_id, state, sa.literal(now, members.joined_at.type)
-    ).where(contacts.tenant_id == scope.tenant_id, contacts.id.in_(ids))
+    ).where(tenant_beside(Contact) == scope.tenant_id, contacts.id.in_(ids))
     columns = [members.list_id, members.contact_id, members.tenant_id, members.state, members.joined_at]
     done = await tx.execute(insert_new(tx, ListMember).from_select(columns, rows))
     return touched(done)

@@ -16,12 +16,12 @@ from mailengine.core.errors import Conflict
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.editing import get_by_id
 from mailengine.domain.contacts.queries import living
-from mailengine.domain.contacts.states import move_all
+from mailengine.domain.contacts.states import move_ids
 from mailengine.domain.contacts.suppression import Target, suppress_all
 from mailengine.domain.contacts.upkeep import Rules
 from mailengine.models import (
@@ -124,7 +124,7 @@ async def keep(tx: WriteTx, scope: Scope, *, contact_id: int, now: datetime) -> 
     if contact.state not in (ContactState.INACTIVE, ContactState.SUBSCRIBED):
         raise Conflict(f"the contact is {contact.state}, and not for want of a sign of life")
     if contact.state == ContactState.INACTIVE:
-        await move_all(tx, scope, col(Contact.id) == contact_id, ContactState.SUBSCRIBED, now)
+        await move_ids(tx, scope, [contact_id], ContactState.SUBSCRIBED, now)
         contact.state = ContactState.SUBSCRIBED
     contact.quiet_since, contact.kept_at, contact.updated_at = None, now, now
     await audit.record(tx, scope, "contact.reactivate", "contact", contact_id, now=now)
@@ -168,7 +168,6 @@ async def _set(tx: WriteTx, chosen: sa.ColumnElement[bool], since: datetime | No
 async def _sleep(tx: WriteTx, scope: Scope, ids: Sequence[int], now: datetime) -> int:
     if not ids:
         return 0
-    chosen = sa.and_(tenant_of(Contact) == scope.tenant_id, col(Contact.id).in_(ids))
-    moved = await move_all(tx, scope, chosen, ContactState.INACTIVE, now)
+    moved = await move_ids(tx, scope, ids, ContactState.INACTIVE, now)
     await audit.record_all(tx, scope, "contact.inactive", "contact", ids, now=now, reason="hygiene")
     return moved

@@ -16,7 +16,7 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
@@ -132,7 +132,7 @@ async def tag_contacts(
     added = 0
     for start in range(0, len(given), _CHUNK):
         untagged = sa.select(sa.literal(tag_id), contacts.id, contacts.tenant_id).where(
-            contacts.tenant_id == scope.tenant_id,
+            tenant_beside(Contact) == scope.tenant_id,
             contacts.deleted_at.is_(None),
             contacts.id.in_(given[start : start + _CHUNK]),
             contacts.id.not_in(_tagged(scope, tag_id)),

@@ -133,24 +133,29 @@ _SET = """
     claim_token = CASE WHEN v.status = 'doubt' THEN email_tasks.claim_token END,
     lease_until = NULL
 """
-_WHERE = """
-    email_tasks.id = v.id AND {plus}email_tasks.tenant_id = :tenant
-    AND {plus}email_tasks.claim_token = :token AND {plus}email_tasks.status = 'claimed'
+# By the key and nothing else. SQLite, for which "+" hides a column, would search by status and read the JSON once for
+# each row it finds: 300 ms for 500 outcomes instead of 8. PostgreSQL, for which an expression hides it, would walk
+# through what was claimed before and is not vacuumed yet.
+_WHERE_SQLITE = """
+    email_tasks.id = v.id AND +email_tasks.tenant_id = :tenant
+    AND +email_tasks.claim_token = :token AND +email_tasks.status = 'claimed'
+"""
+_WHERE_POSTGRES = """
+    email_tasks.id = v.id AND email_tasks.tenant_id + 0 = :tenant
+    AND email_tasks.claim_token || '' = :token AND email_tasks.status || '' = 'claimed'
 """
 _FIELDS = ("id", "status", "words", "tried", "due")
 
 _RECORD_SQLITE = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now=':now')} FROM (SELECT "  # noqa: S608  # constants only
     + ", ".join(f"value ->> '{name}' AS {name}" for name in _FIELDS)
-    # "+" hides a column from SQLite's planner: it would search by status and read the JSON once for each row
-    # it finds, 300 ms for 500 outcomes instead of 8.
-    + f" FROM json_each(:rows)) AS v WHERE {_WHERE.format(plus='+')} RETURNING email_tasks.id"
+    + f" FROM json_each(:rows)) AS v WHERE {_WHERE_SQLITE} RETURNING email_tasks.id"
 )
 _RECORD_POSTGRES = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(id bigint, status text, words text,"
     " tried int, due timestamptz)"
-    f" WHERE {_WHERE.format(plus='')} RETURNING email_tasks.id"
+    f" WHERE {_WHERE_POSTGRES} RETURNING email_tasks.id"
 )
 
 _COUNTERS = {
