@@ -22,7 +22,8 @@ from support.daemon import Daemon, House
 RECIPIENTS = 4000
 _PER_SECOND = 300  # the SMTP server's pace
 _LATEST_SECONDS = 180
-_CLAIMS_HELD = 2  # by a worker and campaign: the one that ends, and the next
+# By a worker and campaign: the one that ends, the next, and of earlier ones what is still in a connection's hands.
+_CLAIMS_HELD = 2 + CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
