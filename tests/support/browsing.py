@@ -1,10 +1,14 @@
 """A visitor of the web face without a browser: fills in forms with their tokens, as a person's browser would."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from mailengine.core.clock import ManualClock
+from mailengine.runtime import Runtime
 
 PASSWORD = "correct horse battery"
 TOKEN = re.compile(r'name="_csrf_token" value="([^"]+)"')
@@ -52,3 +56,9 @@ def _values(node: LexborNode) -> list[str]:
     if given.get("type") in ("checkbox", "radio") and "checked" not in given:
         return []
     return [str(given.get("value") or "")]
+
+
+def advance(rt: Runtime, **time: float) -> None:
+    """Time passes: `advance(rt, minutes=11)`."""
+    assert isinstance(rt.clock, ManualClock)
+    rt.clock.advance(timedelta(**time))

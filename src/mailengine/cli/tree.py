@@ -1,6 +1,6 @@
 """The commands by topic, each imported when it is used: all together take longer than most of what they do."""
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
 from importlib import import_module
 from typing import Any
 
@@ -67,14 +67,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
 }  # fmt: skip
 
 
-class _Commands(Mapping[str, Any]):
+class _Commands(UserDict[str, Any]):
     """Click commands by name; importing one is what looking it up does."""
 
-    def __init__(self) -> None:
-        self._entries = {name: entry for topic in TOPICS.values() for name, entry in topic.items()}
-
     def __getitem__(self, name: str) -> Any:
-        place, summary = self._entries[name]
+        place, summary = self.data[name]
         module, attribute = place.split(":")
         found = getattr(import_module(f"mailengine.cli.commands.{module}"), attribute)
         alone = typer.Typer(rich_markup_mode=None)
@@ -84,19 +81,13 @@ class _Commands(Mapping[str, Any]):
             alone.command(name, short_help=summary)(found)
         return get_group(alone).commands[name]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
 
 class Tree(TyperGroup):
     """The root: its help is written from the table, without importing any command."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = _Commands()  # type: ignore[assignment]
+        self.commands = _Commands({name: entry for topic in TOPICS.values() for name, entry in topic.items()})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(len(name) for name in self.commands)

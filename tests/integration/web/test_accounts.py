@@ -3,7 +3,6 @@ those try who should not."""
 
 import base64
 import re
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -18,7 +17,7 @@ from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.models import AuditEntry, Membership, Message, Role, Tenant, User, WebSession
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
-from support.browsing import PASSWORD, log_in, submit, token_on
+from support.browsing import PASSWORD, advance, log_in, submit, token_on
 from support.house import INSTANCE
 
 pytestmark = pytest.mark.anyio
@@ -45,10 +44,6 @@ async def link(rt: Runtime) -> str:
     assert found
     assert found[1].startswith("http://127.0.0.1:8025/")
     return found[1].removeprefix("http://127.0.0.1:8025")
-
-
-def advance(rt: Runtime, **time: float) -> None:
-    rt.clock.advance(timedelta(**time))  # type: ignore[attr-defined]
 
 
 async def turn_on(client: httpx.AsyncClient, rt: Runtime) -> tuple[bytes, list[str]]:

@@ -1,6 +1,5 @@
 """The kill switch, messages in doubt and dead letters over the API; who may, whose they are, hostile bodies."""
 
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ from sqlmodel import col
 from mailengine.domain.delivery import kill_switch
 from mailengine.models import AuditEntry, DeadLetter, EmailTask, Role, TaskStatus
 from mailengine.runtime import Runtime
-from support.browsing import log_in, token_on
+from support.browsing import advance, log_in, token_on
 from support.failures import fail_message
 from support.house import INSTANCE
 
@@ -63,7 +62,7 @@ async def test_an_organisation_stops_itself_and_nobody_else(
     assert (await client.get(SWITCH, headers=theirs)).json() == OFF
     assert (await client.delete(SWITCH, headers=theirs)).json() == OFF
     assert await held(rt) == {acme.scope.tenant_id}
-    rt.clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]
+    advance(rt, hours=1)
     again = (await client.put(SWITCH, json={"reason": "still"}, headers=mine)).json()["tenant"]
     assert (again["reason"], again["set_at"]) == ("still", switch["set_at"])
     for _ in range(2):
@@ -96,7 +95,7 @@ async def test_a_session_that_was_left_open_stops_nothing(
     await log_in(client, acme.email)
     csrf = {"x-csrftoken": await token_on(client, "/account")}
     assert (await client.put(SWITCH, json={}, headers=csrf)).json()["stopped"]
-    rt.clock.advance(timedelta(minutes=11))  # type: ignore[attr-defined]
+    advance(rt, minutes=11)
     refused = await client.delete(SWITCH, headers=csrf)
     assert refused.status_code == 403
     assert "confirm that it is you" in refused.json()["detail"]

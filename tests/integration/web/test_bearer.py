@@ -5,7 +5,6 @@ import hmac
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,6 +20,7 @@ from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.models import Membership, User
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
+from support.browsing import advance
 from support.house import INSTANCE
 
 pytestmark = pytest.mark.anyio
@@ -205,9 +205,9 @@ async def test_wrong_signatures_are_refused(
 
 async def test_expiry_by_the_clock(api: Any, house: Runtime, signing_key: RSAKey):
     token = signed(signing_key, claims(house))
-    house.clock.advance(timedelta(minutes=5, seconds=50))  # type: ignore[attr-defined]
+    advance(house, minutes=5, seconds=50)
     assert (await get(api, token)).status_code == 200, "two clocks may differ by a minute"
-    house.clock.advance(timedelta(seconds=20))  # type: ignore[attr-defined]
+    advance(house, seconds=20)
     assert (await get(api, token)).status_code == 401
 
 
@@ -215,7 +215,7 @@ async def test_keys_are_rotated(api: Any, house: Runtime, signing_key: RSAKey, k
     assert (await get(api, signed(signing_key, claims(house)))).status_code == 200
     new = ECKey.generate_key("P-256", {"kid": "two", "use": "sig"})
     key_server.keys = [new.as_dict(private=False)]
-    house.clock.advance(timedelta(seconds=31))  # type: ignore[attr-defined]
+    advance(house, seconds=31)
     assert (await get(api, signed(new, claims(house), alg="ES256"))).status_code == 200
     assert (await get(api, signed(signing_key, claims(house)))).status_code == 401, "the old key is gone"
 

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.show import show
 from mailengine.models import Contact, Membership, Suppression
 from mailengine.runtime import Runtime
-from support.browsing import token_on
+from support.browsing import advance, token_on
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")
@@ -244,7 +243,7 @@ async def test_what_happened_and_what_a_person_may_ask(client: Any, rt: Runtime,
     here = f"/contacts/{acme.contact_id}"
     for _ in range(25):
         await client.post(f"{here}/edit", data={"first_name": "Ann", **csrf})
-    rt.clock.advance(timedelta(minutes=1))  # type: ignore[attr-defined]  # a ManualClock
+    advance(rt, minutes=1)
     await client.post(f"{here}/unsubscribe", data=csrf)
     page = (await client.get(here)).text
     assert "What happened" in page
@@ -261,7 +260,7 @@ async def test_what_happened_and_what_a_person_may_ask(client: Any, rt: Runtime,
     wrong = await client.post(f"{here}/erase", data={"address": "bo@acme.test", **csrf})
     assert wrong.status_code == 422
     assert "Type the address as it stands above" in wrong.text
-    rt.clock.advance(timedelta(hours=1))  # type: ignore[attr-defined]  # a ManualClock
+    advance(rt, hours=1)
     unproved = await client.post(
         f"{here}/erase",
         data={"address": "ann@acme.test", **csrf},

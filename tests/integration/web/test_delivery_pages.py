@@ -1,7 +1,6 @@
 """The pages of servers, domains, limits, kill switch, failures and jobs; and who may not."""
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from mailengine.models import (
     TaskStatus,
 )
 from mailengine.runtime import Runtime
+from support.browsing import advance
 from support.failures import fail_message
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ async def test_a_domain_shows_its_records_and_what_is_missing(client: Any, acme:
 
 async def test_stopping_asks_who_one_is_when_the_login_is_old(client: Any, rt: Runtime, acme: Any):
     csrf = await log_in(client)
-    rt.clock.advance(timedelta(minutes=11))  # type: ignore[attr-defined]
+    advance(rt, minutes=11)
     asked = await client.post("/delivery/kill-switch", data={"to": "on", "reason": "x", **csrf})
     assert asked.headers["location"].startswith("/account/confirm")
     assert "All sending is stopped" not in (await client.get("/delivery")).text

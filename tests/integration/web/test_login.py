@@ -1,7 +1,6 @@
 """Logging in and out as people, other sites and guessers do it."""
 
 import re
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -15,6 +14,7 @@ from mailengine.models import WebSession
 from mailengine.runtime import Runtime
 from mailengine.web.app import create_app
 from mailengine.web.redirects import own_path
+from support.browsing import advance
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")
@@ -94,7 +94,7 @@ async def test_guesses_are_slowed_down(client: Any, acme: Any, rt: Runtime):
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) <= 61
     assert "Too many attempts" in refused.text
-    rt.clock.advance(timedelta(minutes=2))  # type: ignore[attr-defined]
+    advance(rt, minutes=2)
     assert (await log_in(client, "owner@acme.test")).status_code == 303
 
 
@@ -135,7 +135,7 @@ async def test_the_cookie_never_leaves_by_http_when_the_base_url_is_https(make_r
 
 async def test_an_expired_session_is_over(client: Any, acme: Any, rt: Runtime):
     await log_in(client, "owner@acme.test")
-    rt.clock.advance(timedelta(days=15))  # type: ignore[attr-defined]
+    advance(rt, days=15)
     assert (await client.get("/campaigns")).status_code == 303
     gone = await client.get("/campaigns", headers={"HX-Request": "true"})
     assert (gone.status_code, gone.headers["hx-redirect"]) == (401, "/login")

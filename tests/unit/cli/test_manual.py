@@ -13,8 +13,8 @@ from mailengine.cli.manual import page
 
 def test_every_command_is_in_it() -> None:
     text = page().replace("\\-", "-")
-    group = typer.main.get_command(app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    group = typer.main.get_group(app)
+    for name, command in group.commands.items():
         for path in [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]:
             assert f".SS mailengine {path}" in text
 

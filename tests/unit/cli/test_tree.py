@@ -12,10 +12,10 @@ from mailengine.cli.tree import TOPICS
 
 
 def test_every_line_of_help_fits_and_every_place_exists() -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_group(app)
     for topic in TOPICS.values():
         for name, (_place, summary) in topic.items():
-            command = group.commands[name]  # type: ignore[attr-defined]
+            command = group.commands[name]
             assert command.name == name
             assert command.get_short_help_str(limit=100) == summary
             assert len(summary) <= 58, summary

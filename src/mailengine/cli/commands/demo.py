@@ -1,5 +1,6 @@
 """`mailengine demo`: the main job on example data, then serve until Ctrl-C."""
 
+import asyncio
 import os
 import tempfile
 from pathlib import Path
@@ -44,8 +45,6 @@ def demo(
 async def _perform(
     settings: "Settings", contacts: int, port: int | None, *, exit_: bool, as_json: bool
 ) -> bool:
-    import asyncio
-
     from mailengine.cli.demo import show
     from mailengine.cli.demo.play import performed
     from mailengine.cli.demo.processes import free_port

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 from typing import Annotated
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import typer
 
@@ -46,9 +48,6 @@ def _announced(data_dir: Path) -> str:
 
 
 def _ask(url: str) -> tuple[int, str]:
-    from urllib.error import HTTPError, URLError  # here: `--help` must stay quick
-    from urllib.request import Request, urlopen
-
     try:
         with urlopen(Request(url), timeout=_SECONDS) as answer:  # noqa: S310  # the daemon's own announcement
             return int(answer.status), answer.read().decode(errors="replace")

@@ -192,7 +192,7 @@ class Lane:
         return bool(self._composed)
 
     def _one_less(self) -> None:
-        """Claims follow what connections take, not what is composed ahead: a worker holds two of a campaign."""
+        """Claims follow what connections take, not what is composed ahead: two of a campaign wait or are sent."""
         if self.waiting == self.low_mark:
             self.hooks.on_hungry()
 

@@ -21,7 +21,7 @@ from mailengine.core.errors import Conflict, InvalidInput, Refused
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
-from mailengine.db.unit import Database, WriteTx
+from mailengine.db.unit import Database, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
 from mailengine.domain.contacts.imports.trace import ATTRIBUTE, Trace, change_of, ids_of, runs_of
@@ -193,25 +193,25 @@ async def _take_back_batch(tx: WriteTx, scope: Scope, held: _Held, batch: Import
             .where(tenant_beside(Contact) == scope.tenant_id, contacts.c.id.in_(ids), untouched)
             .values(deleted_at=now, updated_at=now)
         )
-        held.counts["deleted"] += gone.rowcount  # type: ignore[attr-defined]  # the result of an UPDATE has it
-        held.counts["kept"] += len(ids) - gone.rowcount  # type: ignore[attr-defined]
+        held.counts["deleted"] += touched(gone)
+        held.counts["kept"] += len(ids) - touched(gone)
     mine = sa.and_(members.c.tenant_id == scope.tenant_id, members.c.list_id == held.list_id)
     for ids in _chunks(batch.joined):
         still_on = members.c.state != MemberState.UNSUBSCRIBED
         gone = await tx.execute(sa.delete(members).where(mine, members.c.contact_id.in_(ids), still_on))
-        held.counts["off_list"] += gone.rowcount  # type: ignore[attr-defined]
+        held.counts["off_list"] += touched(gone)
     for ids in _chunks(batch.stayed_off):
         off = members.c.state == MemberState.UNSUBSCRIBED
         await tx.execute(sa.delete(members).where(mine, members.c.contact_id.in_(ids), off))
     for ids in _chunks(batch.rejoined):
         left = sa.update(members).where(mine, members.c.contact_id.in_(ids))
         gone = await tx.execute(left.values(state=MemberState.UNSUBSCRIBED))
-        held.counts["off_list"] += gone.rowcount  # type: ignore[attr-defined]
+        held.counts["off_list"] += touched(gone)
     for tag_id, runs in batch.tagged.items():
         for ids in _chunks(runs):
             theirs = sa.and_(links.c.tag_id == int(tag_id), links.c.contact_id.in_(ids))
             gone = await tx.execute(sa.delete(links).where(links.c.tenant_id == scope.tenant_id, theirs))
-            held.counts["untagged"] += gone.rowcount  # type: ignore[attr-defined]
+            held.counts["untagged"] += touched(gone)
 
 
 async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int, now: datetime) -> int | None:
@@ -333,7 +333,7 @@ async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) ->
         ).all()
         if ids:
             removed = await tx.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
-            gone += removed.rowcount  # type: ignore[attr-defined]
+            gone += touched(removed)
     return gone
 
 
