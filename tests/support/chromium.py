@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Request, async_playwright, expect
@@ -62,6 +63,16 @@ def listen(page: Page, home: str = "") -> list[str]:
     page.on("requestfailed", failed)
     page.on("request", lambda request: asked(request.url))
     return said
+
+
+async def choose_by_keyboard(page: Page, file: Path) -> None:
+    """Press Enter on the field for a file, and choose this one. The chooser is caught before the key is pressed:
+    under load the key overtakes Playwright's order to catch it, and nothing comes."""
+    page.on("filechooser", lambda _: None)
+    await page.evaluate("1")
+    async with page.expect_file_chooser() as chooser:
+        await page.keyboard.press("Enter")
+    await (await chooser.value).set_files(file)
 
 
 async def accessible(page: Page) -> None:

@@ -28,7 +28,7 @@ from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.models import Contact, ContactTag, ListMember
 from mailengine.runtime import Runtime
 from peers.template import copy_sqlite
-from support.chromium import accessible, chromium, listen, log_in, reach, resize, sound
+from support.chromium import accessible, choose_by_keyboard, chromium, listen, log_in, reach, resize, sound
 from support.house import INSTANCE
 from support.integrity import assert_integrity
 from support.served import listener, serving
@@ -254,9 +254,7 @@ async def test_a_file_is_imported_by_the_keyboard_alone(stage: Stage, tmp_path: 
     page, said = await stage.page("owner@one.test")
     await page.goto(f"{stage.url}/imports")
     await reach(page, "Drop a file here, or choose one")
-    async with page.expect_file_chooser() as chooser:
-        await page.keyboard.press("Enter")
-    await (await chooser.value).set_files(write(tmp_path, 3))
+    await choose_by_keyboard(page, write(tmp_path, 3))
     await expect(page.get_by_role("heading", level=1)).to_have_text("people at the fair.csv")
     await reach(page, "Start the import")
     await page.keyboard.press("Enter")
