@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import InvalidInput, Unavailable
+from mailengine.db.one_trip import one_trip_a_statement
 
 READERS = 4
 DURABLE = "durable"  # the execution option of a write transaction that must survive a power cut
@@ -56,6 +57,7 @@ def sqlite_engine(
         pool_size=1 if write else READERS,
         max_overflow=0,
     )
+    one_trip_a_statement(engine.sync_engine)
     pragmas = (
         "journal_mode=WAL" if write else "query_only=ON",
         "synchronous=NORMAL",

@@ -215,6 +215,8 @@ async def test_all_that_match_are_tagged_exported_and_found_again(stage: Stage):
         await page.get_by_role("link", name="Download").click()
     rows = Path(await (await download.value).path()).read_text().splitlines()
     assert len(rows) == 12
+    await page.goto(f"{stage.url}/tags")
+    await expect(page.get_by_role("row", name="chosen")).to_contain_text("49")
     assert said == []
     await page.context.close()
 

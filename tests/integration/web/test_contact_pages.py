@@ -18,7 +18,7 @@ from mailengine.domain.contacts import bulk
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.show import show
-from mailengine.models import Contact, Membership, Suppression
+from mailengine.models import Contact, Membership, MemberState, Suppression
 from mailengine.runtime import Runtime
 from support.browsing import advance, token_on
 
@@ -290,6 +290,13 @@ async def test_tags_are_made_renamed_merged_and_deleted(client: Any, rt: Runtime
     ids = dict(change.findall((await client.get("/tags")).text))
     by_name = {name: number for number, name in ids.items()}
     old = f"/tags/{by_name['old']}"
+    numbers = re.compile(r'hx-target="#([^"]+)"[^>]*>([^<]*)<')
+    counted = dict(numbers.findall((await client.get("/tags/counts")).text))
+    assert counted == {f"carriers-{by_name['old']}": "1", f"carriers-{by_name['vip &lt;b&gt;']}": "0"}
+    assert dict(numbers.findall((await client.get("/tags/counts?q=vip")).text)).popitem()[1] == "0"
+    on_lists = numbers.findall((await client.get("/lists/counts?kind=single")).text)
+    assert on_lists[0] == (f"subscribed-{acme.list_id}", "1")
+    assert len(on_lists) == len(MemberState)  # of the tenant's one list, and of nobody else's
     assert "On 1 contact." in (await client.get(old)).text
     rule = parse('tag in (old, "vip <b>") or not tag = OLD')
     async with rt.db.write(acme.scope) as tx:

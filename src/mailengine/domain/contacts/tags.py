@@ -19,7 +19,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts.queries import contains
+from mailengine.domain.contacts.queries import contains, deleted_ids
 from mailengine.models import Contact, ContactTag, Tag
 
 MAX_NAME = 100
@@ -190,10 +190,12 @@ async def counts(tx: ReadTx, scope: Scope, *, tag_ids: Sequence[int]) -> Mapping
     per_tag = sa.select(links.tag_id, sa.func.count()).where(links.tenant_id == scope.tenant_id)
     per_tag = per_tag.group_by(links.tag_id)
     carried = {row[0]: row[1] for row in await tx.execute(per_tag.where(links.tag_id.in_(tag_ids)))}
-    # Of all tags: with some named, SQLite would look for each pair of tag and contact.
-    deleted = per_tag.join(Contact, contacts.id == links.contact_id).where(
-        contacts.tenant_id == scope.tenant_id, contacts.deleted_at.is_not(None)
-    )
+    if len(tag_ids) == 1:  # a look for each contact that was deleted
+        deleted = per_tag.where(links.tag_id == tag_ids[0], links.contact_id.in_(deleted_ids(scope)))
+    else:  # of all tags: with some named, SQLite would look for each pair of tag and contact
+        deleted = per_tag.join(Contact, contacts.id == links.contact_id).where(
+            contacts.tenant_id == scope.tenant_id, contacts.deleted_at.is_not(None)
+        )
     gone = {row[0]: row[1] for row in await tx.execute(deleted)}
     return {tag_id: carried.get(tag_id, 0) - gone.get(tag_id, 0) for tag_id in tag_ids}
 

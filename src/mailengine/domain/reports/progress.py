@@ -85,19 +85,16 @@ async def work_is_led(tx: ReadTx, _instance: InstanceScope, *, now: datetime) ->
 async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datetime) -> list[str]:
     """What is said when every message that is left waits for its next try."""
     tasks = table_of(EmailTask).c
-    first = (
-        await tx.execute(
-            sa.select(tasks.scheduled_at, tasks.last_reply, tasks.first_tried_at)
-            .where(
-                tasks.tenant_id == scope.tenant_id,
-                tasks.campaign_id == campaign_id,
-                tasks.status.in_((TaskStatus.QUEUED, TaskStatus.CLAIMED)),
-            )
-            .order_by(tasks.scheduled_at, tasks.id)
-            .limit(1)
-        )
-    ).first()
+    mine = sa.and_(tasks.tenant_id == scope.tenant_id, tasks.campaign_id == campaign_id)
+    waiting = (
+        sa.select(tasks.scheduled_at, tasks.last_reply, tasks.first_tried_at)
+        .where(mine, tasks.status == sa.literal_column("'queued'"))  # literal: the claim's index must match
+        .order_by(tasks.scheduled_at, tasks.id)
+    )
+    first = (await tx.execute(waiting.limit(1))).first()
     if first is None or first.scheduled_at <= now:
+        return []
+    if await tx.scalar(sa.select(sa.exists().where(mine, tasks.status == TaskStatus.CLAIMED))):
         return []
     seconds = int((first.scheduled_at - now).total_seconds())
     if first.first_tried_at is None:  # no server was asked: a limit of a provider holds it back

@@ -58,9 +58,11 @@ class Listing(Generic[Row]):
 
     def url(self, **changes: str) -> str:
         """This list with other filters; from its first page unless `cursor` is given."""
-        params = {**self.params, "cursor": "", **changes}
-        query = urlencode({name: value for name, value in params.items() if value})
-        return f"{self.path}?{query}" if query else self.path
+        return _address(self.path, {**self.params, "cursor": "", **changes})
+
+    def beside(self, path: str) -> str:
+        """Another address with what this page of the list was asked with."""
+        return _address(path, self.params)
 
     def sort_of(self, key: str) -> str:
         """asc, desc, or empty when another column sorts."""
@@ -73,6 +75,11 @@ class Listing(Generic[Row]):
     def kept(self) -> list[tuple[str, str]]:
         """What a new search or filter leaves as it is."""
         return [("sort", self.params["sort"])] if self.params.get("sort") else []
+
+
+def _address(path: str, params: dict[str, str]) -> str:
+    query = urlencode({name: value for name, value in params.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 def params_of(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:

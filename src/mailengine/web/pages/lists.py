@@ -9,11 +9,13 @@ from litestar.params import FromPath
 from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import Page
 from mailengine.core.scope import Grant
+from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import lists, suppression
-from mailengine.models import ContactList, SuppressionKind
+from mailengine.models import ContactList, MemberState, SuppressionKind
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
+from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
 PATH = "/lists"
@@ -28,15 +30,22 @@ KINDS: dict[str, dict[str, bool]] = {
 
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
-    """Every list with its members."""
-    scope, params = request.auth.scope, params_of(request, "kind")
-    wanted = KINDS.get(params["kind"], {})
+    """Every list; who is on it is asked for by the page, because on many contacts that takes a while."""
+    async with site.rt.db.read(request.auth.scope) as tx:
+        listing = await _listing(tx, request)
+    return await page(
+        site, request, "pages/lists.html", listing=listing, counts=listing.beside(f"{PATH}/counts")
+    )
+
+
+@get(f"{PATH}/counts")
+async def counts(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """Who is on each list of a page: pieces of it."""
+    scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
-        found = await lists.list_lists(tx, scope, page=page_of(params), text=params["q"], **wanted)
-        ids = [row.id for row in found.items if row.id is not None]
+        ids = [row.id for row in (await _listing(tx, request)).rows if row.id is not None]
         members = await lists.member_counts(tx, scope, list_ids=ids)
-    listing = Listing(PATH, params, found, "list", "lists")
-    return await page(site, request, "pages/lists.html", listing=listing, members=members)
+    return html(site.render("fragments/list_counts.html", members=members, states=list(MemberState)))
 
 
 @get("/lists/new")
@@ -83,6 +92,13 @@ async def change(request: UserRequest, site: NamedDependency[Site], list_id: Fro
             )
         return done(site, PATH, "The list was saved")
     return await form_page(site, request, "pages/list_form.html", form, row=row)
+
+
+async def _listing(tx: ReadTx, request: UserRequest) -> Listing[ContactList]:
+    params = params_of(request, "kind")
+    wanted = KINDS.get(params["kind"], {})
+    found = await lists.list_lists(tx, request.auth.scope, page=page_of(params), text=params["q"], **wanted)
+    return Listing(PATH, params, found, "list", "lists")
 
 
 async def _row(site: Site, request: UserRequest, list_id: int) -> ContactList:
