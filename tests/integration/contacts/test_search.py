@@ -22,6 +22,7 @@ from mailengine.domain.contacts.search.index import index_some, purge
 from mailengine.domain.privacy.erase import erase
 from mailengine.models import Contact, ContactState
 from support.house import INSTANCE, KEYRING, NOW
+from support.plans import asked, plan_of
 
 pytestmark = pytest.mark.anyio
 Importing = Callable[..., Awaitable[ImportReport]]
@@ -250,6 +251,22 @@ async def test_contacts_that_are_removed_leave_the_index(
     assert await everything(db) == set()
     async with db.read(INSTANCE) as tx:
         assert await tx.scalar(sa.text("SELECT count(*) FROM contact_search")) == 0
+
+
+async def test_a_page_of_the_queue_costs_the_same_however_long_it_is(
+    importing: Importing, db: Database, scope: Scope
+) -> None:
+    if not db.postgres:
+        pytest.skip("SQLite looks up each contact by its number")
+    await importing("email\n" + "".join(f"p{number}@example.org\n" for number in range(2_500)))
+    with asked(db, "FROM search_queue", "LIMIT") as said:
+        await indexed(db)
+        await purge(db, INSTANCE)
+    assert len(said) == 4  # two pages, the end, and who was erased
+    for statement, values in said:
+        lines = await plan_of(db, statement, values)
+        assert not any("Join" in line or "Nested Loop" in line for line in lines), lines
+        assert not any("Seq Scan on contacts" in line for line in lines), lines
 
 
 def _id(db: Database) -> str:
