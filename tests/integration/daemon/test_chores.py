@@ -2,15 +2,21 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from mailengine.core.clock import ManualClock
+from mailengine.core.config import load_settings
+from mailengine.daemon import chores
 from mailengine.daemon.chores import CHORES, Chore, Chores
+from mailengine.domain.campaigns import control
+from mailengine.domain.contacts.search.index import PAGE
 from mailengine.models import ChoreRun
 from mailengine.runtime import Runtime
-from support.house import INSTANCE
+from support.house import INSTANCE, KEYRING
+from support.world import a_world
 
 pytestmark = pytest.mark.anyio
 
@@ -49,14 +55,14 @@ async def test_each_runs_at_its_own_time_across_restarts(rt: Runtime, clock: Man
 
 async def test_one_that_fails_is_tried_again_and_stops_no_other(rt: Runtime, clock: ManualClock) -> None:
     bad, good = Counted("bad", timedelta(hours=1)), Counted("good", timedelta(hours=1))
-    chores = Chores(rt, (bad.chore, good.chore))
+    turns = Chores(rt, (bad.chore, good.chore))
     bad.fails = True
-    await chores.turn(go)
+    await turns.turn(go)
     bad.fails = False
-    await chores.turn(go)
+    await turns.turn(go)
     assert (bad.pieces, good.pieces) == (0, 3)
     clock.advance(timedelta(minutes=10))
-    await chores.turn(go)
+    await turns.turn(go)
     assert (bad.pieces, good.pieces) == (3, 3)
 
 
@@ -87,3 +93,24 @@ async def test_the_table_itself_runs_on_an_empty_installation(rt: Runtime) -> No
         names = set(await tx.scalars(sa.select(sa.column("name")).select_from(sa.table("chore_runs"))))
     assert names == {chore.name for chore in CHORES}
     assert len(names) == len(CHORES)
+
+
+async def test_the_search_index_leaves_the_machine_to_a_long_queue(
+    sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "_INDEX_SECONDS_SENDING", 0.0)
+    async with a_world(sqlite_dsn, tmp_path / "data") as world:
+        settings = load_settings(data_dir=tmp_path, database={"url": sqlite_dsn})
+        rt = Runtime(settings, world.db, world.clock, KEYRING)
+        await world.people(2 * PAGE + 1)
+        await world.relay(1)
+        campaign = await world.draft()
+        await world.launch(campaign)
+        assert await figures_of(rt) == [{"contacts": PAGE}]
+        async with world.db.write(world.scope) as tx:
+            await control.pause(tx, world.scope, campaign_id=campaign, now=world.clock.now())
+        assert await figures_of(rt) == [{"contacts": PAGE}, {"contacts": 1}]
+
+
+async def figures_of(rt: Runtime) -> list[Mapping[str, int]]:
+    return [figures async for figures in chores.index_contacts(rt, rt.clock.now())]
