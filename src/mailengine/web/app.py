@@ -29,10 +29,13 @@ from mailengine.web.api import exports as api_exports
 from mailengine.web.api import forms as api_forms
 from mailengine.web.api import imports as api_imports
 from mailengine.web.api import jobs as api_jobs
+from mailengine.web.api import limits as api_limits
 from mailengine.web.api import lists as api_lists
+from mailengine.web.api import messages as api_messages
 from mailengine.web.api import people as api_people
 from mailengine.web.api import privacy as api_privacy
 from mailengine.web.api import relays as api_relays
+from mailengine.web.api import reputation as api_reputation
 from mailengine.web.api import segments as api_segments
 from mailengine.web.api import sending_domains as api_sending_domains
 from mailengine.web.api import suppressions as api_suppressions
@@ -361,6 +364,12 @@ def api_router() -> Router:
             api_delivery.KillSwitches,
             api_delivery.Doubts,
             api_delivery.DeadLetters,
+            api_limits.Limits,
+            api_limits.WarmUps,
+            api_limits.QuietTimes,
+            api_reputation.Reputation,
+            api_messages.Messages,
+            api_messages.DefaultSender,
             api_relays.Relays,
             api_sending_domains.SendingDomains,
             api_people.Members,

@@ -11,8 +11,7 @@ from mailengine.core.errors import InvalidInput
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
     from mailengine.core.scope import Scope
-    from mailengine.db.unit import ReadTx
-    from mailengine.models import Limit, LimitScope, Period
+    from mailengine.models import Limit, Period
     from mailengine.runtime import Runtime
 
 app = typer.Typer(no_args_is_help=True)
@@ -49,12 +48,13 @@ def set_(
     """Set the limit of an hour (second, minute, day), or replace it. Several hold together."""
     from mailengine.domain.delivery.limits import limits
     from mailengine.domain.delivery.limits.rates import parse_rate
+    from mailengine.domain.delivery.limits.targets import limit_target
 
     wanted = parse_rate(rate)
 
     async def work(rt: "Runtime", scope: "Scope") -> "Limit":
         async with rt.db.write(scope) as tx:
-            kind, target = await _target(tx, scope, relay, provider)
+            kind, target = await limit_target(tx, scope, relay=relay, provider=provider)
             return await limits.set_limit(
                 tx, scope, kind=kind, target=target, rate=wanted, now=rt.clock.now()
             )
@@ -73,12 +73,13 @@ def remove(
 ) -> None:
     """Remove the limit of an hour (second, minute, day)."""
     from mailengine.domain.delivery.limits import limits
+    from mailengine.domain.delivery.limits.targets import limit_target
 
     wanted = _period(period)
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.write(scope) as tx:
-            kind, target = await _target(tx, scope, relay, provider)
+            kind, target = await limit_target(tx, scope, relay=relay, provider=provider)
             await limits.remove_limit(tx, scope, kind=kind, target=target, period=wanted, now=rt.clock.now())
         return {
             "scope": kind.value, "target": relay or target or None, "period": wanted.value, "removed": True
@@ -88,37 +89,13 @@ def remove(
 
 
 async def _rows(rt: "Runtime", scope: "Scope") -> list[dict[str, Any]]:
-    from mailengine.domain.delivery.limits import buckets, limits
+    from mailengine.domain.delivery.limits.lines import limit_lines
     from mailengine.domain.senders.relays import names
-    from mailengine.models import LimitScope, Period
 
     async with rt.db.read(scope) as tx:
-        found = await limits.list_limits(tx, scope)
         relays = await names(tx, scope)
-        keys = [limits.bucket_name(LimitScope(row.scope), row.target, Period(row.period)) for row in found]
-        rates = {key: limits.rate_of(row) for key, row in zip(keys, found, strict=True)}
-        levels = await buckets.levels(tx, scope, rates, now=rt.clock.now())
-    return [
-        {**_shown(row, relays.get(row.target)), "available": levels[key].available()}
-        for key, row in zip(keys, found, strict=True)
-    ]
-
-
-async def _target(
-    tx: "ReadTx", scope: "Scope", relay: str | None, provider: str | None
-) -> "tuple[LimitScope, str]":
-    """What a limit concerns, as it is stored."""
-    from mailengine.domain.delivery.limits.limits import provider_of
-    from mailengine.domain.senders.relays import get_relay
-    from mailengine.models import LimitScope
-
-    if relay is not None and provider is not None:
-        raise InvalidInput("a limit has --relay or --provider, not both; set two limits")
-    if relay is not None:
-        return LimitScope.RELAY, str((await get_relay(tx, scope, name=relay)).id)
-    if provider is not None:
-        return LimitScope.PROVIDER, provider_of(provider)
-    return LimitScope.TENANT, ""
+        lines = await limit_lines(tx, scope, relays, now=rt.clock.now())
+    return [{**_shown(line.row, relays.get(line.row.target)), "available": line.available} for line in lines]
 
 
 def _period(text: str) -> "Period":

@@ -66,13 +66,13 @@ def show(ctx: typer.Context, as_json: output.Json = False) -> None:
 
 
 def _shown(row: "QuietHours | None", now: "datetime") -> dict[str, Any]:
-    from mailengine.domain.delivery.limits.quiet_hours import quiet_until
+    from mailengine.domain.delivery.limits.quiet_hours import quiet_until, written
 
     if row is None:
         return {"starts": None, "ends": None, "timezone": None, "quiet_until": None}
     return {
-        "starts": f"{row.starts // 60:02}:{row.starts % 60:02}",
-        "ends": f"{row.ends // 60:02}:{row.ends % 60:02}",
+        "starts": written(row.starts),
+        "ends": written(row.ends),
         "timezone": row.timezone,
         "quiet_until": quiet_until(row, now),
     }

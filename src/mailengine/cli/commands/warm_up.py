@@ -6,15 +6,13 @@ import typer
 
 from mailengine.cli import output
 from mailengine.cli.session import in_tenant
-from mailengine.core.errors import InvalidInput
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mailengine.core.scope import Scope
-    from mailengine.db.unit import ReadTx
-    from mailengine.models import WarmUp, WarmUpScope
+    from mailengine.models import WarmUp
     from mailengine.runtime import Runtime
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,11 +27,12 @@ def start(
 ) -> None:
     """Begin: the organisation's takes 7 days, that of a relay's address or a domain 30."""
     from mailengine.domain.delivery.limits import warm_up
+    from mailengine.domain.delivery.limits.targets import warm_up_target
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         now = rt.clock.now()
         async with rt.db.write(scope) as tx:
-            kind, target = await _target(tx, scope, relay, domain)
+            kind, target = await warm_up_target(tx, scope, relay=relay, domain=domain)
             row = await warm_up.start(tx, scope, kind=kind, target=target, now=now)
             return _shown(row, relay, now)
 
@@ -46,10 +45,11 @@ def stop(
 ) -> None:
     """End a warm-up before its time: full speed from now on."""
     from mailengine.domain.delivery.limits import warm_up
+    from mailengine.domain.delivery.limits.targets import warm_up_target
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.write(scope) as tx:
-            kind, target = await _target(tx, scope, relay, domain)
+            kind, target = await warm_up_target(tx, scope, relay=relay, domain=domain)
             await warm_up.stop(tx, scope, kind=kind, target=target, now=rt.clock.now())
         return {"scope": kind.value, "target": relay or target or None, "stopped": True}
 
@@ -79,22 +79,6 @@ async def _rows(rt: "Runtime", scope: "Scope") -> list[dict[str, Any]]:
         found = await list_warm_ups(tx, scope)
         relays = await names(tx, scope)
     return [_shown(row, relays.get(row.target), rt.clock.now()) for row in found]
-
-
-async def _target(
-    tx: "ReadTx", scope: "Scope", relay: str | None, domain: str | None
-) -> "tuple[WarmUpScope, str]":
-    from mailengine.domain.senders.domains import check_domain
-    from mailengine.domain.senders.relays import get_relay
-    from mailengine.models import WarmUpScope
-
-    if relay is not None and domain is not None:
-        raise InvalidInput("a warm-up has --relay or --domain, not both; start two")
-    if relay is not None:
-        return WarmUpScope.RELAY, str((await get_relay(tx, scope, name=relay)).id)
-    if domain is not None:
-        return WarmUpScope.DOMAIN, check_domain(domain)
-    return WarmUpScope.TENANT, ""
 
 
 def _shown(row: "WarmUp", relay: str | None, now: "datetime") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mailengine.core.errors import MailengineError
 from mailengine.core.terminal import one_line
 from mailengine.core.zones import zone_of
 from mailengine.domain.delivery.dead_letters import Chosen
-from mailengine.domain.delivery.limits.quiet_hours import quiet_until
+from mailengine.domain.delivery.limits.quiet_hours import quiet_until, written
 from mailengine.models import QuietHours, Relay, RelayKind, Reputation
 from mailengine.tui.screens.page import Page
 from mailengine.tui.source.delivery import Pace
@@ -222,7 +222,7 @@ class DeliveryScreen(Page):
     def _quiet(self, row: QuietHours | None) -> Text:
         if row is None:
             return Text("none")
-        span = f"{row.starts // 60:02}:{row.starts % 60:02} to {row.ends // 60:02}:{row.ends % 60:02}"
+        span = f"{written(row.starts)} to {written(row.ends)}"
         end = quiet_until(row, self.source.desk.now())
         rests = f"; rests until {end.astimezone(zone_of(row.timezone)):%H:%M}" if end is not None else ""
         return Text(f"{span} {row.timezone}{rests}", style=self.ink.style("warning") if rests else "")

@@ -121,6 +121,14 @@ async def list_limits(tx: ReadTx, scope: Scope) -> Sequence[Limit]:
     return (await tx.scalars(owned(Limit, scope).order_by(col(Limit.id)))).all()
 
 
+async def get_limit(tx: ReadTx, scope: Scope, *, limit_id: int) -> Limit:
+    """Raises NotFound, also for another tenant's."""
+    row = await tx.scalar(owned(Limit, scope).where(col(Limit.id) == limit_id))
+    if row is None:
+        raise NotFound(f"there is no limit {limit_id}")
+    return row
+
+
 def provider_of(text: str) -> str:
     """A provider group's name, or a domain in A-labels; raises InvalidInput."""
     name = text.strip().lower()

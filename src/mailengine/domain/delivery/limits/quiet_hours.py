@@ -74,5 +74,10 @@ def parse_time(text: str) -> time:
         raise InvalidInput(f"{text!r} is no time of day; write for example 22:00") from error
 
 
+def written(minutes: int) -> str:
+    """Minutes after midnight as `22:00`."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
 def _minutes(moment: time) -> int:
     return (moment.hour * 60 + moment.minute) % _DAY_MINUTES

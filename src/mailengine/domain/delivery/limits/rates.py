@@ -14,7 +14,7 @@ from mailengine.models import Period
 
 SECONDS = {Period.SECOND: 1, Period.MINUTE: 60, Period.HOUR: 3600, Period.DAY: 86400}
 _BURST = 20  # a bucket holds amount / 20
-_MAX_AMOUNT = 1_000_000_000
+MAX_AMOUNT = 1_000_000_000
 _WRITTEN = re.compile(r"\s*(\d[\d_,.]*)\s*(?:/|per|an?)\s*(second|minute|hour|day)s?\s*")
 
 
@@ -55,8 +55,8 @@ def parse_rate(text: str) -> Rate:
     if not found:
         raise InvalidInput(f"{text!r} is no rate; write for example 500/hour (second, minute, hour or day)")
     amount = int(re.sub(r"\D", "", found[1]))
-    if not 1 <= amount <= _MAX_AMOUNT:
-        raise InvalidInput(f"a rate must allow 1 to {_MAX_AMOUNT:,} messages")
+    if not 1 <= amount <= MAX_AMOUNT:
+        raise InvalidInput(f"a rate must allow 1 to {MAX_AMOUNT:,} messages")
     return Rate(amount, Period(found[2]))
 
 

@@ -86,6 +86,14 @@ async def list_warm_ups(tx: ReadTx, scope: Scope) -> Sequence[WarmUp]:
     return (await tx.scalars(owned(WarmUp, scope).order_by(col(WarmUp.id)))).all()
 
 
+async def get_warm_up(tx: ReadTx, scope: Scope, *, warm_up_id: int) -> WarmUp:
+    """Raises NotFound, also for another tenant's."""
+    row = await tx.scalar(owned(WarmUp, scope).where(col(WarmUp.id) == warm_up_id))
+    if row is None:
+        raise NotFound(f"there is no warm-up {warm_up_id}")
+    return row
+
+
 async def _find(tx: ReadTx, scope: Scope, kind: WarmUpScope, target: str) -> WarmUp | None:
     query: sa.Select[WarmUp] = owned(WarmUp, scope).where(
         col(WarmUp.scope) == kind, col(WarmUp.target) == target
