@@ -28,6 +28,7 @@ from mailengine.web.api.shapes import (
     Line,
     Name,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -190,11 +191,12 @@ class Campaigns(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
         in_state: State = None,
+        search: Search = None,
     ) -> PageOf[CampaignShape]:
-        """Newest first."""
+        """Newest first; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
             page = await campaigns.list_campaigns(
-                tx, caller, state=in_state, request=page_request(limit, cursor)
+                tx, caller, state=in_state, text=search or "", request=page_request(limit, cursor)
             )
         return page_of(page, shape)
 

@@ -6,15 +6,16 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
-from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import ContactId, ListId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import contacts, editing
+from mailengine.domain.contacts.browsing import Filter, Order, browse
 from mailengine.domain.contacts.lists import get_list
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.contacts.tags import get_tag
 from mailengine.models import Contact, ContactState
 from mailengine.web.api.shapes import (
     NO_NUL,
@@ -41,6 +42,7 @@ AttributeValue = (
     AttributeText | AttributeNumber | bool | Annotated[list[AttributeText], msgspec.Meta(max_length=200)]
 )
 PersonName = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
+TagName = Annotated[str | None, QueryParameter(name="tag", min_length=1, max_length=200, pattern=NO_NUL)]
 ListName = Annotated[str | None, QueryParameter(name="list", min_length=1, max_length=200, pattern=NO_NUL)]
 
 
@@ -98,22 +100,22 @@ class Contacts(Controller):
         cursor: Cursor = None,
         contact_state: Annotated[ContactState | None, QueryParameter(name="state")] = None,
         on_list: ListName = None,
+        with_tag: TagName = None,
         search: Search = None,
         deleted: Annotated[
             bool, QueryParameter(description="those that were deleted, and only them")
         ] = False,
+        sort: FromQuery[Order | None] = None,
     ) -> PageOf[ContactShape]:
-        """By id. `search` looks into addresses and names and goes with no other filter."""
+        """By id, or as `sort` says; `search` looks into addresses, names and tags. All that is given holds."""
         page = page_request(limit, cursor)
-        if sum((search is not None, contact_state is not None or on_list is not None, deleted)) > 1:
-            raise InvalidInput("use either search, or deleted, or state and list")
         async with site.rt.db.read(caller) as tx:
-            if search is not None:
-                found = await contacts.search(tx, caller, text=search, page=page)
-            elif deleted:
-                found = await contacts.deleted(tx, caller, page=page)
+            list_id = await _list_id(tx, caller, on_list)
+            if deleted or with_tag is not None or search is not None or sort is not None:
+                tag_id = None if with_tag is None else (await get_tag(tx, caller, name=with_tag)).id
+                chosen = Filter(search or "", contact_state, list_id, tag_id, deleted)
+                found = await browse(tx, caller, chosen, page=page, order=sort or Order.OLDEST)
             else:
-                list_id = await _list_id(tx, caller, on_list)
                 found = await contacts.list_contacts(
                     tx, caller, page=page, state=contact_state, list_id=list_id
                 )

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
 from mailengine.domain.accounts.tenants import get_tenant
@@ -26,6 +26,7 @@ from mailengine.web.api.shapes import (
     Line,
     Name,
     PageOf,
+    Search,
     page_request,
 )
 from mailengine.web.site import Site
@@ -88,10 +89,14 @@ class Forms(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        enabled: FromQuery[bool | None] = None,
     ) -> PageOf[FormShape]:
-        """By id."""
+        """By id; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
-            page = await forms.list_forms(tx, caller, page=page_request(limit, cursor))
+            page = await forms.list_forms(
+                tx, caller, page=page_request(limit, cursor), text=search or "", enabled=enabled
+            )
         return PageOf([shape(site, row) for row in page.items], page.total, page.next)
 
     @post(**WRITE, summary="Make a form")

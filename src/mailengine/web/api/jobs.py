@@ -28,6 +28,7 @@ from mailengine.web.api.shapes import (
     Limit,
     Name,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -86,16 +87,14 @@ class Jobs(Controller):
         cursor: Cursor = None,
         kind: Kind = None,
         job_state: State = None,
+        search: Search = None,
     ) -> PageOf[JobShape]:
-        """Newest first."""
+        """Newest first; `search` looks into titles."""
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
-            return page_of(
-                await jobs.list_(
-                    tx, caller, page=page, kinds=() if kind is None else (kind,), state=job_state
-                ),
-                shape,
-            )
+            kinds = () if kind is None else (kind,)
+            found = await jobs.list_(tx, caller, page=page, kinds=kinds, state=job_state, text=search or "")
+        return page_of(found, shape)
 
     @get("/{job_id:int}", **READ_ONE, summary="Get a job")
     async def get_job(

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from litestar import Controller, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
 from mailengine.db.unit import WriteTx
@@ -21,6 +21,7 @@ from mailengine.web.api.shapes import (
     Line,
     Name,
     PageOf,
+    Search,
     page_request,
 )
 from mailengine.web.site import Site
@@ -69,10 +70,20 @@ class Lists(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        double_opt_in: FromQuery[bool | None] = None,
+        public: FromQuery[bool | None] = None,
     ) -> PageOf[ListShape]:
-        """By id."""
+        """By id; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
-            page = await lists.list_lists(tx, caller, page=page_request(limit, cursor))
+            page = await lists.list_lists(
+                tx,
+                caller,
+                page=page_request(limit, cursor),
+                text=search or "",
+                double_opt_in=double_opt_in,
+                public=public,
+            )
             ids = [row.id for row in page.items if row.id is not None]
             counts = await lists.member_counts(tx, caller, list_ids=ids)
         return PageOf([shape(row, counts) for row in page.items], page.total, page.next)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
@@ -29,6 +29,7 @@ from mailengine.web.api.shapes import (
     Id,
     Limit,
     PageOf,
+    Search,
     page_of,
     page_request,
     problems,
@@ -37,6 +38,7 @@ from mailengine.web.api.shapes import (
 from mailengine.web.inviting import invite
 from mailengine.web.site import Site
 
+OfRole = Annotated[Role | None, QueryParameter(name="role")]
 KeyName = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NUL)]
 
 
@@ -106,11 +108,16 @@ class Members(Controller):
 
     @get(**READ, summary="List the members")
     async def list_them(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope]
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        search: Search = None,
+        in_role: OfRole = None,
     ) -> PageOf[MemberShape]:
-        """By address, all of them."""
+        """By address, all of them; `search` looks into addresses."""
         async with site.rt.db.read(caller) as tx:
-            return whole([member_shape(member) for member in await list_members(tx, caller)])
+            found = await list_members(tx, caller, text=search or "", role=in_role)
+        return whole([member_shape(member) for member in found])
 
     @patch("/{user_id:int}", **MANAGE_AND_FRESH, **WRITE, summary="Give a member another role")
     async def change_role(
@@ -177,10 +184,13 @@ class ApiKeys(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        revoked: FromQuery[bool | None] = None,
     ) -> PageOf[KeyShape]:
-        """By name, revoked ones too."""
+        """By name, revoked ones too unless `revoked` is false; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
-            found = await api_keys.list_(tx, caller, request=page_request(limit, cursor))
+            page = page_request(limit, cursor)
+            found = await api_keys.list_(tx, caller, request=page, text=search or "", revoked=revoked)
         return page_of(found, key_shape)
 
     @post(**MANAGE_AND_FRESH, **WRITE, summary="Make an API key")

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
@@ -31,6 +31,7 @@ from mailengine.web.api.shapes import (
     Id,
     Limit,
     PageOf,
+    Search,
     page_of,
     page_request,
     problems,
@@ -133,10 +134,13 @@ class Relays(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        enabled: FromQuery[bool | None] = None,
     ) -> PageOf[RelayShape]:
-        """By name."""
+        """By name; `search` looks into names and hosts."""
         async with site.rt.db.read(caller) as tx:
-            found = await relays.list_relays(tx, caller, request=page_request(limit, cursor))
+            page = page_request(limit, cursor)
+            found = await relays.list_relays(tx, caller, request=page, text=search or "", enabled=enabled)
         return page_of(found, relay_shape)
 
     @post(**MANAGE, **WRITE, summary="Add a relay")

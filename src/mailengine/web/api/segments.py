@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
@@ -33,6 +33,7 @@ from mailengine.web.api.shapes import (
     Limit,
     Name,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -105,10 +106,14 @@ class Segments(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        used: FromQuery[bool | None] = None,
     ) -> PageOf[SegmentShape]:
-        """By id."""
+        """By id; `search` looks into names, `used` is whether a draft is for it."""
         async with site.rt.db.read(caller) as tx:
-            return page_of(await saved.list_segments(tx, caller, page=page_request(limit, cursor)), shape)
+            page = page_request(limit, cursor)
+            found = await saved.list_segments(tx, caller, page=page, text=search or "", used=used)
+        return page_of(found, shape)
 
     @post(**WRITE, summary="Save a segment")
     async def create_segment(

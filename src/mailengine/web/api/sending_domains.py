@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter
+from litestar.params import FromQuery, JSONBody, PathParameter
 
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
@@ -25,6 +25,7 @@ from mailengine.web.api.shapes import (
     Given,
     Limit,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -86,10 +87,13 @@ class SendingDomains(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        verified: FromQuery[bool | None] = None,
     ) -> PageOf[DomainShape]:
-        """By name."""
+        """By name; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
-            found = await domains.list_domains(tx, caller, request=page_request(limit, cursor))
+            page = page_request(limit, cursor)
+            found = await domains.list_domains(tx, caller, request=page, text=search or "", verified=verified)
         return page_of(found, domain_shape)
 
     @post(**MANAGE, **WRITE, summary="Add a sending domain")

@@ -26,6 +26,7 @@ from mailengine.web.api.shapes import (
     Given,
     Limit,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -82,11 +83,13 @@ class Suppressions(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
         of_kind: Kind = None,
+        search: Search = None,
     ) -> PageOf[SuppressionShape]:
-        """Newest first."""
+        """Newest first; `search` looks into addresses and domains."""
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
-            return page_of(await list_suppressions(tx, caller, page=page, kind=of_kind), shape)
+            found = await list_suppressions(tx, caller, page=page, kind=of_kind, text=search or "")
+        return page_of(found, shape)
 
     @post(status_code=200, **WRITE, summary="Suppress addresses and domains")
     async def add(

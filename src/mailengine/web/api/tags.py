@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import tag_changes, tags
@@ -21,6 +21,7 @@ from mailengine.web.api.shapes import (
     Id,
     Limit,
     PageOf,
+    Search,
     page_request,
 )
 from mailengine.web.site import Site
@@ -75,10 +76,14 @@ class Tags(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
+        used: FromQuery[bool | None] = None,
     ) -> PageOf[TagShape]:
-        """By name."""
+        """By name; `search` looks into names, `used` is whether a contact has it."""
         async with site.rt.db.read(caller) as tx:
-            page = await tags.list_tags(tx, caller, page=page_request(limit, cursor))
+            page = await tags.list_tags(
+                tx, caller, page=page_request(limit, cursor), text=search or "", carried=used
+            )
             ids = [row.id for row in page.items if row.id is not None]
             counts = await tags.counts(tx, caller, tag_ids=ids)
         return PageOf([shape(row, counts.get(row.id or 0, 0)) for row in page.items], page.total, page.next)

@@ -31,6 +31,7 @@ from mailengine.web.api.shapes import (
     Line,
     Name,
     PageOf,
+    Search,
     page_of,
     page_request,
 )
@@ -123,11 +124,12 @@ class Templates(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
         category: Category = None,
+        search: Search = None,
     ) -> PageOf[TemplateShape]:
-        """By id."""
+        """By id; `search` looks into names."""
         async with site.rt.db.read(caller) as tx:
             page = await templates.list_templates(
-                tx, caller, category=category, request=page_request(limit, cursor)
+                tx, caller, category=category, text=search or "", request=page_request(limit, cursor)
             )
         return page_of(page, shape)
 

@@ -9,7 +9,17 @@ from litestar.di import NamedDependency
 from mailengine.core.scope import Scope
 from mailengine.domain.campaigns import trash
 from mailengine.models import Campaign, Template
-from mailengine.web.api.shapes import READ, WRITE, Cursor, Id, Limit, PageOf, page_of, page_request
+from mailengine.web.api.shapes import (
+    READ,
+    WRITE,
+    Cursor,
+    Id,
+    Limit,
+    PageOf,
+    Search,
+    page_of,
+    page_request,
+)
 from mailengine.web.site import Site
 
 
@@ -40,12 +50,16 @@ class Trash(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
     ) -> PageOf[Deleted]:
-        """Newest first."""
+        """Newest first; `search` looks into names."""
         page = page_request(limit, cursor)
         async with site.rt.db.read(caller) as tx:
             return page_of(
-                await trash.deleted_campaigns(tx, caller, now=site.rt.clock.now(), page=page), shape
+                await trash.deleted_campaigns(
+                    tx, caller, now=site.rt.clock.now(), page=page, text=search or ""
+                ),
+                shape,
             )
 
     @get("/templates", **READ, summary="List deleted templates")
@@ -55,12 +69,16 @@ class Trash(Controller):
         caller: NamedDependency[Scope],
         limit: Limit = 50,
         cursor: Cursor = None,
+        search: Search = None,
     ) -> PageOf[Deleted]:
-        """Newest first."""
+        """Newest first; `search` looks into names."""
         page = page_request(limit, cursor)
         async with site.rt.db.read(caller) as tx:
             return page_of(
-                await trash.deleted_templates(tx, caller, now=site.rt.clock.now(), page=page), shape
+                await trash.deleted_templates(
+                    tx, caller, now=site.rt.clock.now(), page=page, text=search or ""
+                ),
+                shape,
             )
 
     @post(
