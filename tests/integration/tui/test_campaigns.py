@@ -7,7 +7,16 @@ from mailengine.core.ids import CampaignId
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.campaigns.campaigns import get
-from mailengine.models import CampaignState, CampaignTotals, DeadLetter, EmailEvent, EmailTask, EventKind
+from mailengine.models import (
+    AuditEntry,
+    CampaignState,
+    CampaignTotals,
+    Contact,
+    DeadLetter,
+    EmailEvent,
+    EmailTask,
+    EventKind,
+)
 from support.dashboard import dashboard
 from support.world import World
 
@@ -51,6 +60,110 @@ async def test_pause_resume_and_cancel_from_the_list(either_world: World) -> Non
         await driver.press("y")
         await driver.sees("Spring is cancelled")
         assert await state(world, campaign_id) == "cancelled"
+
+
+async def test_a_draft_is_sent_after_its_checklist(either_world: World) -> None:
+    world = either_world
+    await world.people(3)
+    await world.relay(2525)
+    campaign_id = await world.draft()
+    async with dashboard(world) as driver:
+        await driver.press("2")
+        await driver.sees("Spring", "draft")
+        await driver.press("s")
+        await driver.sees(
+            "Send Spring?", "Acme <news@example.org>", "Customers", "Template of Spring", "3 recipients",
+            "! example.org is not verified", "Send all the same (y)",
+        )  # fmt: skip
+        await driver.press("enter")  # the way out has the focus
+        await driver.loses("Send Spring?")
+        assert await state(world, campaign_id) == "draft"
+        await driver.press("s")
+        await driver.sees("3 recipients")
+        await driver.press("y")
+        await driver.sees("Spring is on its way to 3 recipients", "no daemon runs; it is sent when")
+        assert await state(world, campaign_id) == "sending"
+        await driver.press("s")
+        await driver.sees("campaign Spring is sending and")
+    assert ("tui", "campaign.launch") in await audited(world)
+
+
+async def audited(world: World) -> list[tuple[str, str]]:
+    log = table_of(AuditEntry).c
+    async with world.db.read(world.scope) as tx:
+        rows = await tx.execute(
+            sa.select(log.actor, log.action).where(log.tenant_id == world.scope.tenant_id)
+        )
+    return [(row.actor, row.action) for row in rows]
+
+
+async def test_a_campaign_is_scheduled_moved_and_made_a_draft_again(either_world: World) -> None:
+    world = either_world
+    await world.people(3)
+    await world.relay(2525)
+    campaign_id = await world.draft()
+    async with dashboard(world, size=(80, 24)) as driver:
+        await driver.press("2")
+        await driver.sees("Spring")
+        await driver.press("enter")
+        await driver.sees("no open and no click yet", "Send")
+        await driver.press("s")
+        await driver.sees("3 recipients", "Later … (l)")
+        await driver.press("l")
+        await driver.sees("When is Spring sent? In UTC.")
+        await driver.type("soon")
+        await driver.press("enter")
+        await driver.sees("'soon' is no time", "When is Spring sent?")
+        await driver.press("ctrl+u")
+        await driver.type("2026-12-24 09:00")
+        await driver.press("enter")
+        await driver.sees("it waits for 2026-12-24 09:00 (UTC)")
+        assert await state(world, campaign_id) == "scheduled"
+        await driver.press("s")
+        await driver.sees("waits for  2026-12-24 09:00 UTC")
+        await driver.press("l")
+        await driver.sees("When is Spring sent? In UTC.", "2026-12-24 09:00")
+        await driver.press(*["backspace"] * 2, "3", "0", "enter")
+        await driver.sees("it waits for 2026-12-24 09:30 (UTC)")
+        await driver.press("u")
+        await driver.sees("Spring is a draft again")
+        await driver.loses("it waits for")
+        assert await state(world, campaign_id) == "draft"
+
+
+async def test_what_the_checklist_blocks_cannot_be_sent(world: World) -> None:
+    await world.people(1)
+    campaign_id = await world.draft(name="[b]No[/b] way out")
+    async with dashboard(world, size=(80, 24)) as driver:
+        await driver.press("2")
+        await driver.sees("[b]No[/b]")
+        await driver.press("s")
+        await driver.sees("[b]No[/b] way out cannot be sent yet", "✗ there is no SMTP server to send with")
+        await driver.press("y", "l")
+        await driver.pilot.click("#now")
+        await driver.sees("cannot be sent yet")
+        await driver.press("n")
+        await driver.loses("cannot be sent yet")
+        assert await state(world, campaign_id) == "draft"
+
+
+async def test_what_was_changed_while_its_checklist_was_read_is_not_sent(world: World) -> None:
+    await world.people(1)
+    await world.relay(2525)
+    campaign_id = await world.draft()
+    async with dashboard(world) as driver:
+        await driver.press("2")
+        await driver.sees("Spring")
+        await driver.press("s")
+        await driver.sees("Send all the same (y)")
+        async with world.db.write(world.scope) as tx:
+            contacts = table_of(Contact)
+            await tx.execute(
+                sa.update(contacts).where(contacts.c.tenant_id == world.scope.tenant_id).values(first_name="")
+            )
+        await driver.press("y")
+        await driver.sees("Spring was changed meanwhile")
+        assert await state(world, campaign_id) == "draft"
 
 
 async def test_one_campaign_with_its_keys(world: World) -> None:

@@ -50,6 +50,11 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     held = []
     if campaign.state == CampaignState.PAUSED:
         held.append("it is paused")
+    if campaign.state == CampaignState.SCHEDULED and campaign.scheduled_at is not None:
+        at = campaign.scheduled_at.astimezone(zone_of(campaign.schedule_zone))
+        held.append(f"it waits for {at:%Y-%m-%d %H:%M} ({campaign.schedule_zone})")
+    if campaign.state == CampaignState.DRAFT and campaign.schedule_faults:
+        held.append(f"it was not sent at its time: {'; '.join(campaign.schedule_faults)}")
     switches = await kill_switch.of_tenant(tx, scope)
     if (switch := switches.instance or switches.tenant) is not None:
         held.append("the kill switch is on" + (f" ({switch.reason})" if switch.reason else ""))

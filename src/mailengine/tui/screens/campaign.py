@@ -13,12 +13,13 @@ from textual_plotext import PlotextPlot
 
 from mailengine.core.ids import CampaignId
 from mailengine.core.terminal import one_line
-from mailengine.domain.campaigns.states import TRANSITIONS
+from mailengine.domain.campaigns.states import TRANSITIONS, WAITING
 from mailengine.domain.reports.campaigns import Progress
 from mailengine.domain.reports.progress import Followed
 from mailengine.domain.reports.speed import Speeds
 from mailengine.models import CampaignState
 from mailengine.tui.screens.page import Detail
+from mailengine.tui.screens.review import send_or_schedule
 from mailengine.tui.source.campaigns import Report
 from mailengine.tui.source.source import Source
 from mailengine.tui.widgets.figures import Facts, Figures, Words
@@ -33,6 +34,8 @@ _MOST_LINES = 5  # of links and of causes
 class CampaignScreen(Detail):
     section = "campaigns"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "send", "Send"),
+        Binding("u", "unschedule", "Unschedule"),
         Binding("p", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
         Binding("c", "cancel", "Cancel it"),
@@ -183,11 +186,19 @@ class CampaignScreen(Detail):
         state = CampaignState(self._progress.state) if self._progress is not None else None
         ways = TRANSITIONS[state] if state is not None else frozenset()
         allowed = {
+            "send": state in WAITING,
+            "unschedule": state == CampaignState.SCHEDULED,
             "pause": CampaignState.PAUSED in ways,
             "resume": state == CampaignState.PAUSED,
             "cancel": CampaignState.CANCELLED in ways,
         }
         return allowed.get(action, True)
+
+    def action_send(self) -> None:
+        self.run_worker(send_or_schedule(self, self._campaign_id))
+
+    def action_unschedule(self) -> None:
+        self.do(self.source.campaigns.unschedule(self._campaign_id))
 
     def action_pause(self) -> None:
         self.do(self.source.campaigns.pause(self._campaign_id))

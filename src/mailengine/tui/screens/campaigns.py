@@ -12,6 +12,7 @@ from mailengine.domain.reports.speed import Speeds
 from mailengine.models import CampaignState
 from mailengine.tui.screens.campaign import CampaignScreen
 from mailengine.tui.screens.page import Page
+from mailengine.tui.screens.review import send_or_schedule
 from mailengine.tui.source.source import Source
 from mailengine.tui.widgets.listing import PAGE_ROWS, Found, Listing, Query
 from mailengine.tui.widgets.live_table import Column
@@ -33,6 +34,8 @@ _COLUMNS = (
 class CampaignsScreen(Page):
     section = "campaigns"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "send", "Send"),
+        Binding("u", "unschedule", "Unschedule", show=False),
         Binding("p", "pause", "Pause"),
         Binding("r", "resume", "Resume"),
         Binding("c", "cancel", "Cancel it"),
@@ -86,6 +89,14 @@ class CampaignsScreen(Page):
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         if event.row_key.value is not None:
             self.app.push_screen(CampaignScreen(self.source, CampaignId(int(event.row_key.value))))
+
+    def action_send(self) -> None:
+        if (chosen := self._chosen()) is not None:
+            self.run_worker(send_or_schedule(self, chosen))
+
+    def action_unschedule(self) -> None:
+        if (chosen := self._chosen()) is not None:
+            self.do(self.source.campaigns.unschedule(chosen))
 
     def action_pause(self) -> None:
         if (chosen := self._chosen()) is not None:

@@ -22,7 +22,10 @@ KEYS: dict[str, dict[str, str]] = {
         "d": "light or dark",
         "q": "quit; the daemon goes on",
     },
-    "Campaigns": {"p r c": "pause, resume, end for good (asks)"},
+    "Campaigns": {
+        "s u": "send, now or at a time (checklist, asks); make a scheduled one a draft again",
+        "p r c": "pause, resume, end for good (asks)",
+    },
     "Contacts": {
         "t s i": "tag, suppress (asks), import a file",
         "u x m": "in one of them: untag, unsubscribe (asks), older; s mails again",

@@ -15,27 +15,27 @@ from mailengine.core.terminal import one_line
 Answer = TypeVar("Answer")
 
 
-class _Dialog(ModalScreen[Answer | None], Generic[Answer]):
+class Dialog(ModalScreen[Answer | None], Generic[Answer]):
     """Escape answers nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel")]
     DEFAULT_CSS = """
-    _Dialog { align: center middle; }
-    _Dialog > Vertical {
+    Dialog { align: center middle; }
+    Dialog > Vertical {
         width: 64; max-width: 95%; height: auto; max-height: 90%;
         padding: 1 2; background: $surface; border: round $primary;
     }
-    _Dialog Label { width: 100%; margin-bottom: 1; }
-    _Dialog Horizontal { height: auto; align-horizontal: right; }
-    _Dialog Button { margin-left: 2; }
-    _Dialog OptionList { max-height: 15; }
+    Dialog Label { width: 100%; margin-bottom: 1; }
+    Dialog Horizontal { height: auto; align-horizontal: right; }
+    Dialog Button { margin-left: 2; }
+    Dialog OptionList { max-height: 15; }
     """
 
     def action_leave(self) -> None:
         self.dismiss(None)
 
 
-class Confirm(_Dialog[bool]):
+class Confirm(Dialog[bool]):
     """True only for a yes; the way out has the focus, so that Enter alone loses nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,24 +64,27 @@ class Confirm(_Dialog[bool]):
         self.dismiss(event.button.id == "yes")
 
 
-class Ask(_Dialog[str]):
+class Ask(Dialog[str]):
     """A line of text; None when it was left."""
 
-    def __init__(self, question: str, *, placeholder: str = "", required: bool = True) -> None:
+    def __init__(
+        self, question: str, *, placeholder: str = "", value: str = "", required: bool = True
+    ) -> None:
         super().__init__()
         self._question, self._placeholder, self._required = one_line(question), placeholder, required
+        self._value = value
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Label(self._question, markup=False, id="question")
-            yield Input(placeholder=self._placeholder, id="answer")
+            yield Input(self._value, placeholder=self._placeholder, select_on_focus=False, id="answer")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() or not self._required:
             self.dismiss(event.value.strip())
 
 
-class Choose(_Dialog[str]):
+class Choose(Dialog[str]):
     """One of several, by its id."""
 
     def __init__(self, question: str, choices: Sequence[tuple[str, str]]) -> None:
