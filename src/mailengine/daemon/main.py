@@ -23,7 +23,6 @@ from mailengine.core.clock import SystemClock
 from mailengine.core.config import Settings
 from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
-from mailengine.core.scope import InstanceScope
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.listening import announced, bind, bind_health, url_of
 from mailengine.daemon.notify import feed_watchdog, notify
@@ -31,8 +30,8 @@ from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import owner_of, settle_dead
 from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
+from mailengine.daemon.setup_link import offer_setup
 from mailengine.db.engine import sqlite_path
-from mailengine.domain.accounts.setup import setup_token
 from mailengine.migrations.run import stored_revision, upgrade
 from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
 from mailengine.web.pulse import Pulse
@@ -98,21 +97,8 @@ async def _serve_once(
     listeners stay open: who connects in between waits a moment."""
     async with open_runtime(settings) as rt:
         if "web" in roles:
-            await _offer_setup(rt)
+            await offer_setup(rt)
         return await _run(rt, roles, nursery, listener, health_listener, with_stdin=with_stdin)
-
-
-async def _offer_setup(rt: Runtime) -> None:
-    """While nobody can log in, print a link with which the first user is made."""
-    instance = InstanceScope("role:web")
-    async with rt.db.write(instance) as tx:
-        token = await setup_token(tx, instance, now=rt.clock.now())
-    if token is not None:
-        root = rt.settings.web.base_url or url_of(rt.settings)
-        log.warning(
-            "nobody can log in yet: open this link to begin, within a day",
-            link=f"{root}/setup/start/{token}",
-        )
 
 
 async def _run(

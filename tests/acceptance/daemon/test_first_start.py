@@ -1,11 +1,14 @@
-"""A daemon on nothing: it makes an installation, prints a link, and a person goes on from there."""
+"""A daemon on nothing: it makes an installation, offers a link, and a person goes on from there."""
 
 import re
+import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from peers.ports import free_port, wait_until
+from peers.tmux import Terminal
 from support.browsing import TOKEN
 from support.daemon import House
 from support.program import Program
@@ -35,8 +38,12 @@ def test_from_nothing_to_the_first_user_and_a_base_url(tmp_path: Path) -> None:
         url = daemon.url()
         wait_until(lambda: bool(house.events("started")), "it says that it started")
         (said,) = [line for line in house.said() if "nobody can log in yet" in line["event"]]
-        path = said["link"].removeprefix(url)
+        left = Path(said["file"])
+        assert left.stat().st_mode & 0o077 == 0, "who has the link owns the installation"
+        path = left.read_text().strip().removeprefix(url)
         assert re.fullmatch(r"/setup/start/[\w-]{43}", path)
+        for kept in (house.log, tmp_path / "data" / "logs" / "daemon.log"):
+            assert "setup/start" not in kept.read_text()
         assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o077 == 0
         with httpx.Client(base_url=url, timeout=30) as client:
             assert client.get("/setup/start/made-up").status_code == 404
@@ -45,6 +52,7 @@ def test_from_nothing_to_the_first_user_and_a_base_url(tmp_path: Path) -> None:
             moved = submit(client, "/setup/base-url", base_url=f"http://localhost:{port}/")
             assert f"localhost:{port}" in moved.text
         wait_until(lambda: len(house.events("started")) == 2, "every role starts again", 60)
+        assert not left.exists(), "there is a user now"
         with httpx.Client(base_url=f"http://localhost:{port}", timeout=30) as client:
             assert client.get("/livez").text == "ok"
             login = submit(client, "/login", email=GIVEN["email"], password=GIVEN["password"])
@@ -60,3 +68,26 @@ def test_from_nothing_to_the_first_user_and_a_base_url(tmp_path: Path) -> None:
         ran = program.run("daemon", "--port", "0")
         assert ran.code == 1, f"without {kept} the rest is no new start"
         renamed.rename(gone)
+
+
+@pytest.mark.peer("tmux")
+def test_a_person_at_a_terminal_sees_the_link_and_no_file_keeps_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    command = [sys.executable, "-m", "mailengine", "daemon", "--port", "0"]
+    terminal = Terminal(
+        tmp_path / "tmux", command, width=160, height=40,
+        MAILENGINE_DATA_DIR=str(folder), MAILENGINE_WORKER_PROCESSES="1",
+    )  # fmt: skip
+    try:
+        wait_until(lambda: "started" in terminal.screen(), "it says that it started", 90)
+        assert re.search(
+            r"Open this link to begin.*\n\s+http://\S+/setup/start/[\w-]{43}\n", terminal.screen(), re.S
+        )
+        assert not (folder / "setup-link").exists()
+        kept = (folder / "logs" / "daemon.log").read_text()
+        assert "is on the terminal" in kept
+        assert "setup/start" not in kept
+        terminal.press("C-c")
+        wait_until(lambda: terminal.ended, "it ends", 60)
+    finally:
+        terminal.stop()

@@ -54,7 +54,7 @@ def test_a_first_hour(page: Page, tmp_path: Path, catcher: Catcher) -> None:
         url = daemon.url()
         wait_until(lambda: bool(house.events("started")), "it says that it started")
         (said,) = [line for line in house.said() if "nobody can log in yet" in line["event"]]
-        first_steps(page, said["link"], catcher)
+        first_steps(page, Path(said["file"]).read_text().strip(), catcher)
         contacts_from_a_file(page)
         a_template(page)
         a_campaign(page, catcher)
