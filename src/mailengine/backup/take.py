@@ -37,6 +37,7 @@ _NOT_OURS = (
     "caught",
     "logs",
     "restore.part",
+    "setup-link",
 )
 _NOT_ENDING = (".lock", ".log", ".part", "-wal", "-shm", "-journal", ".replaced")
 
