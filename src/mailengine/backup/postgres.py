@@ -109,7 +109,8 @@ async def run(url: str, program: str, *arguments: str, database: bool = True) ->
     """Run one of PostgreSQL's programs on the database; raises Unavailable with its words."""
     path = shutil.which(program)
     if path is None:
-        raise Unavailable(f"{program} is not installed; it comes with PostgreSQL's client programs")
+        remedy = "install PostgreSQL's client programs (postgresql-client), as new as the server"
+        raise Unavailable(f"{program} is not installed; {remedy}")
     process = await asyncio.create_subprocess_exec(
         path,
         *arguments,

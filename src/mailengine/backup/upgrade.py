@@ -1,24 +1,53 @@
-"""The way back from a newer schema: a backup that is written before the database is migrated."""
+"""To a newer schema with a way back: a backup, then the migration, while no other process does the same."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from mailengine.backup.take import take
 from mailengine.core.config import Settings, config_file
-from mailengine.core.errors import NotFound
+from mailengine.core.errors import NotFound, Unavailable
 from mailengine.migrations import run
 
 _GLOB = "before-upgrade-*.backup"
 
 
-async def before_upgrade(settings: Settings, found: str | None, *, now: datetime) -> Path | None:
-    """Back up an installation whose schema, `found`, is older than this code's; None when nothing would change.
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """`found` is the schema that was there, None in an empty database; `backup` None when nothing had to change."""
 
-    Raises Unavailable when the backup cannot be written.
+    found: str | None
+    schema: str
+    backup: Path | None
+
+
+async def upgrade(
+    settings: Settings, *, now: datetime, unsaved: Callable[[str], None] | None = None
+) -> Upgraded:
+    """Bring the database to this code's schema. Two that are started at once do it once.
+
+    Where no backup can be written, Unavailable is raised before anything changed; with `unsaved` that is called with
+    the reason, and the database is migrated all the same.
     """
-    if found is None or found == run.head_revision():
-        return None
-    run.refuse_unknown(found)
+    async with run.alone(settings.database_url, settings.database) as connection:
+        found = await run.current_revision(connection)
+        await connection.rollback()
+        backup = None
+        if found is not None and found != run.head_revision():
+            run.refuse_unknown(found)
+            try:
+                backup = await _back_up(settings, found, now)
+            except Unavailable as error:
+                if unsaved is None:
+                    raise Unavailable(
+                        f"nothing was changed, because no backup can be written: {error}"
+                    ) from error
+                unsaved(str(error))
+        return Upgraded(found, await run.migrate(connection), backup)
+
+
+async def _back_up(settings: Settings, found: str, now: datetime) -> Path:
     folder = settings.data_dir / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"before-upgrade-{now:%Y%m%dT%H%M%SZ}-{found}.backup"

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from mailengine import __version__
-from mailengine.backup.upgrade import before_upgrade
+from mailengine.backup.upgrade import upgrade
 from mailengine.core import log as logs
 from mailengine.core.clock import SystemClock
 from mailengine.core.config import Settings
@@ -32,7 +32,6 @@ from mailengine.daemon.restart import keep_running
 from mailengine.daemon.roles import scheduler, worker
 from mailengine.daemon.setup_link import offer_setup
 from mailengine.db.engine import sqlite_path
-from mailengine.migrations.run import stored_revision, upgrade
 from mailengine.runtime import Runtime, is_new, make_data_dir, open_runtime, require_installation
 from mailengine.web.pulse import Pulse
 
@@ -71,17 +70,17 @@ async def serve(
 async def _migrate(settings: Settings) -> None:
     """To this version's schema, with a backup of what was there. PostgreSQL without pg_dump is migrated all the same:
     its operators have backups of their own."""
-    found = await stored_revision(settings.database_url, settings.database)
-    try:
-        backup = await before_upgrade(settings, found, now=SystemClock().now())
-    except Unavailable as error:
-        if sqlite_path(settings.database_url) is not None:
-            raise
-        log.warning("the database gets a newer schema without a backup", words=str(error))
-    else:
-        if backup is not None:
-            log.warning("the database gets a newer schema", backup=str(backup))
-    await upgrade(settings.database_url, settings.database)
+
+    def unsaved(reason: str) -> None:
+        log.warning("the database gets a newer schema without a backup", words=reason)
+
+    done = await upgrade(
+        settings,
+        now=SystemClock().now(),
+        unsaved=None if sqlite_path(settings.database_url) is not None else unsaved,
+    )
+    if done.backup is not None:
+        log.warning("the database has a newer schema now", backup=str(done.backup))
 
 
 async def _serve_once(

@@ -1,15 +1,17 @@
 """Bring a database to the schema of this code.
 
 Two daemons may start at once: on PostgreSQL an advisory lock, on SQLite an exclusive lock on a file beside
-the database lets one migrate while the other waits and then finds nothing to do. A schema that this code does
-not know is newer (or foreign) and is refused before anything is touched.
+the database lets one back up and migrate while the other waits, says so, and then finds nothing to do. A schema
+that this code does not know is newer (or foreign) and is refused before anything is touched.
 """
 
+import asyncio
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache, partial
 from pathlib import Path
+from typing import TextIO
 
 import sqlalchemy as sa
 from alembic import command
@@ -21,10 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
+from mailengine.core.log import get_logger
 from mailengine.db.engine import normalise_url, postgres_engine, sqlite_engine
 from mailengine.db.unit import translated_errors
 
 _LOCK_ID = 0x6D61696C  # "mail"; any number, the same in every process
+_ASK_SECONDS = 0.2
+
+log = get_logger("migrations")
 
 
 def alembic_config() -> Config:
@@ -37,6 +43,13 @@ def alembic_config() -> Config:
 
 async def upgrade(url: str, settings: DatabaseSettings) -> str:
     """Migrate to the newest schema; returns its revision. Raises Unavailable for a newer schema."""
+    async with alone(url, settings) as connection:
+        return await migrate(connection)
+
+
+@asynccontextmanager
+async def alone(url: str, settings: DatabaseSettings) -> AsyncIterator[AsyncConnection]:
+    """A connection for migrating, which one process at a time has; others wait for it."""
     url = normalise_url(url)
     sqlite = url.startswith("sqlite")
     engine = (
@@ -45,14 +58,57 @@ async def upgrade(url: str, settings: DatabaseSettings) -> str:
         else postgres_engine(url, settings)
     )
     try:
-        with translated_errors(), _file_lock(url if sqlite else None):
+        with translated_errors(), _lock_file(url if sqlite else None) as file:
+            if file is not None:
+                await _once(partial(_file_is_ours, file))
             async with engine.connect() as connection:
                 if not sqlite:
-                    await connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK_ID)))
-                    await connection.commit()
-                return await _migrate(connection)
+                    await _once(partial(_database_is_ours, connection))
+                yield connection
     finally:
         await engine.dispose()
+
+
+async def _once(ours: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until the lock is ours: a call that waited for it could not be ended by a signal."""
+    said = False
+    while not await ours():
+        if not said:
+            log.warning("another process migrates the database; waiting for it")
+            said = True
+        await asyncio.sleep(_ASK_SECONDS)
+
+
+async def _file_is_ours(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _database_is_ours(connection: AsyncConnection) -> bool:
+    """Held until the connection is closed, also when it breaks off."""
+    ours = await connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LOCK_ID)))
+    await connection.commit()
+    return bool(ours)
+
+
+async def migrate(connection: AsyncConnection) -> str:
+    """To the newest schema, on a connection that `alone` gave."""
+    config = alembic_config()
+    found = await current_revision(connection)
+    await connection.rollback()
+    if found is not None:
+        refuse_unknown(found)
+
+    def run(sync: sa.Connection) -> None:
+        config.attributes["connection"] = sync
+        command.upgrade(config, "head")
+
+    await connection.run_sync(run)
+    await connection.commit()
+    return head_revision()
 
 
 async def stored_revision(url: str, settings: DatabaseSettings) -> str | None:
@@ -103,22 +159,6 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(alembic_config())
 
 
-async def _migrate(connection: AsyncConnection) -> str:
-    config = alembic_config()
-    found = await current_revision(connection)
-    await connection.rollback()
-    if found is not None:
-        refuse_unknown(found)
-
-    def run(sync: sa.Connection) -> None:
-        config.attributes["connection"] = sync
-        command.upgrade(config, "head")
-
-    await connection.run_sync(run)
-    await connection.commit()
-    return head_revision()
-
-
 def refuse_unknown(found: str) -> None:
     """Raise Unavailable for a schema that only a newer program can have written."""
     known = {script.revision for script in _scripts().walk_revisions()}
@@ -130,10 +170,11 @@ def refuse_unknown(found: str) -> None:
 
 
 @contextmanager
-def _file_lock(sqlite_url: str | None) -> Iterator[None]:
+def _lock_file(sqlite_url: str | None) -> Iterator[TextIO | None]:
+    """The file beside an SQLite database that is locked; a database in memory has none."""
     database = make_url(sqlite_url).database if sqlite_url else None
     if not database or database == ":memory:":
-        yield
+        yield None
         return
     path = Path(database)
     if not path.parent.is_dir():
@@ -143,5 +184,4 @@ def _file_lock(sqlite_url: str | None) -> Iterator[None]:
     except OSError as error:
         raise Unavailable(f"{path.parent} cannot be written: {error.strerror}; check permissions") from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file

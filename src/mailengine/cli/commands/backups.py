@@ -182,7 +182,7 @@ def upgrade(
 
 
 async def _upgrade(settings: "Settings") -> dict[str, Any]:
-    from mailengine.backup.upgrade import before_upgrade
+    from mailengine.backup.upgrade import upgrade as bring_up
     from mailengine.core.clock import SystemClock
     from mailengine.core.scope import InstanceScope
     from mailengine.domain.integrity import violations
@@ -191,24 +191,24 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
 
     require_installation(settings)
     found = await run.stored_revision(settings.database_url, settings.database)
-    backup = await before_upgrade(settings, found, now=SystemClock().now())
-    if backup is None:
+    if found is None:
         run.check_head(found)
-        return {"upgraded": False, "schema": found, "backup": None, "undo": None}
-    schema = await run.upgrade(settings.database_url, settings.database)
+    done = await bring_up(settings, now=SystemClock().now())
+    if done.backup is None:
+        return {"upgraded": False, "schema": done.schema, "backup": None, "undo": None}
     instance = InstanceScope("cli")
     async with open_runtime(settings) as rt, rt.db.read(instance) as tx:
         broken = await violations(tx, instance)
     if broken:
         raise Conflict(
             f"after the upgrade this does not hold: {broken[0].rule}; go back with the former version and "
-            f"`mailengine restore --overwrite {backup}`"
+            f"`mailengine restore --overwrite {done.backup}`"
         )
     return {
         "upgraded": True,
-        "from": found,
-        "schema": schema,
-        "backup": str(backup),
+        "from": done.found,
+        "schema": done.schema,
+        "backup": str(done.backup),
         "undo": "install the former version, then `mailengine upgrade --undo`",
     }
 
