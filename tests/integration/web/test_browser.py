@@ -11,6 +11,7 @@ from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.signup.forms import FormFields, create_form
 from mailengine.domain.tracking.tokens import Purpose
+from mailengine.models import Campaign, CampaignState
 from mailengine.runtime import Runtime
 from support.chromium import accessible, chromium, listen, log_in, reach, sound
 
@@ -94,6 +95,7 @@ PAGES = [
     "/campaigns/new",
     "/campaigns/{campaign}",
     "/campaigns/{campaign}/recipients",
+    "/campaigns/{draft}/audience",
     "/templates",
     "/templates/new",
     "/templates/{template}/edit",
@@ -142,14 +144,21 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
 
 
 async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
-    """A segment with everything that its builder can show, and a sign-up form."""
+    """A segment with everything that its builder can show, a draft for it, and a sign-up form."""
     text = '(first_name != Bo or list in ("acme customers")) and not opened within 90 days and state = subscribed'
     fields = FormFields(name="Footer", lists=["acme customers"], ask_name=True)
     async with rt.db.write(sent.scope) as tx:
         now = rt.clock.now()
         segment = await saved.add(tx, sent.scope, name="Asleep", rule=parse(text), now=now)
         form = await create_form(tx, sent.scope, fields, organisation="Acme", now=now)
-    return {"segment": segment.id or 0, "form": form.id or 0}
+        at = {"tenant_id": int(sent.scope.tenant_id), "created_at": now, "updated_at": now}
+        of = {"template_id": sent.template_id, "list_ids": [sent.list_id], "segment_ids": [segment.id]}
+        draft = Campaign(
+            name="Draft", state=CampaignState.DRAFT, subject="S", from_email="a@x.test", **of, **at
+        )
+        tx.add(draft)
+        await tx.flush()
+    return {"segment": segment.id or 0, "form": form.id or 0, "draft": draft.id or 0}
 
 
 async def test_a_contact_is_added_found_and_deleted_without_loading_a_page_anew(
@@ -204,8 +213,11 @@ async def test_a_campaign_is_made_with_the_keyboard_alone(browser: Browser, serv
         await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("checkbox", name="acme customers")).to_be_visible()
+    await expect(page.locator("form#audience")).to_contain_text("1 subscribed")
+    await expect(page.locator("#reach")).to_contain_text("Choose at least one list or segment.")
     await reach(page, "acme customers")
     await page.keyboard.press("Space")
+    await expect(page.locator("#reachable")).to_have_text("1")
     await reach(page, "Save and continue")
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Send through")).to_be_visible()
@@ -257,6 +269,8 @@ async def test_a_segment_is_built_with_the_keyboard_alone(browser: Browser, serv
     await page.keyboard.press("Enter")
     await expect(page.locator(".toast")).to_contain_text("The segment Anns was saved")
     assert await page.evaluate("window.stillHere") is True, "a page was loaded again"
+    await page.goto(f"{served.url}/segments")
+    await expect(page.get_by_role("row", name="Anns").locator("[data-needs-js]")).to_have_text("1")
     assert said == []
 
 

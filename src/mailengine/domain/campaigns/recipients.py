@@ -1,7 +1,9 @@
 """Whom a campaign is for: its lists and segments, in a draft as they are now, after the launch as they were then."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from mailengine.core.errors import InvalidInput, NotFound
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.audience import Choice
@@ -20,6 +22,31 @@ async def choice_of(tx: ReadTx, scope: Scope, campaign: Campaign) -> Choice:
         without_lists=tuple(campaign.excluded_list_ids),
         without_segments=tuple(from_json(rule) for rule in rules.get("without", [])),
         frozen=frozen,
+    )
+
+
+async def choice_among(
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    list_ids: Sequence[int],
+    segment_ids: Sequence[int],
+    without_lists: Sequence[int],
+    without_segments: Sequence[int],
+) -> Choice:
+    """What a draft with these would be for. A list of another tenant has no members here. Raises NotFound for a
+    segment that is not there, and InvalidInput with neither list nor segment: that would be everybody."""
+    if not (list_ids or segment_ids):
+        raise InvalidInput("choose at least one list or segment")
+    described = await saved.by_ids(tx, scope, segment_ids)
+    without = await saved.by_ids(tx, scope, without_segments)
+    if len(described) + len(without) < len({*segment_ids}) + len({*without_segments}):
+        raise NotFound("a segment of these is not there any more; load the page again")
+    return Choice(
+        list_ids=tuple(list_ids),
+        segments=tuple(from_json(segment.rule) for segment in described),
+        without_lists=tuple(without_lists),
+        without_segments=tuple(from_json(segment.rule) for segment in without),
     )
 
 

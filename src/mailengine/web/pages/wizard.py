@@ -242,12 +242,10 @@ async def _audience(site: Site, request: UserRequest, form: Form, row: Campaign)
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
         offered = (await lists.list_lists(tx, scope, page=CHOICES)).items
-        ids = [one.id for one in offered if one.id is not None]
-        members = await lists.member_counts(tx, scope, list_ids=ids)
         segments = (await saved.list_segments(tx, scope, page=CHOICES)).items
     return await form_page(
         site, request, "pages/campaign_audience.html", form,
-        campaign=row, lists=offered, members=members, segments=segments, steps=STEPS, step="audience",
+        campaign=row, lists=offered, segments=segments, steps=STEPS, step="audience",
     )  # fmt: skip
 
 
