@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.stage import postgres
 from mailengine.core.clock import SystemClock
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.scope import InstanceScope
@@ -84,22 +85,12 @@ def _rows(
 
 def _postgres(path: Path, folder: Path, count: int) -> list[dict[str, Any]]:
     """The same on PostgreSQL, where there is one."""
-    from peers import availability, shared
-    from peers.postgres import Postgres
-
-    started = shared.open_run()
-    try:
-        if availability.LACKING["postgres"]() is not None:
+    with postgres() as server:
+        if server is None:
             return []
-        server = Postgres()
-        try:
-            with server.database() as dsn:
-                rows = _rows("PostgreSQL", count, asyncio.run(copy_import(path, dsn)), "COPY")
-                return rows(*asyncio.run(imports(path, folder, dsn)))
-        finally:
-            server.close()
-    finally:
-        shared.close_run(started)
+        with server.database() as dsn:
+            rows = _rows("PostgreSQL", count, asyncio.run(copy_import(path, dsn)), "COPY")
+            return rows(*asyncio.run(imports(path, folder, dsn)))
 
 
 def write_contacts(path: Path, count: int) -> None:

@@ -8,16 +8,15 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from benchmarks.house import House, daemon, house
 from benchmarks.report import Row
+from benchmarks.stage import databases
 from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
-from peers import shared
 from peers.availability import LACKING
-from peers.postgres import Postgres
 from peers.redis_server import RedisServer
 
 GOAL_MS = 50
@@ -35,19 +34,13 @@ async def _run(count: int) -> list[Row]:
     rows: list[Row] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mailengine-bench-")))
-        shared_run = shared.open_run()
-        stack.callback(shared.close_run, shared_run)
-        databases: list[tuple[str, Callable[[], str | None]]] = [("SQLite", lambda: None)]
-        if LACKING["postgres"]() is None:
-            server = Postgres()
-            stack.callback(server.close)
-            databases.append(("PostgreSQL", lambda: stack.enter_context(server.database(migrated=False))))
-        for name, url in databases:
+        kinds = stack.enter_context(databases())
+        for name, url in kinds:
             rows += _rows(f"{name}, no Redis", await _latencies(url(), count))
         if LACKING["redis"]() is None:
             redis = RedisServer(folder / "redis.log")
             stack.callback(redis.stop)
-            for name, url in databases:
+            for name, url in kinds:
                 rows += _rows(f"{name}, Redis", await _latencies(url(), count, redis_url=redis.url))
     return rows
 

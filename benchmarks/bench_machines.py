@@ -13,10 +13,8 @@ from pathlib import Path
 
 from benchmarks.house import House, daemon, house
 from benchmarks.report import Row
+from benchmarks.stage import postgres
 from mailengine.core.config import Settings
-from peers import shared
-from peers.availability import LACKING
-from peers.postgres import Postgres
 from peers.sink import CountingSink
 
 MACHINES = (1, 2, 4)
@@ -26,18 +24,14 @@ _SAMPLE_SECONDS = 0.05
 
 def run(quick: bool) -> list[Row]:
     """Rows of `make bench`; none without PostgreSQL."""
-    if LACKING["postgres"]():
-        return []
     count = 10_000 if quick else 50_000
     rows: list[Row] = []
-    with ExitStack() as stack:
-        run = shared.open_run()
-        stack.callback(shared.close_run, run)
-        server = Postgres()
-        stack.callback(server.close)
+    with postgres() as server:
+        if server is None:
+            return rows
         for machines in MACHINES:
-            url = stack.enter_context(server.database(migrated=False))
-            rate = asyncio.run(_rate(url, count, machines))
+            with server.database(migrated=False) as url:
+                rate = asyncio.run(_rate(url, count, machines))
             rows.append(_row(count, machines, rate, rows[0]["value"] if rows else rate))
     return rows
 

@@ -34,15 +34,26 @@ def sink() -> Iterator[SmtpSink]:
 
 
 @contextmanager
-def databases() -> Iterator[list[tuple[str, Url]]]:
-    """SQLite, and PostgreSQL (a throw-away server without fsync) where there is one."""
-    found: list[tuple[str, Url]] = [("SQLite", lambda: None)]
+def postgres() -> Iterator[Postgres | None]:
+    """A throw-away server without fsync, but vacuumed as in life; None where there is none."""
     with ExitStack() as stack:
-        run = shared.open_run()
-        stack.callback(shared.close_run, run)
-        if LACKING["postgres"]() is None:
-            server = Postgres()
-            stack.callback(server.close)
+        stack.callback(shared.close_run, shared.open_run())
+        if LACKING["postgres"]() is not None:
+            yield None
+            return
+        server = Postgres()
+        stack.callback(server.close)
+        server.execute("ALTER SYSTEM SET autovacuum = on")
+        server.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+@contextmanager
+def databases() -> Iterator[list[tuple[str, Url]]]:
+    """SQLite, and PostgreSQL where there is one; each call of an url makes a database."""
+    found: list[tuple[str, Url]] = [("SQLite", lambda: None)]
+    with postgres() as server, ExitStack() as stack:
+        if server is not None:
             found.append(("PostgreSQL", lambda: stack.enter_context(server.database(migrated=False))))
         yield found
 

@@ -55,14 +55,13 @@ def start(directory: Path) -> Started:
     assert bin_ is not None
     options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
     subprocess.run([bin_ / "initdb", "-D", data, *options], check=True, cwd="/", **who)
+    with (data / "postgresql.conf").open("a") as conf:  # in its file, so that ALTER SYSTEM has the last word
+        conf.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
 
     def launch(port: int) -> "subprocess.Popen[bytes]":
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
         place = ["-D", str(data), "-p", str(port), "-h", LOOPBACK, "-k", str(directory)]
         with log.open("ab") as handle:
-            return spawn(
-                [bin_ / "postgres", *place, *settings], log=handle, parent_death=signal.SIGQUIT, **who
-            )
+            return spawn([bin_ / "postgres", *place], log=handle, parent_death=signal.SIGQUIT, **who)
 
     process, port = on_free_port(launch, "PostgreSQL", log)
     # SIGINT is PostgreSQL's fast shutdown: sessions that a test left open do not hold it up.
