@@ -22,8 +22,7 @@ from support.daemon import Daemon, House
 RECIPIENTS = 4000
 _PER_SECOND = 300  # the SMTP server's pace
 _LATEST_SECONDS = 180
-# By a worker and campaign: the one that ends, the next, and of earlier ones what is still in a connection's hands.
-_CLAIMS_HELD = 2 + CONNECTIONS
+_BATCH_SIZE = 160  # of a worker: less than a second's work, and so what bounds its claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ def _machine(url: str, folder: Path, workers: int) -> House:
     return House(
         url,
         folder,
+        MAILENGINE_WORKER_BATCH_SIZE=str(_BATCH_SIZE),
         MAILENGINE_WORKER_CONNECTIONS=str(CONNECTIONS),
         MAILENGINE_WORKER_PROCESSES=str(workers),
     )
@@ -113,7 +113,7 @@ def _given_up(ledger: Ledger) -> set[str | None]:
 
 
 def _judged(lost: LostNode) -> LostNode:
-    most, doubts = _CLAIMS_HELD * lost.workers, lost.verdict.statuses.get("doubt", 0)
-    lost.verdict.fault(f"more than {most} claims of a machine in doubt", range(max(0, lost.claims - most)))
+    most, doubts = _BATCH_SIZE * lost.workers, lost.verdict.statuses.get("doubt", 0)
+    lost.verdict.fault(f"more than {most} messages of a machine in doubt", range(max(0, doubts - most)))
     lost.verdict.fault("more in doubt than it held", range(max(0, doubts - lost.held)))
     return lost

@@ -84,7 +84,9 @@ class WorkerSettings(_Section):
         default=0, ge=0, le=64, description="send processes kept while nothing waits; at least 1 with Redis"
     )
     connections: int = Field(default=10, ge=1, le=200, description="SMTP connections per relay and process")
-    batch_size: int = Field(default=500, ge=1, le=5000, description="most tasks claimed at a time")
+    batch_size: int = Field(
+        default=1000, ge=2, le=10_000, description="most tasks of a campaign that a process has claimed"
+    )
     messages_per_connection: int = Field(default=5000, ge=1, description="reconnect after this many messages")
     connection_age_seconds: float = Field(default=600, gt=0, description="reconnect after this time")
     command_timeout_seconds: float = Field(default=60, gt=0, description="wait for a reply to a command")

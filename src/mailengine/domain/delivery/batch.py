@@ -76,6 +76,11 @@ class Batch(ABC):
     claim_seconds: float = 0.0  # what the claim's transaction took
     answer_seconds: list[float] = field(default_factory=list)  # of each reply since the last writing
 
+    @property
+    def unwritten(self) -> int:
+        """How many of its tasks are still claimed where the database is asked."""
+        return self.open + len(self.outcomes)
+
     @abstractmethod
     async def record(self, tx: WriteTx, outcomes: Sequence[Outcome], *, now: datetime) -> None:
         """Write outcomes, under the claim token only."""

@@ -97,7 +97,7 @@ class Feeder:
     async def feed_one(self) -> bool:
         """Claim for the next campaign whose carrier runs low; False when there is none."""
         for campaign in self._in_turn():
-            pace = self._pace.setdefault(campaign.campaign_id, Pace(self._settings.worker.batch_size))
+            pace = self._pace.setdefault(campaign.campaign_id, Pace(self._settings.worker.batch_size // 2))
             if boot_seconds() < pace.next_claim:
                 continue
             try:
@@ -122,9 +122,10 @@ class Feeder:
             return False
         composer = await self._composer(campaign)
         for relay_id, carrier in self._fleet.by_preference(carriers):
-            if carrier.waiting >= pace.size:
+            wanted = self._wanted(campaign, pace)
+            if carrier.waiting >= pace.size or wanted < pace.size // 2:
                 return False  # the preferred one has enough to do; a lower one is no better
-            match await self._claim(campaign, relay_id, carrier, composer, pace):
+            match await self._claim(campaign, relay_id, carrier, composer, pace, wanted):
                 case _Result.CLAIMED:
                     return True
                 case _Result.EMPTY:
@@ -134,15 +135,31 @@ class Feeder:
                     continue
         return False
 
+    def _wanted(self, campaign: RunningCampaign, pace: Pace) -> int:
+        """The size of the next claim. Whatever this process has claimed of a campaign is in doubt when the machine
+        never comes back, so that all of it together is no more than `worker.batch_size`."""
+        held = sum(
+            batch.unwritten
+            for batch in self._hand
+            if isinstance(batch, CampaignBatch) and batch.campaign.campaign_id == campaign.campaign_id
+        )
+        return min(pace.size, self._settings.worker.batch_size - held)
+
     async def _claim(
-        self, campaign: RunningCampaign, relay_id: int, carrier: Carrier, composer: Composer, pace: Pace
+        self,
+        campaign: RunningCampaign,
+        relay_id: int,
+        carrier: Carrier,
+        composer: Composer,
+        pace: Pace,
+        wanted: int,
     ) -> _Result:
         """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
         wire = WireJournal(self._wire_folder, token)
         began = boot_seconds()
         try:
-            claimed = await self._take(campaign, relay_id, composer.domain, token, pace.size)
+            claimed = await self._take(campaign, relay_id, composer.domain, token, wanted)
         except BaseException:
             wire.abandon()
             raise

@@ -5,7 +5,7 @@ A database that does not answer only delays: outcomes stay here and in the journ
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from mailengine.core.clock import Clock
@@ -27,12 +27,14 @@ log = get_logger("worker")
 
 
 class Hand:
-    """One per worker; `write` runs beside the lanes."""
+    """One per worker; `write` runs beside the lanes. `on_written` is called when a claim has
+    ended."""
 
     def __init__(self, db: Database, clock: Clock, tally: Tally) -> None:
         self._db = db
         self._tally = tally
         self._clock = clock
+        self.on_written: Callable[[], object] = lambda: None
         self._batches: dict[str, Batch] = {}
         self._due = asyncio.Event()
         self._drained = False
@@ -104,6 +106,7 @@ class Hand:
             del self._batches[batch.claim_token]
             batch.journal.remove()
             batch.finished()
+            self.on_written()
 
 
 def boot_seconds() -> float:

@@ -95,6 +95,7 @@ class Worker:
         )
         self._listener = listener_of(settings)
         self._hungry = asyncio.Event()
+        self._hand.on_written = self.on_hungry
         self._fault: BaseException | None = None
         self._faulty = asyncio.Event()
         self._ending = False  # claim no more
