@@ -28,6 +28,9 @@ class Pace:
     next_claim: float = 0.0
     settled_at: float = 0.0  # when the last claim had all its outcomes
 
+    def __post_init__(self) -> None:
+        self.size = min(self.size, self.largest)
+
     def learn(self, count: int, *, ready_at: float, settled_at: float) -> None:
         """Grow or shrink towards claims of half a second of sending.
 
@@ -40,7 +43,7 @@ class Pace:
             return  # the end of a campaign, or of a limit: the round trips of a few messages are no pace
         fitting = count * _TARGET_SECONDS / max(sending_seconds, 0.001)
         size = int(min(self.size * 2.0, max(self.size * 0.5, fitting)))
-        self.size = max(min(SMALLEST, self.largest), min(size, self.largest))
+        self.size = min(max(SMALLEST, size), self.largest)
 
 
 @dataclass(slots=True)
