@@ -46,6 +46,7 @@ from mailengine.web.bearer import verifier_of
 from mailengine.web.maildir import Maildir
 from mailengine.web.pages import (
     account,
+    attributes,
     audit_log,
     campaign,
     campaigns,
@@ -170,6 +171,9 @@ PAGES = [
     person.data,
     person.ask_erase,
     person.erase,
+    attributes.index,
+    attributes.edit,
+    attributes.retype,
     tags.index,
     tags.counts,
     tags.create,

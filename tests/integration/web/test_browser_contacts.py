@@ -229,6 +229,7 @@ PAGES = {
         "/contacts/{contact}/erase",
         "/tags",
         "/tags/{tag}",
+        "/attributes",
         "/audit",
     ),
     "many": ("/contacts", "/tags"),

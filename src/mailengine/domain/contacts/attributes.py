@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -14,6 +14,7 @@ from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts import attribute_values
 from mailengine.domain.contacts.attribute_values import Value
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import Attribute, AttributeKind
 
 MAX_ATTRIBUTES = 100  # per tenant: a file of a thousand columns must not become a thousand merge tags
@@ -50,6 +51,18 @@ def check_attribute(name: str) -> str:
             "and no name that templates already have"
         )
     return name
+
+
+async def list_attributes(
+    tx: ReadTx, scope: Scope, *, text: str = "", kind: AttributeKind | None = None
+) -> Sequence[Attribute]:
+    """By name; `text` restricts to names and labels that hold it."""
+    query = owned(Attribute, scope)
+    if text:
+        query = query.where(sa.or_(contains(col(Attribute.name), text), contains(col(Attribute.label), text)))
+    if kind is not None:
+        query = query.where(col(Attribute.kind) == kind)
+    return (await tx.scalars(query.order_by(col(Attribute.name)))).all()
 
 
 async def attribute_labels(tx: ReadTx, scope: Scope) -> dict[str, str]:

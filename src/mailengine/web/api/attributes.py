@@ -5,17 +5,18 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import attributes, retyping
 from mailengine.models import AttributeKind
 from mailengine.web.api.jobs import JobShape
 from mailengine.web.api.jobs import shape as job_shape
-from mailengine.web.api.shapes import NO_NUL, READ, WRITE, Given, PageOf, whole
+from mailengine.web.api.shapes import NO_NUL, READ, WRITE, Given, PageOf, Search, whole
 from mailengine.web.site import Site
 
 OfAttribute = Annotated[str, PathParameter(min_length=1, max_length=100, pattern=NO_NUL)]
+OfKind = Annotated[AttributeKind | None, QueryParameter(name="kind")]
 
 
 class AttributeShape(msgspec.Struct):
@@ -41,13 +42,16 @@ class Attributes(Controller):
 
     @get(**READ, summary="List the attributes")
     async def list_them(
-        self, site: NamedDependency[Site], caller: NamedDependency[Scope]
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        search: Search = None,
+        of_kind: OfKind = None,
     ) -> PageOf[AttributeShape]:
-        """By name, all of them."""
+        """By name, all of them; `search` looks into names and labels."""
         async with site.rt.db.read(caller) as tx:
-            labels = await attributes.attribute_labels(tx, caller)
-            kinds = await attributes.attribute_kinds(tx, caller)
-        return whole([AttributeShape(name, label, kinds[name]) for name, label in labels.items()])
+            found = await attributes.list_attributes(tx, caller, text=search or "", kind=of_kind)
+        return whole([AttributeShape(row.name, row.label, AttributeKind(row.kind)) for row in found])
 
     @post("/{name:str}/retype", status_code=202, **WRITE, summary="Make an attribute another kind")
     async def retype(

@@ -22,7 +22,11 @@ from mailengine.web.uploads import IMPORTS
 
 PATH = "/jobs"
 OPEN = (JobState.QUEUED, JobState.RUNNING)
-CANCELLABLE = (JobKind.BULK, JobKind.EXPORT)  # imports and exports of all data have pages of their own
+CANCELLABLE = (
+    JobKind.BULK,
+    JobKind.EXPORT,
+    JobKind.RETYPE,
+)  # imports and exports of all data have pages of their own
 
 
 @get(PATH)

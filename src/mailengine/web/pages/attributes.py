@@ -1,0 +1,75 @@
+"""Custom fields of contacts: which there are, and making one another kind."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from mailengine.core.errors import InvalidInput
+from mailengine.core.paging import Page
+from mailengine.core.scope import Grant
+from mailengine.domain.contacts import attributes, retyping
+from mailengine.models import AttributeKind
+from mailengine.web.forms import Form
+from mailengine.web.pages.frame import UserRequest, done, form_page, page
+from mailengine.web.pages.listing import Listing, one_of, params_of
+from mailengine.web.site import Site
+
+PATH = "/attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the list; its name is what tells it from the others."""
+
+    id: str
+    label: str
+    kind: str
+
+
+@get(PATH)
+async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """By name, all of them: there are a hundred at most."""
+    scope, params = request.auth.scope, params_of(request, "kind")
+    kind = one_of(params["kind"], AttributeKind)
+    async with site.rt.db.read(scope) as tx:
+        found = await attributes.list_attributes(tx, scope, text=params["q"], kind=kind)
+    lines = [Line(row.name, row.label, row.kind) for row in found]
+    listing = Listing(PATH, params, Page(lines, len(lines), None), "attribute", "attributes")
+    return await page(site, request, "pages/attributes.html", listing=listing, kinds=list(AttributeKind))
+
+
+@get("/attributes/{name:str}")
+async def edit(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[str]:
+    """Another kind for one."""
+    return await _show(site, request, Form(), name)
+
+
+@post("/attributes/{name:str}")
+async def retype(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[Any]:
+    """The daemon reads every value anew; the job's page follows it."""
+    scope, form = request.auth.scope, await Form.of(request)
+    async with site.rt.db.read(scope) as tx:
+        await retyping.get_attribute(tx, scope, name=name)
+    with form.checking("kind"):
+        kind = one_of(form.text("kind"), AttributeKind)
+        if kind is None:
+            raise InvalidInput("choose a kind")
+        async with site.rt.db.write(scope) as tx:
+            job = await retyping.request_retype(
+                tx, scope, name=name, kind=kind, drop=form.flag("drop"), now=site.rt.clock.now()
+            )
+        return done(site, f"/jobs/{job.id}", f"Every value of {name} is read anew")
+    return await _show(site, request, form, name)
+
+
+async def _show(site: Site, request: UserRequest, form: Form, name: str) -> Response[str]:
+    scope = request.auth.scope
+    scope.require(Grant.EDIT)
+    async with site.rt.db.read(scope) as tx:
+        found = await retyping.get_attribute(tx, scope, name=name)
+    return await form_page(
+        site, request, "pages/attribute.html", form, attribute=found, kinds=list(AttributeKind)
+    )
