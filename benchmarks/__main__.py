@@ -18,6 +18,7 @@ from benchmarks import (
     bench_pages,
     bench_segments,
     bench_send,
+    bench_tui,
     report,
 )
 
@@ -32,6 +33,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "segments": bench_segments.run,
     "machines": bench_machines.run,
     "pages": bench_pages.run,
+    "tui": bench_tui.run,
 }
 
 
