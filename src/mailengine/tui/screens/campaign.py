@@ -66,7 +66,7 @@ class CampaignScreen(Detail):
     def body(self) -> ComposeResult:
         with VerticalScroll():
             yield Words(id="title")
-            with Horizontal():
+            with Horizontal(id="way"):
                 yield ProgressBar(show_eta=False, id="progress")
                 yield Words(id="left")
             yield Words(id="held")
@@ -103,6 +103,7 @@ class CampaignScreen(Detail):
             (one_line(row.name), "bold"), "  ", self.ink.state(row.state), "\n", one_line(row.subject)
         )
         self.query_one("#title", Words).say(title)
+        self.query_one("#way").display = row.state not in WAITING  # a bar without an end looks like work
         done = row.sent + row.failed + row.skipped + row.doubt
         self.query_one(ProgressBar).update(total=row.total or None, progress=done)
         self.query_one("#left", Words).say(Text(self._time_left(row, found)))
@@ -140,12 +141,12 @@ class CampaignScreen(Detail):
 
     def _show_report(self, found: Report) -> None:
         report = found.report
-        sent = max(1, report.progress.sent)
+        sent = report.progress.sent
         self.query_one("#report", Facts).show(
             {
                 "recipients": Text("–" if report.progress.total is None else f"{report.progress.total:,}"),
-                "opens": Text(f"{report.opens.unique:,} of {sent:,}: {report.opens.unique / sent:.1%}"),
-                "clicks": Text(f"{report.clicks.unique:,} of {sent:,}: {report.clicks.unique / sent:.1%}"),
+                "opens": Text(_share(report.opens.unique, sent)),
+                "clicks": Text(_share(report.clicks.unique, sent)),
                 "unsubscribed": Text(f"{report.unsubscribes:,}"),
                 "launched": Text(moment(report.progress.launched_at)),
                 "finished": Text(moment(report.progress.finished_at)),
@@ -213,3 +214,7 @@ class CampaignScreen(Detail):
         name = self._progress.name if self._progress is not None else ""
         if await self.sure(f"End {name} for good? Who has not got it yet will not get it.", yes="End it"):
             await self.act(self.source.campaigns.cancel(self._campaign_id))
+
+
+def _share(people: int, sent: int) -> str:
+    return f"{people:,} of {sent:,}: {people / sent:.1%}" if sent else f"{people:,}"
