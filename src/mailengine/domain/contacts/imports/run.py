@@ -2,7 +2,7 @@
 
 Invariants: what is wrong with the file as a whole is found before anything is stored. Each batch is one
 transaction, and the job's cursor and counts move in it: a killed import left exactly the rows that its job
-says, and `resume` goes on after them. While one batch is stored, a thread reads the next.
+says, and `resume` goes on after them. While the database stores one batch, a thread reads the next.
 """
 
 import asyncio
@@ -226,7 +226,7 @@ async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGene
         rules = rules_of(request, source, around, list_id=run.list_id)
         async with batches(source, skip_records=run.records) as found:
             async for batch in found:
-                await _store_batch(around, scope, run, batch, rules, errors)
+                await _store_batch(around, scope, run, batch, rules, errors, found.read_on)
                 yield
         await _finish(around, scope, run)
     # The upload has done what it was for; an erased person must not be found in it.
@@ -243,7 +243,7 @@ async def _run(around: Surroundings, scope: Scope, run: _Run) -> ImportReport:
                 return _report(run, errors, JobState.CANCELLED)
             if not await _still_running(around, scope, run):
                 return _report(run, errors, JobState.CANCELLED)
-            await _store_batch(around, scope, run, batch, rules, errors)
+            await _store_batch(around, scope, run, batch, rules, errors, found.read_on)
             around.progress(ImportProgress(run.counts.copy(), batch.bytes_done, run.source.facts.size_bytes))
         await _finish(around, scope, run)
     return _report(run, errors, JobState.DONE)
@@ -274,25 +274,43 @@ def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, li
     )
 
 
+class Batches(AsyncIterator[Batch]):
+    """The batches of a file. `read_on` begins with the next one, in a thread: call it when the database is at work on
+    the present one. Called earlier, the thread would take turns with the comparison, as only one of them holds
+    the interpreter, and have ended when there is something to run beside."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._ahead: asyncio.Task[Batch | None] | None = None
+
+    def read_on(self) -> None:
+        if self._ahead is None:
+            self._ahead = asyncio.create_task(asyncio.to_thread(self._reader.next_batch))
+
+    async def __anext__(self) -> Batch:
+        self.read_on()
+        assert self._ahead is not None
+        batch = await self._ahead
+        if batch is None:
+            raise StopAsyncIteration
+        self._ahead = None
+        return batch
+
+    async def close(self) -> None:
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])  # a thread cannot be stopped; at most one batch is read in vain
+            if not self._ahead.cancelled():
+                self._ahead.exception()  # it was raised where it was awaited, or the first error matters more
+        self._reader.close()
+
+
 @asynccontextmanager
-async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[AsyncIterator[Batch]]:
-    """Batches of the file, each read in a thread while the one before is worked on."""
-    reader = Reader(source, skip_records=skip_records)
-    ahead = asyncio.create_task(asyncio.to_thread(reader.next_batch))
-
-    async def each() -> AsyncIterator[Batch]:
-        nonlocal ahead
-        while (batch := await ahead) is not None:
-            ahead = asyncio.create_task(asyncio.to_thread(reader.next_batch))
-            yield batch
-
+async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[Batches]:
+    found = Batches(Reader(source, skip_records=skip_records))
     try:
-        yield each()
+        yield found
     finally:
-        await asyncio.wait([ahead])  # a thread cannot be stopped; at most one batch is read in vain
-        if not ahead.cancelled():
-            ahead.exception()  # it was raised where it was awaited, or the first error matters more
-        reader.close()
+        await found.close()
 
 
 async def _still_running(around: Surroundings, scope: Scope, run: _Run) -> bool:
@@ -302,7 +320,13 @@ async def _still_running(around: Surroundings, scope: Scope, run: _Run) -> bool:
 
 
 async def _store_batch(
-    around: Surroundings, scope: Scope, run: _Run, batch: Batch, rules: Rules, errors: ErrorsFile
+    around: Surroundings,
+    scope: Scope,
+    run: _Run,
+    batch: Batch,
+    rules: Rules,
+    errors: ErrorsFile,
+    compared: Callable[[], object],
 ) -> None:
     """The batch, its rejected rows and the job's new cursor; tried again after a deadlock."""
     for attempt in range(_TRIES):
@@ -310,7 +334,7 @@ async def _store_batch(
         errors.cut(run.errors_bytes)
         try:
             async with around.db.write(scope) as tx:
-                found = await store(tx, scope, batch.rows, rules, around.clock.now())
+                found = await store(tx, scope, batch.rows, rules, around.clock.now(), compared=compared)
                 rejected = sorted(batch.rejected + found.forgotten)
                 counts.add_steps(found.steps)
                 counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))

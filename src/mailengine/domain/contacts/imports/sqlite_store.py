@@ -93,7 +93,18 @@ async def insert(
             email, first, last_name, attributes, (source, at, address) = step.profile
             moment = None if at is None else _text(at)
             kept = _json(attributes)
-            values += (number, email, step.row.key, first, last_name, state, kept, source, moment, address)
+            values += (
+                number,
+                email,
+                step.row.key,
+                first,
+                last_name,
+                state.value,
+                kept,
+                source,
+                moment,
+                address,
+            )
         await connection.exec_driver_sql(_insert(len(chunk)), tuple(values))
     return list(enumerate(steps, first_id))
 

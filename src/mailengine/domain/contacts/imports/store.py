@@ -1,7 +1,7 @@
 """One batch into the database, in the transaction that is given. The statements differ by database, what is
 done does not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
@@ -85,11 +85,21 @@ async def _keep_domains_out(tx: ReadTx, scope: Scope, found: Compared) -> None:
         ]
 
 
-async def store(tx: WriteTx, scope: Scope, rows: Sequence[Row], rules: Rules, now: datetime) -> Compared:
-    """Compare and store; the steps say what was done, the trace how to take it back."""
+async def store(
+    tx: WriteTx,
+    scope: Scope,
+    rows: Sequence[Row],
+    rules: Rules,
+    now: datetime,
+    *,
+    compared: Callable[[], object] = lambda: None,
+) -> Compared:
+    """Compare and store; the steps say what was done, the trace how to take it back. `compared` is called when the
+    rest is the database's work."""
     if rules.override:
         await suppression.lift(tx, scope, [row.key for row in rows], hash_key=rules.hash_key, now=now)
     found = await compare(tx, scope, rows, rules, lock=True)
+    compared()
     trace = found.trace
     done: list[Step] = []
     todo = found
