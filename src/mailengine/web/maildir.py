@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
+from enum import StrEnum
 from pathlib import Path
 
 from mailengine.core.errors import NotFound
@@ -19,6 +20,14 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._,=:+-]{0,254}")
 _FOLDERS = ("new", "cur")
 _KEPT = 10_000  # parsed headers in memory; a message in a Maildir never changes
 _PARSER = BytesParser(policy=policy.default)
+
+
+class Part(StrEnum):
+    """Where a search looks."""
+
+    SENDER = "sender"
+    RECIPIENT = "recipient"
+    SUBJECT = "subject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,9 @@ class Caught:
     def url(self) -> str:
         return f"/caught/{self.id}"
 
-    def matches(self, words: str) -> bool:
-        return words in f"{self.sender}\n{self.recipients}\n{self.subject}".casefold()
+    def matches(self, words: str, part: Part | None) -> bool:
+        parts = {Part.SENDER: self.sender, Part.RECIPIENT: self.recipients, Part.SUBJECT: self.subject}
+        return words in ("\n".join(parts.values()) if part is None else parts[part]).casefold()
 
 
 class Maildir:
@@ -47,11 +57,11 @@ class Maildir:
         self.root = root
         self._lines: OrderedDict[str, Caught] = OrderedDict()
 
-    def lines(self, query: str) -> list[Caught]:
-        """The messages that match, newest first."""
+    def lines(self, query: str, part: Part | None = None) -> list[Caught]:
+        """The messages that match, in any part or the one that is given, newest first."""
         words = query.strip().casefold()
         found = [self._line(path) for path in self._paths()]
-        found = [line for line in found if line.matches(words)]
+        found = [line for line in found if line.matches(words, part)]
         return sorted(found, key=lambda line: (line.received_at, line.id), reverse=True)
 
     def line(self, message_id: str) -> Caught:

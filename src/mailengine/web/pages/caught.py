@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from mailengine.core.errors import NotFound
-from mailengine.web.maildir import Maildir, body, parse, written_headers
+from mailengine.web.maildir import Maildir, Part, body, parse, written_headers
 from mailengine.web.pages.frame import UserRequest, page
+from mailengine.web.pages.listing import one_of
 from mailengine.web.rendering import html
 from mailengine.web.security import FRAMED_BY_US, MAIL_CSP
 from mailengine.web.site import Site
@@ -30,19 +31,23 @@ async def messages(
     request: UserRequest,
     site: NamedDependency[Site],
     words: Annotated[str, QueryParameter(name="query", max_length=200)] = "",
+    part: Annotated[str, QueryParameter(name="in", max_length=20)] = "",
     start: Annotated[int, QueryParameter(ge=0, le=10**9)] = 0,
 ) -> Response[str]:
     """The messages that match, newest first, a page at a time."""
-    found = await to_thread.run_sync(maildir(site).lines, words)
+    where = one_of(part, Part)
+    found = await to_thread.run_sync(maildir(site).lines, words, where)
     return await page(
         site,
         request,
         "pages/caught.html",
         query=words,
+        part=where,
+        parts=list(Part),
         total=len(found),
         messages=found[start : start + PAGE],
-        previous=_page_url(words, max(0, start - PAGE)) if start > 0 else None,
-        next=_page_url(words, start + PAGE) if start + PAGE < len(found) else None,
+        previous=_page_url(words, where, max(0, start - PAGE)) if start > 0 else None,
+        next=_page_url(words, where, start + PAGE) if start + PAGE < len(found) else None,
     )
 
 
@@ -91,5 +96,5 @@ def _read(source: Maildir, message_id: str) -> dict[str, Any]:
     }
 
 
-def _page_url(query: str, start: int) -> str:
-    return "?" + urlencode({"query": query, "start": start})
+def _page_url(query: str, part: Part | None, start: int) -> str:
+    return "?" + urlencode({"query": query, "in": part or "", "start": start})
