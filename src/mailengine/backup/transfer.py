@@ -106,6 +106,9 @@ async def _copy_all(
             raise Unavailable(
                 f"{name}: {count} rows were read and {found.get(name)} arrived; nothing was kept"
             )
+    for name in (name for name, count in counted.items() if count):
+        # Until autovacuum comes by, the planner would take every table for empty, and walk through it for a row.
+        await connection.execute(sa.text(f'ANALYZE "{name}"'))
     return Transferred(counted)
 
 

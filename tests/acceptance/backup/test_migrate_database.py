@@ -56,6 +56,10 @@ def _secured(dsn: str) -> None:
                 sa.text("SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity")
             )
             highest = await connection.scalar(sa.text("SELECT last_value FROM contacts_id_seq"))
+            known = await connection.scalar(
+                sa.text("SELECT reltuples FROM pg_class WHERE relname = 'contacts'")
+            )
+            assert known >= 0, "the planner knows how many rows there are; -1: it was never told"
         await engine.dispose()
         return {row.relname for row in rows}, int(highest or 0)
 
