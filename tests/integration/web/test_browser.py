@@ -1,11 +1,12 @@
 """The pages in a real Chromium: what a person sees, with the strict policy on and nobody to complain to."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
@@ -272,6 +273,26 @@ async def test_a_segment_is_built_with_the_keyboard_alone(browser: Browser, serv
     await page.goto(f"{served.url}/segments")
     await expect(page.get_by_role("row", name="Anns").locator("[data-needs-js]")).to_have_text("1")
     assert said == []
+
+
+async def test_what_is_typed_while_the_builder_is_on_its_way_stays(browser: Browser, served: Any, acme: Any):
+    page = await browser.new_page()
+    await log_in(page, served.url)
+    await page.goto(f"{served.url}/segments/new")
+    await page.get_by_label("Condition 1: what about").select_option(label="First name")
+    value, arrives = page.get_by_label("Condition 1: value"), asyncio.Event()
+    await expect(value).to_be_visible()
+
+    async def later(route: Route) -> None:
+        await arrives.wait()
+        await route.continue_()
+
+    await page.route("**/segments/new*", later, times=1)
+    await page.get_by_label("Condition 1: comparison").select_option("contains")
+    await value.fill("Bo")
+    arrives.set()
+    await expect(page.get_by_label("The segment as text")).to_have_value("first_name contains Bo")
+    await expect(value).to_have_value("Bo")
 
 
 async def test_leaving_needs_no_script(browser: Browser, served: Any, acme: Any):

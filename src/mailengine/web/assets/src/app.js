@@ -15,6 +15,7 @@ import { selectRows } from "./select.js";
 import { showLocalTimes } from "./times.js";
 import { startThemeSwitch } from "./theme.js";
 import { toast } from "./toast.js";
+import { keepTyping } from "./typing.js";
 import { sendFiles } from "./upload.js";
 
 document.documentElement.dataset.js = "";
@@ -26,6 +27,7 @@ copyOnClick();
 selectRows();
 keepPlace();
 previewWhileTyping();
+keepTyping();
 sendFiles();
 
 function prepare() {
