@@ -1,6 +1,7 @@
 """Fixtures of all tests: real peers, fresh databases, and the proof that no process is left behind."""
 
 import gc
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from peers.redis_server import RedisServer
 from peers.sink import CountingSink, SmtpSink
 from peers.template import copy_sqlite
 from support.integrity import assert_integrity
+from support.statements import share_compiled
 
 RUN = pytest.StashKey[Path]()
 LEFT = pytest.StashKey[list[str]]()
@@ -29,6 +31,9 @@ MISSING = pytest.StashKey[dict[str, str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     log.configure(LogSettings())  # as the program does; structlog's own way draws each traceback, for seconds
+    share_compiled()
+    # A shell's background job ignores Ctrl-C, and so would every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # xdist's workers use the run directory of their controller
         config.stash[RUN] = shared.open_run()
 

@@ -125,6 +125,18 @@ def app(rt: Runtime, hits: HitBuffer, all_routes: Litestar, pages: Environment) 
 
 
 @pytest.fixture
+def visit(all_routes: Litestar, pages: Environment) -> Callable[[Runtime], httpx.AsyncClient]:
+    """Another visitor, of this runtime: that of the last call is the one that answers."""
+
+    def visitor(rt: Runtime) -> httpx.AsyncClient:
+        all_routes.state.site = make_site(rt, Pulse(hits=HitBuffer()), asyncio.Event(), pages)
+        transport = httpx.ASGITransport(all_routes, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025")
+
+    return visitor
+
+
+@pytest.fixture
 async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks to the app in the test's own loop, where its database connections live."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=("192.0.2.7", 5000))

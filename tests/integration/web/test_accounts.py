@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from litestar import Litestar
 from sqlmodel import col
 
 from mailengine.domain.accounts import totp
@@ -332,15 +331,13 @@ async def rt_user(rt: Runtime, email: str) -> int:
         return int(await tx.scalar(sa.select(col(User.id)).where(col(User.email) == email)) or 0)
 
 
-def open_house(make_runtime: Any, **accounts: str) -> tuple[Runtime, httpx.AsyncClient]:
+def open_house(make_runtime: Any, visit: Any, **accounts: str) -> tuple[Runtime, httpx.AsyncClient]:
     rt = make_runtime(accounts=accounts)
-    app: Litestar = create_app(rt, HitBuffer())
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return rt, httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025")
+    return rt, visit(rt)
 
 
-async def test_signing_up_where_it_is_open(make_runtime: Any, acme: Any, post_office: None):
-    rt, client = open_house(make_runtime, sign_up="open")
+async def test_signing_up_where_it_is_open(make_runtime: Any, visit: Any, acme: Any, post_office: None):
+    rt, client = open_house(make_runtime, visit, sign_up="open")
     given = {"password": NEW, "organisation": "New <Co>", "country": "FR", "postal_address": "Rue 1"}
     async with client:
         assert "Create an account" in (await client.get("/login")).text
@@ -367,8 +364,8 @@ async def test_signing_up_where_it_is_open(make_runtime: Any, acme: Any, post_of
 
 
 @pytest.mark.parametrize("mode", ["invitation", "closed"])
-async def test_signing_up_where_it_is_not(make_runtime: Any, acme: Any, mode: str):
-    rt, client = open_house(make_runtime, sign_up=mode)
+async def test_signing_up_where_it_is_not(make_runtime: Any, visit: Any, acme: Any, mode: str):
+    rt, client = open_house(make_runtime, visit, sign_up=mode)
     async with client:
         page = await client.get("/sign-up")
         assert 'name="password"' not in page.text

@@ -16,10 +16,8 @@ from joserfc.jwk import ECKey, RSAKey
 from sqlmodel import col
 
 from mailengine.domain.accounts import identities
-from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.models import Membership, User
 from mailengine.runtime import Runtime
-from mailengine.web.app import create_app
 from support.browsing import advance
 from support.house import INSTANCE
 
@@ -84,9 +82,8 @@ def house(make_runtime: Any, key_server: KeyServer) -> Runtime:
 
 
 @pytest.fixture
-async def api(house: Runtime, acme: Any) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(house, HitBuffer()), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025") as client:
+async def api(house: Runtime, visit: Any, acme: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with visit(house) as client:
         yield client
 
 
@@ -220,12 +217,13 @@ async def test_keys_are_rotated(api: Any, house: Runtime, signing_key: RSAKey, k
     assert (await get(api, signed(signing_key, claims(house)))).status_code == 401, "the old key is gone"
 
 
-async def test_an_issuer_that_is_gone_is_no_open_door(make_runtime: Any, signing_key: RSAKey, acme: Any):
+async def test_an_issuer_that_is_gone_is_no_open_door(
+    make_runtime: Any, visit: Any, signing_key: RSAKey, acme: Any
+):
     rt = make_runtime(
         jwt={"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": "http://127.0.0.1:9/", "private_hosts": True}
     )
-    transport = httpx.ASGITransport(create_app(rt, HitBuffer()), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025") as client:
+    async with visit(rt) as client:
         assert (await get(client, signed(signing_key, claims(rt)))).status_code == 503
 
 

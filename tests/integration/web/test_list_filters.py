@@ -111,7 +111,7 @@ async def test_each_filter_leaves_what_it_says(client: httpx.AsyncClient, rt: Ru
             assert form is not None, (path, query)
             assert form.css_first('input[name="q"]') is not None, path
             assert form.css_first("select") is not None, path
-        for name in ("kind", "used", "enabled", "verified", "campaign", "erased", "revoked", "role"):
+        for name in {query.partition("=")[0] for query in filters if query} - {"q"}:
             for value in ("'; --", "%00", "9" * 30, "yes&" * 3, "²"):
                 assert (await client.get(f"{path}?{name}={value}")).status_code == 200, (path, name, value)
     async with rt.db.write(INSTANCE) as tx:

@@ -14,10 +14,8 @@ from mailengine.core.config import load_settings
 from mailengine.core.errors import InvalidInput, Unavailable
 from mailengine.domain.accounts.openid.fetching import Fetcher
 from mailengine.domain.accounts.openid.provider import claims_of
-from mailengine.domain.tracking.intake import HitBuffer
 from mailengine.models import Identity, User
 from mailengine.runtime import Runtime
-from mailengine.web.app import create_app
 from peers.identity_provider import IdentityProvider
 from support.browsing import advance
 from support.house import INSTANCE
@@ -47,14 +45,9 @@ def house(make_runtime: Any, provider: IdentityProvider) -> Runtime:
     return rt
 
 
-def browser(rt: Runtime) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(rt, HitBuffer()), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025")
-
-
 @pytest.fixture
-async def visitor(house: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    async with browser(house) as client:
+async def visitor(house: Runtime, visit: Any) -> AsyncIterator[httpx.AsyncClient]:
+    async with visit(house) as client:
         yield client
 
 
@@ -125,11 +118,11 @@ async def test_an_address_that_nobody_confirmed_opens_nothing(
 
 
 async def test_only_the_browser_that_left_comes_back(
-    visitor: Any, house: Runtime, provider: IdentityProvider, acme: Any
+    visitor: Any, visit: Any, house: Runtime, provider: IdentityProvider, acme: Any
 ):
     """Login CSRF: an attacker who sends their own answer to somebody logs nobody in to the attacker's account."""
     provider.know("s-4", email=OWNER, email_verified=True)
-    async with browser(house) as attacker:
+    async with visit(house) as attacker:
         theirs = provider.authorise(await leave(attacker), "s-4")
     assert (await come_back(visitor, theirs)).status_code == 403
     await leave(visitor)
@@ -142,11 +135,11 @@ async def test_only_the_browser_that_left_comes_back(
 
 
 async def test_a_code_needs_the_verifier_of_its_login(
-    visitor: Any, house: Runtime, provider: IdentityProvider, acme: Any
+    visitor: Any, visit: Any, house: Runtime, provider: IdentityProvider, acme: Any
 ):
     """A code that was stolen from another login's answer: PKCE or the nonce gives it away."""
     provider.know("s-5", email=OWNER, email_verified=True)
-    async with browser(house) as victim:
+    async with visit(house) as victim:
         stolen = parse_qs(urlsplit(provider.authorise(await leave(victim), "s-5")).query)["code"][0]
     state = parse_qs(urlsplit(await leave(visitor)).query)["state"][0]
     refused = await visitor.get("/oidc/callback", params={"code": stolen, "state": state})
@@ -188,11 +181,11 @@ async def test_our_second_factor_is_asked_for_all_the_same(
 
 
 async def test_a_provider_that_is_gone_or_another_one(
-    make_runtime: Any, provider: IdentityProvider, acme: Any
+    make_runtime: Any, visit: Any, provider: IdentityProvider, acme: Any
 ):
     for issuer in ("http://127.0.0.1:9", provider.issuer + "/"):
         rt = make_runtime(oidc={"issuer": issuer, "client_id": "us", "private_hosts": True})
-        async with browser(rt) as client:
+        async with visit(rt) as client:
             answer = await client.get("/oidc/login")
             assert (answer.status_code, "does not answer as it should" in answer.text) == (503, True)
 
