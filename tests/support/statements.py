@@ -1,8 +1,8 @@
 """Statements are compiled once in a process, not once for each test.
 
 SQLAlchemy keeps what it compiled per engine and per dialect object, and each test has an engine of its own; compiling
-was a quarter of what the tests within one process took. Here dialects of one class and server version are one, and all
-engines share their cache.
+was a quarter of what the tests within one process took. Here dialects of one class and server version are one, and
+all engines share their cache.
 """
 
 from typing import Any
