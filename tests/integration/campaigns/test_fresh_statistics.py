@@ -31,6 +31,5 @@ async def test_each_contact_is_read_a_few_times(postgres_dsn: str, tmp_path: Pat
         sa.event.listen(world.db.writer.sync_engine, "commit", at_commit)
         await world.expand(campaign_id)
         assert len(await world.tasks()) == COUNT
-    assert (
-        0 < max(read) < COUNT * 50
-    )  # what the pages of a used database make of the plan is a few times more
+    # On the pages of a database that was used before the plan may read a few times more.
+    assert 0 < max(read) < COUNT * 50
