@@ -7,6 +7,7 @@ all engines share their cache.
 
 from typing import Any
 
+import pytest
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
@@ -30,6 +31,7 @@ def share_compiled() -> None:
     def __hash__(self: DefaultDialect) -> int:
         return hash(type(self))
 
-    Engine.__init__ = __init__  # type: ignore[method-assign]
-    DefaultDialect.__eq__ = __eq__  # type: ignore[method-assign]
-    DefaultDialect.__hash__ = __hash__  # type: ignore[method-assign]
+    for_good = pytest.MonkeyPatch()
+    for_good.setattr(Engine, "__init__", __init__)
+    for_good.setattr(DefaultDialect, "__eq__", __eq__)
+    for_good.setattr(DefaultDialect, "__hash__", __hash__)

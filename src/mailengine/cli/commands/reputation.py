@@ -29,7 +29,7 @@ async def _look(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         switch = (await kill_switch.of_tenant(tx, scope)).tenant
     return {
         "standing": figures.standing.value,
-        "lane": "lower" if stored is not None and stored.standing != "ok" else "normal",
+        "lane": "lower" if rules.comes_after(stored) else "normal",
         "sent": figures.sent,
         "bounces": figures.bounces,
         "bounce_percent": round(100 * figures.bounce_rate, 2),

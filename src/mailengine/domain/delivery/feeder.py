@@ -123,7 +123,7 @@ class Feeder:
         composer = await self._composer(campaign)
         for relay_id, carrier in self._fleet.by_preference(carriers):
             wanted = self._wanted(campaign, pace)
-            if carrier.waiting >= pace.size or wanted < pace.size // 2:
+            if carrier.waiting >= pace.size or wanted * 2 < pace.size:
                 return False  # the preferred one has enough to do; a lower one is no better
             match await self._claim(campaign, relay_id, carrier, composer, pace, wanted):
                 case _Result.CLAIMED:

@@ -115,6 +115,11 @@ async def lower_lane(tx: ReadTx, _instance: InstanceScope) -> frozenset[int]:
     return frozenset(found)
 
 
+def comes_after(row: Reputation | None) -> bool:
+    """Whether the tenant's campaigns come after those of others: `lower_lane`, of one."""
+    return row is not None and row.standing != Standing.OK
+
+
 async def stored(tx: ReadTx, scope: Scope) -> Reputation | None:
     """What the scheduler last thought; None before it ever had something to judge."""
     return await tx.scalar(owned(Reputation, scope))

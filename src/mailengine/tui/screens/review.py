@@ -25,11 +25,8 @@ from mailengine.tui.widgets.dialogs import Ask, Dialog
 from mailengine.tui.widgets.figures import Facts, Words
 from mailengine.tui.widgets.text import Ink, plain
 
-_MARKS = {
-    "error": ("✗", "error"),
-    "warning": ("!", "warning"),
-    "ok": ("✓", "success"),
-}  # what matters is first
+# What matters is first.
+_MARKS = {"error": ("✗", "error"), "warning": ("!", "warning"), "ok": ("✓", "success")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,14 +111,9 @@ class Contacts(Controller):
         page = page_request(limit, cursor)
         async with site.rt.db.read(caller) as tx:
             list_id = await _list_id(tx, caller, on_list)
-            if deleted or with_tag is not None or search is not None or sort is not None:
-                tag_id = None if with_tag is None else (await get_tag(tx, caller, name=with_tag)).id
-                chosen = Filter(search or "", contact_state, list_id, tag_id, deleted)
-                found = await browse(tx, caller, chosen, page=page, order=sort or Order.OLDEST)
-            else:
-                found = await contacts.list_contacts(
-                    tx, caller, page=page, state=contact_state, list_id=list_id
-                )
+            tag_id = None if with_tag is None else (await get_tag(tx, caller, name=with_tag)).id
+            chosen = Filter(search or "", contact_state, list_id, tag_id, deleted)
+            found = await browse(tx, caller, chosen, page=page, order=sort or Order.OLDEST)
         return page_of(found, shape)
 
     @get("/{contact_id:int}", **READ_ONE, summary="Get a contact")

@@ -62,7 +62,7 @@ class Reputation(Controller):
             switch = (await kill_switch.of_tenant(tx, caller)).tenant
         return ReputationShape(
             standing=figures.standing,
-            lane="lower" if stored is not None and stored.standing != Standing.OK else "normal",
+            lane="lower" if reputation.comes_after(stored) else "normal",
             sent=figures.sent,
             bounces=figures.bounces,
             complaints=figures.complaints,

@@ -22,11 +22,8 @@ from mailengine.web.uploads import IMPORTS
 
 PATH = "/jobs"
 OPEN = (JobState.QUEUED, JobState.RUNNING)
-CANCELLABLE = (
-    JobKind.BULK,
-    JobKind.EXPORT,
-    JobKind.RETYPE,
-)  # imports and exports of all data have pages of their own
+# Imports and exports of all data have pages of their own.
+CANCELLABLE = (JobKind.BULK, JobKind.EXPORT, JobKind.RETYPE)
 
 
 @get(PATH)

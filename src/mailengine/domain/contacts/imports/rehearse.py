@@ -6,6 +6,7 @@ from typing import Any
 
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import attributes, lists
+from mailengine.domain.contacts.imports.ahead import batches
 from mailengine.domain.contacts.imports.report import (
     ERRORS_SHOWN,
     Counts,
@@ -19,7 +20,6 @@ from mailengine.domain.contacts.imports.run import (
     FOLDER,
     ImportRequest,
     Surroundings,
-    batches,
     check_rights,
     read_source,
     rules_of,
@@ -53,6 +53,7 @@ async def _compared(
     counts, errors = Counts(), list[Rejected]()
     async with batches(source) as found:
         async for batch in found:
+            found.read_on()
             if around.cancelled():
                 break
             async with around.db.read(scope) as tx:

@@ -6,7 +6,7 @@ says, and `resume` goes on after them. While the database stores one batch, a th
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -23,10 +23,11 @@ from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
 from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.imports.ahead import batches
 from mailengine.domain.contacts.imports.errors_file import ErrorsFile
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.report import ERRORS_SHOWN, Counts, ImportProgress, ImportReport
-from mailengine.domain.contacts.imports.source import Batch, Reader, Source, understand
+from mailengine.domain.contacts.imports.source import Batch, Source, understand
 from mailengine.domain.contacts.imports.store import Rules, store
 from mailengine.domain.contacts.imports.tables import unpack_folder
 from mailengine.domain.jobs import jobs
@@ -272,45 +273,6 @@ def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, li
         tags=request.tags,
         override=request.override_suppression,
     )
-
-
-class Batches(AsyncIterator[Batch]):
-    """The batches of a file. `read_on` begins with the next one, in a thread: call it when the database is at work on
-    the present one. Called earlier, the thread would take turns with the comparison, as only one of them holds
-    the interpreter, and have ended when there is something to run beside."""
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._ahead: asyncio.Task[Batch | None] | None = None
-
-    def read_on(self) -> None:
-        if self._ahead is None:
-            self._ahead = asyncio.create_task(asyncio.to_thread(self._reader.next_batch))
-
-    async def __anext__(self) -> Batch:
-        self.read_on()
-        assert self._ahead is not None
-        batch = await self._ahead
-        if batch is None:
-            raise StopAsyncIteration
-        self._ahead = None
-        return batch
-
-    async def close(self) -> None:
-        if self._ahead is not None:
-            await asyncio.wait([self._ahead])  # a thread cannot be stopped; at most one batch is read in vain
-            if not self._ahead.cancelled():
-                self._ahead.exception()  # it was raised where it was awaited, or the first error matters more
-        self._reader.close()
-
-
-@asynccontextmanager
-async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[Batches]:
-    found = Batches(Reader(source, skip_records=skip_records))
-    try:
-        yield found
-    finally:
-        await found.close()
 
 
 async def _still_running(around: Surroundings, scope: Scope, run: _Run) -> bool:

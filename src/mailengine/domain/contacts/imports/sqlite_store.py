@@ -84,27 +84,16 @@ async def insert(
 ) -> list[tuple[int, Step]]:
     """Store new contacts; returns their ids. `states` goes with `steps`."""
     connection = await tx.connection()
-    last = await connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'contacts'")
-    first_id = (last.scalar() or 0) + 1
+    given = await connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'contacts'")
+    first_id = (given.scalar() or 0) + 1
     for start in range(0, len(steps), _INSERT_ROWS):
         chunk = steps[start : start + _INSERT_ROWS]
         values: list[object] = [scope.tenant_id, _text(now)]
         for number, (step, state) in enumerate(zip(chunk, states[start:], strict=False), first_id + start):
-            email, first, last_name, attributes, (source, at, address) = step.profile
-            moment = None if at is None else _text(at)
-            kept = _json(attributes)
-            values += (
-                number,
-                email,
-                step.row.key,
-                first,
-                last_name,
-                state.value,
-                kept,
-                source,
-                moment,
-                address,
-            )
+            email, first, last, attributes, (source, at, address) = step.profile
+            when, kept = None if at is None else _text(at), _json(attributes)
+            # state.value: for a class below str the driver looks for an adapter, which takes as long as binding it.
+            values += (number, email, step.row.key, first, last, state.value, kept, source, when, address)
         await connection.exec_driver_sql(_insert(len(chunk)), tuple(values))
     return list(enumerate(steps, first_id))
 

@@ -92,7 +92,7 @@ async def store(
     rules: Rules,
     now: datetime,
     *,
-    compared: Callable[[], object] = lambda: None,
+    compared: Callable[[], object],
 ) -> Compared:
     """Compare and store; the steps say what was done, the trace how to take it back. `compared` is called when the
     rest is the database's work."""
