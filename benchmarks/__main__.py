@@ -18,6 +18,7 @@ from benchmarks import (
     bench_pages,
     bench_segments,
     bench_send,
+    bench_transfer,
     bench_tui,
     report,
 )
@@ -33,6 +34,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "segments": bench_segments.run,
     "machines": bench_machines.run,
     "pages": bench_pages.run,
+    "transfer": bench_transfer.run,
     "tui": bench_tui.run,
 }
 

@@ -5,11 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from litestar.routes import HTTPRoute
 
-from mailengine.web.app import HEALTH, PUBLIC
+from mailengine.web import manifest
+from mailengine.web.app import HEALTH, routes
 from peers.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
@@ -73,17 +76,33 @@ def test_nginx_takes_the_file(tmp_path: Path, name: str) -> None:
 
 
 def test_public_and_closed_routes_are_those_of_the_program() -> None:
-    text = (DEPLOY / "nginx" / "mailengine.conf").read_text()
-    (found,) = re.findall(r"location ~ \^/\(([a-z|]+)\)/", text)
-    # Those that stand in messages and on other sites are short: one letter. The others are for the operator's people.
-    first = {path.split("/")[1] for route in PUBLIC for path in route.paths if "{" in path}
-    recipients = {name for name in first if len(name) == 1}
-    assert recipients <= set(found.split("|")), "a page for recipients is not in the list of public routes"
+    nginx, caddy = ((DEPLOY / name).read_text() for name in ("nginx/mailengine.conf", "caddy/Caddyfile"))
+    (listed,) = re.findall(r"location ~ \^/\(([a-z|]+)\)/", nginx)
+    public = set(listed.split("|"))
+    for path, guarded in _paths():
+        first = path.split("/")[1]
+        if guarded:
+            assert first not in public, f"{path} is for those who are logged in, and open to everybody"
+        elif len(first) == 1:  # what stands in messages and on other sites is short
+            assert first in public, f"{path} is for recipients, and not in the list of public routes"
+    assert {name for name in public if len(name) > 1} == {"static"}
+    (in_caddy,) = re.findall(r"not path ((?:/\S+ )+/livez)$", caddy, re.M)
+    assert set(in_caddy.split()) == {*(f"/{name}/*" for name in public), "/livez"}
+    named = set(re.findall(r"`/(\w+)/…`", (ROOT / "docs/reverse-proxy.md").read_text()))
+    assert public <= named
     health = {path for route in HEALTH for path in route.paths}
     assert health - CLOSED == {"/livez"}
     for path in CLOSED:
-        assert f"location = {path} {{ return 404; }}" in text
-        assert path in (DEPLOY / "caddy" / "Caddyfile").read_text()
+        assert f"location = {path} {{ return 404; }}" in nginx
+        assert path in caddy
+
+
+def _paths() -> Iterator[tuple[str, bool]]:
+    """Every address of the program, and whether it wants a login or a key."""
+    for route in routes(manifest.load()).routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                yield route.path_format, bool(handler.resolve_guards())
 
 
 def test_the_dashboard_asks_for_numbers_that_there_are() -> None:

@@ -1,9 +1,19 @@
 """A terminal that nobody sees: tmux on a socket of its own, keys in, the screen out."""
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+
+# What makes a screen flicker: clearing all of it, from the cursor on, or a line, before it is written anew.
+_CLEARING = re.compile(rb"\x1b\[[0-3]?[JK]|\x1bc")
+
+
+def clearings(written: bytes) -> int:
+    """How often a program has cleared something, in what `record` has kept."""
+    return len(_CLEARING.findall(written))
 
 
 class Terminal:
@@ -22,6 +32,10 @@ class Terminal:
 
     def screen(self) -> str:
         return self._run("capture-pane", "-p")
+
+    def record(self, path: Path) -> None:
+        """From now on all that the program writes to the terminal is in this file too."""
+        self._run("pipe-pane", f"exec cat >> {shlex.quote(str(path))}")
 
     def press(self, *keys: str) -> None:
         """Keys by tmux's names: `Enter`, `Escape`, `q`."""

@@ -1,13 +1,14 @@
 """SQLite → PostgreSQL: every row of every table, in one transaction, compared before it commits.
 
 The source is locked against writers meanwhile. The target gets its schema from our migrations, its rows by COPY,
-which takes a tenth of what INSERT takes. COPY does not go through row-level security, which is therefore not forced
-on the tables' owner while the transaction lasts; its end, whatever it is, leaves it as it was.
+which takes a tenth of what INSERT takes, and its indexes when the rows are there. COPY does not go through row-level
+security, which is therefore not forced on the tables' owner while the transaction lasts; its end, whatever it is,
+leaves it as it was. A table is one COPY, whose rows are read and sent a page at a time: memory does not grow with it.
 """
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from mailengine.backup import postgres, sqlite_copy
+from mailengine.backup.bulk_load import unburdened
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Conflict, InvalidInput, Unavailable
 from mailengine.db.engine import normalise_url
@@ -28,7 +31,7 @@ from mailengine.db.unit import translated_errors
 from mailengine.migrations.run import check_head, upgrade
 from mailengine.models import metadata
 
-_PAGE_ROWS = 20_000
+_PAGE_ROWS = 5_000
 
 Progress = Callable[[str, int, int], None]  # table, rows so far, rows in all
 Convert = Callable[[Any], Any]
@@ -52,7 +55,7 @@ async def transfer(source: Path, url: str, settings: DatabaseSettings, progress:
     with closing(_locked(source)) as original:
         engine = create_async_engine(target, poolclass=NullPool)
         try:
-            with translated_errors():
+            with translated_errors(), _refusals_explained():
                 async with engine.begin() as connection:
                     return await _copy_all(original, connection, progress)
         finally:
@@ -89,14 +92,13 @@ async def _copy_all(
     original: sqlite3.Connection, connection: AsyncConnection, progress: Progress
 ) -> Transferred:
     await postgres.see_all(connection)
-    secured = owned_tables(metadata)
+    secured, tables = owned_tables(metadata), metadata.sorted_tables
     for table in secured:
         await connection.execute(sa.text(f'ALTER TABLE "{table.name}" NO FORCE ROW LEVEL SECURITY'))
-    counted = {}
-    for table in metadata.sorted_tables:  # parents before children
-        counted[table.name] = await _copy_table(original, connection, table, progress)
+    async with unburdened(connection, tables):
+        counted = {table.name: await _copy_table(original, connection, table, progress) for table in tables}
     used = dict(original.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
-    for table in metadata.sorted_tables:
+    for table in tables:
         await _set_sequence(connection, table, int(used.get(table.name, 0)))
     for table in secured:
         await connection.execute(sa.text(f'ALTER TABLE "{table.name}" FORCE ROW LEVEL SECURITY'))
@@ -112,26 +114,48 @@ async def _copy_all(
     return Transferred(counted)
 
 
+@contextmanager
+def _refusals_explained() -> Iterator[None]:
+    """SQLite takes what PostgreSQL does not, such as a NUL in a text. Only the first line: others quote the row."""
+    import asyncpg  # deferred: it is an extra
+
+    try:
+        yield
+    except (IntegrityError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        cause = error.orig if isinstance(error, IntegrityError) else error
+        words = str(cause).partition("\n")[0]
+        raise Unavailable(f"PostgreSQL refuses the rows: {words}; nothing was kept") from error
+
+
 async def _copy_table(
     original: sqlite3.Connection, connection: AsyncConnection, table: sa.Table, progress: Progress
 ) -> int:
-    columns = [column.name for column in table.columns]
     total = int(original.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()[0])  # noqa: S608
-    names = ", ".join(f'"{name}"' for name in columns)
-    rows = original.execute(f'SELECT {names} FROM "{table.name}"{_order(table)}')  # noqa: S608
+    if not total:
+        return 0
     raw = await connection.get_raw_connection()
+    await raw.driver_connection.copy_records_to_table(  # type: ignore[union-attr]
+        table.name,
+        records=_rows(original, table, lambda done: progress(table.name, done, total)),
+        columns=[column.name for column in table.columns],
+    )
+    return total
+
+
+def _rows(
+    original: sqlite3.Connection, table: sa.Table, progress: Callable[[int], None]
+) -> Iterator[tuple[Any, ...]]:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    rows = original.execute(f'SELECT {names} FROM "{table.name}"{_order(table)}')  # noqa: S608
     done = 0
     while page := rows.fetchmany(_PAGE_ROWS):
-        await raw.driver_connection.copy_records_to_table(  # type: ignore[union-attr]
-            table.name, records=_converted(page, table), columns=columns
-        )
+        yield from _converted(page, table)
         done += len(page)
-        progress(table.name, done, total)
-    return done
+        progress(done)
 
 
 def _order(table: sa.Table) -> str:
-    """A row may refer to an earlier one of its own table."""
+    """By the key, so that PostgreSQL's own index of it grows at its end only."""
     key = table.primary_key.columns.keys()
     return f' ORDER BY "{key[0]}"' if key else ""
 

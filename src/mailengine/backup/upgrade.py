@@ -23,19 +23,19 @@ class Upgraded:
 
 
 async def upgrade(
-    settings: Settings, *, now: datetime, unsaved: Callable[[str], None] | None = None
+    settings: Settings, *, now: datetime, new: bool, unsaved: Callable[[str], None] | None = None
 ) -> Upgraded:
-    """Bring the database to this code's schema. Two that are started at once do it once.
+    """Bring the database to this code's schema; an empty one only if it may be `new`. Two that are started at once do
+    it once.
 
     Where no backup can be written, Unavailable is raised before anything changed; with `unsaved` that is called with
     the reason, and the database is migrated all the same.
     """
     async with run.alone(settings.database_url, settings.database) as connection:
-        found = await run.current_revision(connection)
-        await connection.rollback()
-        backup = None
+        found, backup = await run.known_revision(connection), None
+        if found is None and not new:
+            run.check_head(found)
         if found is not None and found != run.head_revision():
-            run.refuse_unknown(found)
             try:
                 backup = await _back_up(settings, found, now)
             except Unavailable as error:

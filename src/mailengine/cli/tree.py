@@ -14,6 +14,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("demo:demo", "Show everything at work, in a directory of its own."),
         "init": ("init:init", "Make an installation."),
         "daemon": ("daemon:daemon", "Run it: web pages, sending, jobs."),
+        "setup-link": ("setup_link:setup_link", "A link for the first user, where nobody can log in yet."),
         "tui": ("tui:tui", "Watch and steer everything in a terminal."),
         "seed": ("seed:seed", "Fill an empty installation with made-up contacts."),
     },

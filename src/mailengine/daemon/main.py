@@ -77,6 +77,7 @@ async def _migrate(settings: Settings) -> None:
     done = await upgrade(
         settings,
         now=SystemClock().now(),
+        new=True,
         unsaved=None if sqlite_path(settings.database_url) is not None else unsaved,
     )
     if done.backup is not None:

@@ -3,6 +3,9 @@
 aiosqlite runs each call of a cursor in the thread of its connection: making it, executing, fetching and closing it
 are four trips there and back for one statement, which took twice what SQLite did. Here the whole statement is one
 trip. Results that are streamed keep the cursor of aiosqlite.
+
+Neither library has a public place for this. Their versions are bounded in pyproject.toml, and a test names what is
+taken of them and fails with these names when a new version has changed them (tests/integration/db/test_one_trip.py).
 """
 
 import sqlite3

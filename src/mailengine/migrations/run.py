@@ -44,6 +44,7 @@ def alembic_config() -> Config:
 async def upgrade(url: str, settings: DatabaseSettings) -> str:
     """Migrate to the newest schema; returns its revision. Raises Unavailable for a newer schema."""
     async with alone(url, settings) as connection:
+        await known_revision(connection)
         return await migrate(connection)
 
 
@@ -94,13 +95,18 @@ async def _database_is_ours(connection: AsyncConnection) -> bool:
     return bool(ours)
 
 
-async def migrate(connection: AsyncConnection) -> str:
-    """To the newest schema, on a connection that `alone` gave."""
-    config = alembic_config()
+async def known_revision(connection: AsyncConnection) -> str | None:
+    """The schema's revision, None of an empty database; raises Unavailable for one that is newer than this code."""
     found = await current_revision(connection)
     await connection.rollback()
     if found is not None:
         refuse_unknown(found)
+    return found
+
+
+async def migrate(connection: AsyncConnection) -> str:
+    """To the newest schema, on a connection that `alone` gave and whose revision is known."""
+    config = alembic_config()
 
     def run(sync: sa.Connection) -> None:
         config.attributes["connection"] = sync
@@ -109,22 +115,6 @@ async def migrate(connection: AsyncConnection) -> str:
     await connection.run_sync(run)
     await connection.commit()
     return head_revision()
-
-
-async def stored_revision(url: str, settings: DatabaseSettings) -> str | None:
-    """The schema revision of a database that nobody has opened yet."""
-    url = normalise_url(url)
-    engine = (
-        sqlite_engine(url, write=False, busy_timeout_seconds=settings.busy_timeout_seconds)
-        if url.startswith("sqlite")
-        else postgres_engine(url, settings)
-    )
-    try:
-        with translated_errors():
-            async with engine.connect() as connection:
-                return await current_revision(connection)
-    finally:
-        await engine.dispose()
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:

@@ -3,18 +3,33 @@
 import hmac
 from typing import Any
 
+import msgspec
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 
+from mailengine.web import seen
 from mailengine.web.condition import Condition, condition, database_problem
 from mailengine.web.site import Site
 
 
 @get("/livez", sync_to_thread=False, media_type=MediaType.TEXT)
-def livez() -> str:
+def livez(site: NamedDependency[Site], request: Request[Any, Any, State]) -> Response[str]:
     """The process answers; says nothing of what it needs."""
-    return "ok"
+    asked = request.headers.get(seen.ASKING)
+    known = asked is not None and seen.is_doctor(site.rt.keyring, asked, site.rt.clock.now())
+    return Response("ok", headers={seen.TOLD: _seen(request)} if known else {}, media_type=MediaType.TEXT)
+
+
+def _seen(request: Request[Any, Any, State]) -> str:
+    client, headers = request.client, request.headers
+    told = seen.Seen(
+        host=headers.get("host", ""),
+        scheme=request.url.scheme,
+        client=client.host if client is not None else "",
+        forwarded_for=headers.get("x-forwarded-for"),
+    )
+    return msgspec.json.encode(told).decode()
 
 
 @get("/readyz", media_type=MediaType.TEXT)

@@ -1,5 +1,6 @@
 """`mailengine init`: makes an installation, finishes one, keeps one; and leaves nothing after bad input."""
 
+import ctypes
 import os
 import pty
 import select
@@ -16,6 +17,8 @@ import pytest
 from peers.ports import wait_until
 from support.program import PASSWORD, Program
 
+NOBODY = 65534
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
 GIVEN = {
     "--organisation": "Acme",
     "--address": "Street 1, 10115 Berlin",
@@ -49,6 +52,23 @@ def test_it_makes_a_private_directory_a_secret_and_an_owner(program: Program) ->
     assert (tenant["name"], tenant["country"]) == ("Müller & Söhne", "DE")
     assert tenant["postal_address"] == "Street 1, 10115 Berlin"
     assert PASSWORD.encode() not in (program.data_dir / "mailengine.sqlite3").read_bytes()
+
+
+def without_privileges() -> None:
+    """Root that may no longer read what belongs to others (Linux, prctl(2) and capabilities(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_who_cannot_read_the_directory_gets_no_link(program: Program) -> None:
+    program.init()
+    for path in (program.data_dir, *program.data_dir.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    ran = program.spawn("setup-link", before=without_privileges)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is not readable" in ran.complaint
 
 
 def test_a_second_run_changes_nothing(program: Program) -> None:

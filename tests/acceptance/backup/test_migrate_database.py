@@ -1,10 +1,16 @@
 """`migrate-database`: an installation on SQLite goes on in PostgreSQL, with every row and no id used twice."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
 
+from mailengine.db.tenancy import owned_tables
+from mailengine.models import metadata
 from peers.postgres import Postgres
 from support.installation import Installation, install
 from support.integrity import assert_integrity
@@ -16,7 +22,7 @@ def empty(postgres: Postgres) -> Iterator[str]:
         yield dsn
 
 
-def test_it_goes_on_in_postgresql(tmp_path: Path, empty: str) -> None:
+def test_it_goes_on_in_postgresql(tmp_path: Path, empty: str, postgres_dsn: str) -> None:
     house = install(tmp_path, 1)
     house.ok("contacts", "add", "zoe@example.net")
     before = house.ok("contacts", "list", "--json").json
@@ -37,17 +43,41 @@ def test_it_goes_on_in_postgresql(tmp_path: Path, empty: str) -> None:
     assert house.ok("doctor", "--offline", "--json").json["healthy"] is True
     assert_integrity(empty)
     _secured(empty)
+    assert _promises(empty) == _promises(postgres_dsn), "indexes and constraints are those of the migrations"
+
+
+_PROMISES = """
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL
+SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid), convalidated) FROM pg_constraint
+WHERE connamespace = 'public'::regnamespace ORDER BY 1
+"""
+
+
+def _promises(dsn: str) -> list[str]:
+    async def read() -> list[str]:
+        connection = await asyncpg.connect(dsn.replace("+asyncpg", ""))
+        try:
+            return [str(row[0]) for row in await connection.fetch(_PROMISES)]
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+def test_a_row_that_postgresql_refuses_is_said_and_nothing_stays(tmp_path: Path, empty: str) -> None:
+    house = install(tmp_path, 1)
+    house.sql("UPDATE contacts SET first_name = 'a' || char(0) || 'b' WHERE id = 2 RETURNING id")
+    ran = house.run("migrate-database", empty)
+    assert ran.code == 1
+    assert ran.err.splitlines()[-1].endswith(
+        'invalid byte sequence for encoding "UTF8": 0x00; nothing was kept'
+    )
+    house.sql("UPDATE contacts SET first_name = '' WHERE id = 2 RETURNING id")
+    assert house.ok("migrate-database", empty, "--json").json["tables"]["contacts"] == 3
 
 
 def _secured(dsn: str) -> None:
     """Row-level security is forced on every owned table, as before."""
-    import asyncio
-
-    import sqlalchemy as sa
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    from mailengine.db.tenancy import owned_tables
-    from mailengine.models import metadata
 
     async def read() -> tuple[set[str], int]:
         engine = create_async_engine(dsn)

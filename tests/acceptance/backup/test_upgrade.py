@@ -12,7 +12,8 @@ from alembic import command
 from alembic.script import ScriptDirectory
 
 from mailengine.core.config import DatabaseSettings
-from mailengine.migrations.run import alembic_config, alone, head_revision, stored_revision
+from mailengine.db.unit import Database
+from mailengine.migrations.run import alembic_config, alone, current_revision, head_revision
 from peers.ports import wait_until
 from peers.postgres import Postgres
 from support.daemon import SECRET, House
@@ -123,7 +124,7 @@ async def test_two_daemons_that_start_at_once_back_up_and_migrate_once(old_url: 
                 wait_until(waits, "it waits and says so", 60)
         for daemon in daemons:
             daemon.url()
-        assert await stored_revision(old_url, DatabaseSettings()) == head_revision()
+        assert await _stored(old_url) == head_revision()
         backups = [backup for house in houses for backup in (house.folder / "backups").glob("*")]
         assert len(backups) == 1
         assert sum(len(house.events("the database has a newer schema now")) for house in houses) == 1
@@ -140,14 +141,19 @@ def test_without_pg_dump_upgrade_changes_nothing_and_a_daemon_goes_on(
     assert ran.code == 1
     assert "nothing was changed" in ran.complaint
     assert "pg_dump is not installed; install PostgreSQL's client programs" in ran.complaint
-    assert _stored(old_postgres) == _before_head()
+    assert asyncio.run(_stored(old_postgres)) == _before_head()
     with house.daemon("--role", "web") as daemon:
         daemon.url()
         (said,) = house.events("the database gets a newer schema without a backup")
         assert "pg_dump is not installed" in said["words"]
         assert daemon.end() == 0
-    assert _stored(old_postgres) == head_revision()
+    assert asyncio.run(_stored(old_postgres)) == head_revision()
 
 
-def _stored(url: str) -> str | None:
-    return asyncio.run(stored_revision(url, DatabaseSettings()))
+async def _stored(url: str) -> str | None:
+    db = Database(url, DatabaseSettings())
+    try:
+        async with db.reader.connect() as connection:
+            return await current_revision(connection)
+    finally:
+        await db.close()

@@ -45,14 +45,21 @@ def test_from_nothing_to_the_first_user_and_a_base_url(tmp_path: Path) -> None:
         for kept in (house.log, tmp_path / "data" / "logs" / "daemon.log"):
             assert "setup/start" not in kept.read_text()
         assert (tmp_path / "data" / "secret.key").stat().st_mode & 0o077 == 0
+        fresh = house.program.ok("setup-link", "--json").json["link"]
+        assert not left.exists(), "what it leads to is gone"
         with httpx.Client(base_url=url, timeout=30) as client:
             assert client.get("/setup/start/made-up").status_code == 404
+            assert client.get(path).status_code == 404, "there is another link since"
+            path = fresh.removeprefix(url)
             assert submit(client, path, **GIVEN).headers["location"] == "/setup"
             assert client.get(path).status_code == 404, "the link works once"
             moved = submit(client, "/setup/base-url", base_url=f"http://localhost:{port}/")
             assert f"localhost:{port}" in moved.text
         wait_until(lambda: len(house.events("started")) == 2, "every role starts again", 60)
         assert not left.exists(), "there is a user now"
+        refused = house.program.run("setup-link")
+        assert (refused.code, refused.out) == (1, "")
+        assert "somebody can log in already" in refused.complaint
         with httpx.Client(base_url=f"http://localhost:{port}", timeout=30) as client:
             assert client.get("/livez").text == "ok"
             login = submit(client, "/login", email=GIVEN["email"], password=GIVEN["password"])

@@ -151,6 +151,31 @@ async def test_the_first_visitor_makes_the_first_user_and_nobody_after(db: Datab
         assert await tx.scalar(sa.select(sa.func.count()).select_from(AccountToken)) == 0
 
 
+async def test_of_links_that_are_asked_for_or_used_at_once_one_works(db: Database) -> None:
+    async def given(only: bool) -> str:
+        async with db.write(INSTANCE) as tx:
+            make = setup.only_setup_token if only else setup.setup_token
+            return await make(tx, INSTANCE, now=NOW) or ""
+
+    async def used(token: str, email: str) -> Membership:
+        async with db.write(INSTANCE) as tx:
+            return await setup.first_tenant(
+                tx, INSTANCE, token=token, details=DETAILS, email=email, password_hash=OTHER_HASH, now=NOW
+            )
+
+    tokens = [await given(only=False), *await asyncio.gather(*(given(only=True) for _ in range(4)))]
+    async with db.read(INSTANCE) as tx:
+        opened = [token for token in tokens if await setup.setup_open(tx, INSTANCE, token=token, now=NOW)]
+    assert len(opened) == 1
+    two = [await given(only=False), opened[0]]  # another daemon has started meanwhile
+    made = await asyncio.gather(
+        *(used(token, f"u{n}@example.org") for n, token in enumerate(two)), return_exceptions=True
+    )
+    assert {type(each) for each in made} == {Membership, NotFound}
+    with pytest.raises(Conflict, match="somebody can log in already"):
+        await given(only=True)
+
+
 async def test_the_base_url_is_the_operators(db: Database, scope: Scope, other: Scope) -> None:
     async with db.write(scope) as tx:
         for wrong in (

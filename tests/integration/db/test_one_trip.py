@@ -8,12 +8,19 @@ from typing import Any
 import aiosqlite
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection, AsyncAdapt_aiosqlite_cursor
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from mailengine.db.engine import sqlite_engine
 
 pytestmark = pytest.mark.anyio
+NAMES = (
+    (AsyncAdapt_aiosqlite_connection, "_cursor_cls"),
+    (AsyncAdapt_aiosqlite_cursor, "_make_new_cursor"),
+    (aiosqlite.Connection, "_conn"),
+    (aiosqlite.Connection, "_execute"),
+)
 THINGS = sa.Table(
     "things",
     sa.MetaData(),
@@ -30,6 +37,14 @@ async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
         await connection.execute(sa.insert(THINGS), [{"name": name} for name in "abc"])
     yield made
     await made.dispose()
+
+
+async def test_what_it_takes_of_other_libraries_is_there() -> None:
+    missing = [f"{owner.__name__}.{name}" for owner, name in NAMES if not hasattr(owner, name)]
+    versions = f"SQLAlchemy {sa.__version__}, aiosqlite {aiosqlite.__version__}"
+    assert not missing, (
+        f"{versions} have no {', '.join(missing)}: db/one_trip.py must be written anew for them"
+    )
 
 
 async def test_a_statement_is_one_trip(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):

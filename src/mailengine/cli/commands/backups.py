@@ -186,14 +186,10 @@ async def _upgrade(settings: "Settings") -> dict[str, Any]:
     from mailengine.core.clock import SystemClock
     from mailengine.core.scope import InstanceScope
     from mailengine.domain.integrity import violations
-    from mailengine.migrations import run
     from mailengine.runtime import open_runtime, require_installation
 
     require_installation(settings)
-    found = await run.stored_revision(settings.database_url, settings.database)
-    if found is None:
-        run.check_head(found)
-    done = await bring_up(settings, now=SystemClock().now())
+    done = await bring_up(settings, now=SystemClock().now(), new=False)
     if done.backup is None:
         return {"upgraded": False, "schema": done.schema, "backup": None, "undo": None}
     instance = InstanceScope("cli")

@@ -19,7 +19,7 @@ async def examine(settings: Settings, *, offline: bool) -> list[Finding]:
         async with open_runtime(settings) as rt:
             findings.append(Finding("database", "ok", database_shown(settings)))
             findings += await database.examine(rt)
-            findings += await web.examine(settings, offline=offline)
+            findings += await web.examine(rt, offline=offline)
             if not offline:
                 findings += [finding async for finding in relays.examine(rt)]
                 findings += [finding async for finding in dns.examine(rt)]

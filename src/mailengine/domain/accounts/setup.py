@@ -1,6 +1,6 @@
 """The first tenant and its owner: what turns an empty database into an installation.
 
-While there is no user, whoever holds the token that the daemon printed may make the first one; the tokens are
+While there is no user, whoever holds the token that the operator was shown may make the first one; the tokens are
 worthless from then on. The oldest tenant is the operator's: its owner sets what concerns the whole installation.
 """
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlmodel import col
 
-from mailengine.core.errors import Forbidden, InvalidInput, NotFound
+from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.unit import ReadTx, WriteTx
@@ -52,6 +52,16 @@ async def setup_token(tx: WriteTx, instance: InstanceScope, *, now: datetime) ->
     return await tokens.issue(tx, TokenKind.SETUP, now=now)
 
 
+async def only_setup_token(tx: WriteTx, instance: InstanceScope, *, now: datetime) -> str:
+    """A token that makes the first user, and no other one does any more; raises Conflict once there is a user."""
+    await _one_at_a_time(tx)
+    await _void_setup_tokens(tx)
+    token = await setup_token(tx, instance, now=now)
+    if token is None:
+        raise Conflict("somebody can log in already: log in, or add a person with `mailengine user add`")
+    return token
+
+
 async def setup_open(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> bool:
     """Whether the token still makes the first user."""
     return await tokens.peek(tx, TokenKind.SETUP, token=token, now=now) is not None and not await _has_user(
@@ -70,13 +80,14 @@ async def first_tenant(
     now: datetime,
 ) -> Membership:
     """What the first visitor makes: the organisation and its owner. Raises NotFound when somebody was faster."""
+    await _one_at_a_time(tx)
     found = await tokens.redeem(tx, TokenKind.SETUP, token=token, now=now)
     if found is None or await _has_user(tx):
         raise NotFound("this link has expired or the installation has a user already; log in instead")
     tenant = await create_owned_tenant(
         tx, instance, details=details, email=email, password_hash=password_hash, now=now
     )
-    await tx.execute(sa.delete(AccountToken).where(col(AccountToken.kind) == TokenKind.SETUP))
+    await _void_setup_tokens(tx)
     member = await tx.scalar(sa.select(Membership).where(col(Membership.tenant_id) == tenant.id))
     assert member is not None
     return member
@@ -125,6 +136,17 @@ async def set_base_url(tx: WriteTx, scope: Scope, *, url: str, now: datetime) ->
 async def oldest_tenant(tx: ReadTx) -> int | None:
     """Whose relay also sends the mail about accounts; None before there is a tenant."""
     return await tx.scalar(sa.select(sa.func.min(Tenant.id)))
+
+
+async def _one_at_a_time(tx: WriteTx) -> None:
+    """Of two links that are opened at once one makes the first user, and of two that are asked for one is left. On
+    SQLite any two writers take turns."""
+    if tx.postgres:
+        await tx.execute(sa.text("LOCK TABLE account_tokens IN SHARE ROW EXCLUSIVE MODE"))
+
+
+async def _void_setup_tokens(tx: WriteTx) -> None:
+    await tx.execute(sa.delete(AccountToken).where(col(AccountToken.kind) == TokenKind.SETUP))
 
 
 async def _has_user(tx: ReadTx) -> bool:
