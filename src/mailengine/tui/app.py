@@ -40,6 +40,8 @@ class Dashboard(App[None]):
     TITLE = "mailengine"
     CSS = """
     Facts, VerticalScroll { border-title-color: $foreground 80%; }
+    Input > .input--placeholder { color: $text-muted; }
+    LiveTable, DirectoryTree { background: $background; }
     """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = App.COMMANDS | {
         Places,

@@ -10,7 +10,7 @@ import pytest
 
 from peers.ports import wait_until
 from peers.sink import CountingSink
-from peers.tmux import Terminal
+from peers.tmux import Terminal, clearings
 from support.daemon import House, compare
 from support.program import Program
 
@@ -49,6 +49,7 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
             sees("no daemon runs", "Spring")
             with house.daemon() as daemon:
                 sees("● ", "/s", "on 1 machine")
+                terminal.record(tmp_path / "written")
                 terminal.press("2")
                 sees("search by name", "sending")
                 terminal.press("p")
@@ -60,6 +61,7 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
                 assert sent < COUNT
                 terminal.press("Enter")
                 sees("it is paused", "News for")
+                assert clearings((tmp_path / "written").read_bytes()) == 0, "it flickers"
                 terminal.resize(120, 40)
                 wait_until(lambda: max(map(len, terminal.screen().splitlines())) > 80, "it uses the room", 90)
                 terminal.press("r")

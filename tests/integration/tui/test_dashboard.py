@@ -1,10 +1,14 @@
 """What works on every screen: sections, palette, help, light and dark, sizes, the mouse."""
 
+from collections import Counter
+
 import pytest
 from textual.binding import Binding
 
 from mailengine.domain.delivery import kill_switch
 from mailengine.tui.app import Dashboard
+from mailengine.tui.screens.campaign import CampaignScreen
+from mailengine.tui.screens.campaigns import CampaignsScreen
 from mailengine.tui.screens.help import KEYS
 from mailengine.tui.screens.page import Page
 from mailengine.tui.widgets.top_bar import SECTIONS
@@ -110,3 +114,39 @@ async def test_from_80_by_24_up(world: World) -> None:
         await driver.until(
             lambda: not any("waiting" in line and "failed" in line for line in driver.lines()), "two rows"
         )
+
+
+async def test_a_covered_screen_asks_nothing_and_one_below_a_dialog_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Counter[str] = Counter()
+    for screen in (CampaignsScreen, CampaignScreen):
+        _count(screen, looks, monkeypatch)
+    monkeypatch.setattr(Page, "look_seconds", 0.1)
+    await world.people(1)
+    await world.relay(2525)
+    await world.launch(await world.draft())
+    async with dashboard(world) as driver:
+        await driver.press("2")
+        await driver.sees("Spring", "search by name")
+        await driver.press("enter")
+        await driver.sees("News for")
+        covered, above = looks["CampaignsScreen"], looks["CampaignScreen"]
+        await driver.until(lambda: looks["CampaignScreen"] >= above + 5, "the one above asks")
+        assert looks["CampaignsScreen"] == covered
+        await driver.press("c")
+        await driver.sees("End Spring for good?")
+        above = looks["CampaignScreen"]
+        await driver.until(
+            lambda: looks["CampaignScreen"] >= above + 3, "what is seen around a dialog goes on"
+        )
+
+
+def _count(screen: type[Page], looks: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    look = screen.look
+
+    async def counted(self: Page) -> None:
+        looks[screen.__name__] += 1
+        await look(self)
+
+    monkeypatch.setattr(screen, "look", counted)

@@ -23,8 +23,8 @@ from mailengine.tui.widgets.live_table import Column, LiveTable
 from mailengine.tui.widgets.text import listed, plain
 
 _COLUMNS = (
-    Column("header", "column", 20),
-    Column("target", "becomes", 16),
+    Column("header", "column", 16),
+    Column("target", "becomes", 14),
     Column("examples", "for example"),
 )
 

@@ -43,7 +43,7 @@ class OverviewScreen(Page):
     OverviewScreen #sparkline-words { padding: 0 1; color: $text-muted; height: 1; }
     OverviewScreen Horizontal { height: auto; }
     OverviewScreen Facts { width: 1fr; height: 8; padding: 0 1; border: round $foreground 30%; }
-    OverviewScreen LiveTable { height: 1fr; min-height: 4; background: $background; }
+    OverviewScreen LiveTable { height: 1fr; min-height: 4; }
     """
 
     def __init__(self, source: Source) -> None:

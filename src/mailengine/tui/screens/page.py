@@ -17,6 +17,7 @@ from mailengine.core.errors import MailengineError, NotFound
 from mailengine.tui.source.source import Source
 from mailengine.tui.widgets.dialogs import Confirm
 from mailengine.tui.widgets.listing import Listing
+from mailengine.tui.widgets.seen import is_seen
 from mailengine.tui.widgets.text import Ink
 from mailengine.tui.widgets.top_bar import TopBar
 
@@ -60,7 +61,7 @@ class Page(Screen[None]):
 
     def look_soon(self) -> None:
         """Unless nobody sees it, or it is asking already."""
-        if self.is_current and not self._looking:
+        if is_seen(self) and not self._looking:
             self._looking = True
             self.run_worker(self._look())
 

@@ -18,8 +18,14 @@ class Words(Static):
     def say(self, text: Text) -> None:
         before, self._said = self._said, text
         if before is None or text != before:
-            # A figure that only changed its digits takes the same room: the screen need not be laid out again.
-            self.update(text, layout=before is None or _room(text) != _room(before))
+            # Laying out draws the whole screen again; a figure in a tile, or with other digits, takes the same room.
+            moved = before is None or (self._follows_its_text() and _room(text) != _room(before))
+            self.update(text, layout=moved)
+
+    def _follows_its_text(self) -> bool:
+        """Whether its size is that of its text; without a width it is as wide as there is room."""
+        width, height = self.styles.width, self.styles.height
+        return height is None or height.is_auto or (width is not None and width.is_auto)
 
     @property
     def said(self) -> str:

@@ -54,7 +54,7 @@ class Listing(Vertical):
     Listing > Horizontal { height: 1; }
     Listing Input { width: 1fr; border: none; height: 1; padding: 0 1; }
     Listing .summary { width: auto; padding: 0 1; color: $text-muted; }
-    Listing LiveTable { height: 1fr; background: $background; }
+    Listing LiveTable { height: 1fr; }
     Listing .empty { height: auto; padding: 1 2; color: $text-muted; display: none; }
     Listing.-empty .empty { display: block; }
     Listing.-empty LiveTable { height: 1; }

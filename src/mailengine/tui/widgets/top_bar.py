@@ -8,6 +8,7 @@ from textual.widgets import Static
 from mailengine.core.terminal import one_line
 from mailengine.tui.source.beat import Beat
 from mailengine.tui.widgets.figures import Words
+from mailengine.tui.widgets.seen import is_seen
 from mailengine.tui.widgets.text import Ink, rate
 
 SECTIONS = ("overview", "campaigns", "contacts", "delivery", "jobs", "logs")
@@ -42,7 +43,7 @@ class TopBar(Vertical):
 
     def refresh_line(self) -> None:
         """Say how things stand; nothing is drawn when nothing changed."""
-        if self.screen.is_current:
+        if is_seen(self.screen):
             self._words.say(self._line(Ink(self.app.current_theme)))
 
     def _line(self, ink: Ink) -> Text:
