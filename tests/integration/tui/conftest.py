@@ -1,4 +1,6 @@
-"""A world for each test. What writes is tested on both databases, what only shows on SQLite."""
+"""A world for each test. One test of each section runs on both databases: what it asks and does is the domain's, whose
+own tests run on both.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -62,8 +62,7 @@ async def test_pause_resume_and_cancel_from_the_list(either_world: World) -> Non
         assert await state(world, campaign_id) == "cancelled"
 
 
-async def test_a_draft_is_sent_after_its_checklist(either_world: World) -> None:
-    world = either_world
+async def test_a_draft_is_sent_after_its_checklist(world: World) -> None:
     await world.people(3)
     await world.relay(2525)
     campaign_id = await world.draft()
@@ -97,8 +96,7 @@ async def audited(world: World) -> list[tuple[str, str]]:
     return [(row.actor, row.action) for row in rows]
 
 
-async def test_a_campaign_is_scheduled_moved_and_made_a_draft_again(either_world: World) -> None:
-    world = either_world
+async def test_a_campaign_is_scheduled_moved_and_made_a_draft_again(world: World) -> None:
     await world.people(3)
     await world.relay(2525)
     campaign_id = await world.draft()

@@ -117,8 +117,7 @@ async def test_what_is_gone_closes_its_screen(world: World) -> None:
         await driver.sees("there is no contact", "search by address")
 
 
-async def test_a_file_is_picked_seen_and_imported(either_world: World, tmp_path: Path) -> None:
-    world = either_world
+async def test_a_file_is_picked_seen_and_imported(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "people.csv").write_text(

@@ -73,8 +73,7 @@ async def test_what_slows_sending_down(either_world: World) -> None:
         await driver.sees("Everything 500/hour", "25 now", "day 1: 50/hour", "rests until 13:00")
 
 
-async def test_messages_in_doubt_are_settled(either_world: World) -> None:
-    world = either_world
+async def test_messages_in_doubt_are_settled(world: World) -> None:
     await _given_up(world, "doubt", count=3)
     async with dashboard(world) as driver:
         await driver.press("4")
@@ -103,8 +102,7 @@ async def test_messages_in_doubt_are_settled(either_world: World) -> None:
     ]
 
 
-async def test_dead_letters_are_requeued(either_world: World) -> None:
-    world = either_world
+async def test_dead_letters_are_requeued(world: World) -> None:
     await _given_up(world, "failed", count=4)
     async with dashboard(world) as driver:
         await driver.press("4")

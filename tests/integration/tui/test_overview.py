@@ -64,8 +64,7 @@ async def test_who_works_is_said(world: World) -> None:
         await driver.loses("no worker sends")
 
 
-async def test_the_kill_switch_asks_before_it_stops_and_before_it_goes_on(either_world: World) -> None:
-    world = either_world
+async def test_the_kill_switch_asks_before_it_stops_and_before_it_goes_on(world: World) -> None:
 
     async def held() -> bool:
         async with world.db.read(INSTANCE) as tx:
