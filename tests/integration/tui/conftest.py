@@ -1,5 +1,5 @@
-"""A world for each test. One test of each section runs on both databases: what it asks and does is the domain's, whose
-own tests run on both.
+"""A world for each test. One test of each section runs on both databases: what it asks and does is the domain's, and
+its tests run on both.
 """
 
 from collections.abc import AsyncIterator
