@@ -83,6 +83,19 @@ def test_lists_of_another_tenant_are_empty(installation: Installation, noun: str
     assert ran.json == {"items": [], "total": 0, "next": None}
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("mailengine cam", "campaign"), ("mailengine campaign sen", "send"), ("mailengine setup", "setup-link")],
+)
+def test_the_shell_completes(installation: Installation, words: str, completed: str) -> None:
+    asked = {
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+        "_MAILENGINE_COMPLETE": "complete_bash",
+    }
+    assert installation.ok(**asked).out.split() == [completed]
+
+
 def test_hostile_names_reach_no_terminal(installation: Installation) -> None:
     installation.ok("template", "add", "-", "--name", HOSTILE, stdin=HTML)
     installation.ok(

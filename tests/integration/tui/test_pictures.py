@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,6 +78,12 @@ async def test_the_screens(world: World, size: tuple[int, int]) -> None:
         await album.holds("jobs", "Recipients of Spring")
         await driver.press("question_mark")
         await album.holds("help", "Everywhere")
+
+
+def test_the_docs_show_a_screen_as_it_is() -> None:
+    page = Path(__file__).parents[3] / "docs" / "terminal.md"
+    (shown,) = re.findall(r"^```text\n(.*?)\n```$", page.read_text(), re.M | re.S)
+    assert shown == (FOLDER / "overview-80x24.txt").read_text().rstrip()
 
 
 async def _summer_was_missed(world: World) -> None:

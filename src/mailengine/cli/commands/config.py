@@ -40,7 +40,13 @@ def show(
             row |= {"origin": origin_of(name, file, _flags(ctx)), "variable": variable_of(name)}
         rows.append(row)
     columns = ("setting", "value", "origin", "variable") if origin else ("setting", "value")
-    output.emit({"items": rows}, as_json=as_json, text=lambda: output.table(rows, columns, empty=""))
+    written = [row | {"value": _as_set(row["value"])} for row in rows]
+    output.emit({"items": rows}, as_json=as_json, text=lambda: output.table(written, columns, empty=""))
+
+
+def _as_set(value: Any) -> Any:
+    """A number as one would give it: without separators."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _flags(ctx: typer.Context) -> frozenset[str]:
