@@ -22,11 +22,9 @@ async def keyset_page(
     total: int | None = None,
     by: Any = None,
 ) -> Page[Row]:
-    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known. `by`
-    is an expression that orders as the key does, where its index must not be used."""
+    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known, or
+    they fit on one page. `by` is an expression that orders as the key does, where another index is to be used."""
     by = key if by is None else by
-    if total is None:
-        total = await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     backwards, last = _place(request.cursor, key)
     descending = newest_first is not backwards
     page = query.order_by(by.desc() if descending else by.asc()).limit(request.limit + 1)
@@ -35,18 +33,25 @@ async def keyset_page(
     rows = list((await tx.scalars(page)).all())
     more = len(rows) > request.limit
     rows = rows[: request.limit]
+    if total is None:
+        whole = request.cursor is None and not more
+        total = len(rows) if whole else await _count(tx, query)
     if backwards:
         rows.reverse()
     if not rows:
-        return Page(rows, total or 0, None)
+        return Page(rows, total, None)
     first, end = (encode_cursor([getattr(row, key.key)]) for row in (rows[0], rows[-1]))
     comes_before = more if backwards else request.cursor is not None
     return Page(
         rows,
-        total or 0,
+        total,
         end if more or backwards else None,
         _BACKWARDS + first if comes_before else None,
     )
+
+
+async def _count(tx: ReadTx, query: sa.Select[Any]) -> int:
+    return await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 
 
 def place_of(cursor: str | None, key: Any, *, newest_first: bool) -> tuple[bool, Any]:

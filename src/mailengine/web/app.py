@@ -149,6 +149,7 @@ PAGES = [
     review.review,
     review.send,
     contacts.index,
+    contacts.counts,
     contacts.bulk,
     contacts.export,
     imports.index,

@@ -17,7 +17,7 @@ from mailengine.db.unit import Database
 from mailengine.domain.contacts import contacts, lists, tags
 from mailengine.domain.contacts.browsing import Filter, Order, browse
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.search import find
+from mailengine.domain.contacts.search import find, linked
 from mailengine.domain.contacts.search.index import index_some, purge
 from mailengine.domain.privacy.erase import erase
 from mailengine.models import Contact, ContactState
@@ -295,7 +295,8 @@ async def everything(db: Database) -> set[str]:
 async def test_pages_of_a_list_and_of_a_tag(
     importing: Importing, db: Database, scope: Scope, other: Scope, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr(find, "FEW", few)
+    for module in (find, linked):
+        monkeypatch.setattr(module, "FEW", few)
     await importing(PEOPLE)
     await importing("email,tags\nnew@example.org,x\nbob@mail.example.com,x\n", list_name="Others")
     await importing("email,tags\nnew@example.org,x\n", list_name="Others", scope=other)

@@ -160,6 +160,23 @@ async def add_people(rt: Runtime, sent: Any, count: int) -> None:
         await tx.execute(sa.insert(Contact), rows)
 
 
+async def test_how_many_there_are_is_told_apart(client: Any, rt: Runtime, acme: Any, other: Any):
+    await log_in(client)
+    await add_people(rt, acme, 60)
+    await add_people(rt, other, 3)
+    for query, shown, counted in (
+        ("", "50+", {"living-all": "61"}), ("state=bounced", "", {"living-bounced": "0"}),
+        ("state=subscribed", "50+", {"living-subscribed": "61"}), ("deleted=1", "", {"deleted-all": "0"}),
+        ("q=x.test", "60", {}), (f"list={acme.list_id}", "1", {}), ("state=%27", "50+", {"living-all": "61"}),
+    ):  # fmt: skip
+        page = (await client.get(f"/contacts?{query}")).text
+        assert re.findall(r"([\d+]+)(?:</span>)? contacts?</span>", page) == ([shown] if shown else []), query
+        asked = (await client.get(f"/contacts/counts?{query}")).text
+        assert dict(re.findall(r"data-total=([\w-]+)\][^>]*>([\d,]+)<", asked)) == counted, query
+        assert re.findall(r"figure-\d[^>]*>(\d+)<", asked) == ["61", "61", "0", "0"]
+        assert page.count('hx-get="/contacts/counts') == 1, query
+
+
 async def test_all_that_a_filter_matches(
     client: Any, rt: Runtime, acme: Any, other: Any, work: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -167,7 +184,7 @@ async def test_all_that_a_filter_matches(
     await add_people(rt, acme, 60)
     await add_people(rt, other, 3)
     page = (await client.get("/contacts?q=x.test")).text
-    assert "All 60" in page
+    assert "<span data-matching-count>60</span>" in page
     assert 'name="q" value="x.test"' in page
     everybody = {"all": "1", "q": "x.test", **csrf}
     answer = await client.post("/contacts/bulk", data={**everybody, "act": "tag", "tag_name": "x"})
@@ -186,9 +203,9 @@ async def test_all_that_a_filter_matches(
     left = (await client.get("/contacts?q=x.test")).text
     assert "late@x.test" in left, "who came after the question is not meant"
     assert "1 contact<" in left.replace("\n", "")
-    trash = (await client.get("/contacts?deleted=1")).text
-    assert "60 contacts" in trash
-    assert ">Erased<" in trash
+    trash = (await client.get("/contacts/counts?deleted=1")).text
+    assert 'data-total=deleted-all]" hx-swap="innerHTML">60<' in trash
+    assert ">Erased<" in (await client.get("/contacts?deleted=1")).text
     answer = await client.post("/contacts/bulk", data={**csrf, "all": "1", "deleted": "1", "act": "restore"})
     await work()
     assert "61 contacts" in (await client.get("/contacts?q=x.test")).text

@@ -11,10 +11,11 @@ from sqlmodel import col
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, table_of
+from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.queries import carries, on_list
-from mailengine.domain.contacts.search.find import Sources, carriers, members, page_among, search_page
+from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.search.linked import carriers, linked_page, members
 from mailengine.domain.contacts.search.match import Match, checked_text, match_of
 from mailengine.models import Contact, ContactState
 
@@ -55,9 +56,10 @@ async def browse(
     *,
     page: PageRequest,
     order: Order = Order.NEWEST,
-    total: int | None = None,
+    count: bool = True,
 ) -> Page[Contact]:
-    """The contacts that match; `total` where the caller knows it (`known_total`)."""
+    """The contacts that match. Without `count` those of which one can tell at once how many (`counted_apart`) are not
+    counted, unless they are all on the page."""
     query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
@@ -65,19 +67,30 @@ async def browse(
         match = await match_of(tx, scope, chosen.text)
         return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
     if chosen.list_id is not None:
-        sources = Sources(members(scope, chosen.list_id))
+        links, others = members(scope, chosen.list_id), replace(chosen, text="", list_id=None)
     elif chosen.tag_id is not None:
-        sources = Sources(carriers(scope, [chosen.tag_id]))
+        links, others = carriers(scope, [chosen.tag_id]), replace(chosen, text="", tag_id=None)
+    elif count:
+        return await keyset_page(tx, query, key, page, newest_first=down)
     else:
-        return await keyset_page(tx, query, key, page, newest_first=down, total=total)
-    return await page_among(tx, query, sources, page, key=key, newest_first=down)
+        found = await keyset_page(tx, query, key, page, newest_first=down, total=0)
+        whole = found.next is None and found.previous is None
+        return replace(found, total=len(found.items), exact=whole)
+    right = owned(Contact, scope).where(*conditions(scope, others))
+    return await linked_page(tx, right, links, page, key=key, walk=query, newest_first=down)
 
 
-def known_total(chosen: Filter, counts: Mapping[str, int]) -> int | None:
-    """How many match, where `state_counts` tells."""
-    if chosen.text or chosen.list_id is not None or chosen.tag_id is not None or chosen.deleted:
-        return None
-    return sum(counts.values()) if chosen.state is None else counts.get(chosen.state, 0)
+def counted_apart(chosen: Filter) -> bool:
+    """Whether `total` counts those that match: neither a text nor a list nor a tag chooses them."""
+    return not chosen.text and chosen.list_id is None and chosen.tag_id is None
+
+
+async def total(tx: ReadTx, scope: Scope, chosen: Filter, counts: Mapping[str, int]) -> int:
+    """How many match, of which `counts` (`state_counts`) may tell."""
+    if not chosen.deleted and counted_apart(chosen):
+        return sum(counts.values()) if chosen.state is None else counts.get(chosen.state, 0)
+    query = sa.select(sa.func.count()).select_from(Contact).where(tenant_of(Contact) == scope.tenant_id)
+    return await tx.scalar(query.where(*conditions(scope, chosen))) or 0
 
 
 def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:

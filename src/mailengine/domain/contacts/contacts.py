@@ -19,7 +19,8 @@ from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, suppression
 from mailengine.domain.contacts.lists import join
 from mailengine.domain.contacts.queries import living, on_list
-from mailengine.domain.contacts.search.find import Sources, members, page_among, search_page
+from mailengine.domain.contacts.search.find import search_page
+from mailengine.domain.contacts.search.linked import linked_page, members
 from mailengine.domain.contacts.search.match import match_of
 from mailengine.domain.contacts.states import member_state_of
 from mailengine.mail.address import Address, parse_address
@@ -144,8 +145,8 @@ async def list_contacts(
         query = query.where(col(Contact.state) == state)
     if list_id is None:
         return await keyset_page(tx, query, col(Contact.id), page)
-    sources = Sources(members(scope, list_id))
-    return await page_among(tx, query.where(on_list(scope, list_id)), sources, page, key=col(Contact.id))
+    links, walk = members(scope, list_id), query.where(on_list(scope, list_id))
+    return await linked_page(tx, query, links, page, key=col(Contact.id), walk=walk)
 
 
 async def search(

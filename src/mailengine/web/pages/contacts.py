@@ -12,7 +12,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import lists, tags
-from mailengine.domain.contacts.browsing import Filter, Order, browse, known_total, state_counts
+from mailengine.domain.contacts.browsing import Filter, Order, browse, counted_apart, state_counts, total
 from mailengine.domain.contacts.bulk import Act, BulkRequest, do_at_once
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
@@ -22,7 +22,7 @@ from mailengine.models import Contact, ContactList, ContactState, Job, JobState,
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, id_in, one_of, page_of, params_of
-from mailengine.web.pages.live import Stat
+from mailengine.web.rendering import html
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
@@ -40,6 +40,17 @@ DONE = {
     Act.ADD_TO_LIST: "{people} put on the list {name}",
     Act.REMOVE_FROM_LIST: "{people} taken off the list {name}",
 }
+# The figures at the top, and the states that each is made of.
+FIGURES: dict[str, tuple[ContactState, ...]] = {
+    "Contacts": tuple(ContactState),
+    "Subscribed": (ContactState.SUBSCRIBED,),
+    "Unsubscribed": (ContactState.UNSUBSCRIBED,),
+    "Bounced, complained, suppressed": (
+        ContactState.BOUNCED,
+        ContactState.COMPLAINED,
+        ContactState.SUPPRESSED,
+    ),
+}
 _NAME_FIELDS = {
     Act.TAG: "tag_name",
     Act.UNTAG: "tag_name",
@@ -54,23 +65,14 @@ class Overview:
 
     listing: Listing[Contact]
     tags: dict[int, list[str]]
-    counts: dict[str, int]
     lists: Sequence[ContactList]
     all_tags: Sequence[Tag]
-
-    def stats(self) -> list[Stat]:
-        kept_away = ("bounced", "complained", "suppressed")
-        return [
-            Stat("Contacts", sum(self.counts.values())),
-            Stat("Subscribed", self.counts.get("subscribed", 0)),
-            Stat("Unsubscribed", self.counts.get("unsubscribed", 0)),
-            Stat("Bounced, complained, suppressed", sum(self.counts.get(state, 0) for state in kept_away)),
-        ]
 
 
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
-    """The contacts that match, a page at a time."""
+    """The contacts that match, a page at a time; how many there are is asked for by the page, because of many that
+    takes a while."""
     scope, params = request.auth.scope, params_of(request, *FILTERS[1:])
     async with site.rt.db.read(scope) as tx:
         seen = await _overview(tx, scope, params)
@@ -79,6 +81,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
         request,
         "pages/contacts.html",
         seen=seen,
+        figures=list(FIGURES),
         states=list(ContactState),
         restorable=RESTORABLE,
         filters=FILTERS,
@@ -86,21 +89,32 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
     )
 
 
+@get(f"{PATH}/counts")
+async def counts(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """The figures of the page, and how many the table's filter matches where the page did not count them: pieces of
+    it."""
+    scope, chosen = request.auth.scope, filter_of(params_of(request, *FILTERS[1:]))
+    async with site.rt.db.read(scope) as tx:
+        states = await state_counts(tx, scope)
+        matching = await total(tx, scope, chosen, states) if counted_apart(chosen) else None
+    figures = {name: sum(states.get(state, 0) for state in of) for name, of in FIGURES.items()}
+    values = {"figures": figures, "count": _count_of(chosen), "matching": matching}
+    return html(site.render("fragments/contact_counts.html", **values))
+
+
+def _count_of(chosen: Filter) -> str:
+    """Names what `counts` counts for this filter, so that an answer which comes late is not taken for another's."""
+    if not counted_apart(chosen):
+        return ""
+    return f"{'deleted' if chosen.deleted else 'living'}-{chosen.state or 'all'}"
+
+
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
     order = one_of(params["sort"], Order) or Order.NEWEST
-    chosen, counts = filter_of(params), await state_counts(tx, scope)
-    found = await browse(
-        tx,
-        scope,
-        chosen,
-        page=page_of(params),
-        order=order,
-        total=known_total(chosen, counts),
-    )
+    found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order, count=False)
     return Overview(
-        Listing(PATH, params, found, "contact", "contacts", Order.NEWEST),
+        Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, _count_of(filter_of(params))),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
-        counts,
         (await lists.list_lists(tx, scope, page=CHOICES)).items,
         (await tags.list_tags(tx, scope, page=CHOICES)).items,
     )

@@ -27,6 +27,7 @@ class Listing(Generic[Row]):
     unit: str
     units: str
     sort: str = ""  # the order when the address says none
+    count: str = ""  # names what is counted where a request of its own does that
 
     @property
     def rows(self) -> Sequence[Row]:

@@ -1,12 +1,12 @@
-"""Pages of the contacts that a text describes, or that are on a list or carry a tag.
+"""Pages of the contacts that a text describes.
 
-The index, the queue of what is not in it yet, the tags and the lists name candidates (`Sources`); a condition on
+The index, the queue of what is not in it yet and the tags name candidates (`Sources`); a condition on
 the contact itself decides. While candidates are few, they are all looked at: the number is exact and any order will
 do. When they are many, the page comes from those that follow its cursor, which are in the order of ids, too; and
 where that is not the order, or too few of them are right, from the contacts themselves in their order.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,12 @@ from sqlmodel import col
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.keyset import keyset_page, place_of
-from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.search.grams import mark_of, number_of
 from mailengine.domain.contacts.search.index import FTS, GRAMS, QUEUE
+from mailengine.domain.contacts.search.linked import FEW, carriers, unindexed
 from mailengine.domain.contacts.search.match import Match
-from mailengine.models import Contact, ContactTag, ListMember
-
-FEW = 2_000  # candidates that are all looked at: some ten or twenty milliseconds
+from mailengine.models import Contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +64,6 @@ def sources_of(tx: ReadTx, scope: Scope, match: Match) -> Sources | None:
     return Sources(*queries)
 
 
-def carriers(scope: Scope, tag_ids: Sequence[int]) -> tuple[sa.Select[Any], Any]:
-    links = table_of(ContactTag).c
-    query = sa.select(links.contact_id).where(links.tenant_id == scope.tenant_id, links.tag_id.in_(tag_ids))
-    return query, links.contact_id
-
-
-def members(scope: Scope, list_id: int) -> tuple[sa.Select[Any], Any]:
-    table = table_of(ListMember).c
-    query = sa.select(table.contact_id).where(table.tenant_id == scope.tenant_id, table.list_id == list_id)
-    return query, table.contact_id
-
-
 async def page_among(
     tx: ReadTx,
     right: sa.Select[Contact],
@@ -97,9 +83,7 @@ async def page_among(
     near = sorted(candidates)[:FEW]
     ids = near if sources is None else (await tx.scalars(_ids_of(_among(tx, right, near)))).all()
     if len(candidates) <= FEW:
-        by = (
-            key if tx.postgres or key is col(Contact.id) else key.concat("")
-        )  # SQLite would read all by its index
+        by = key if key is col(Contact.id) else unindexed(tx, key)
         chosen = _among(tx, right.where(sa.true()), ids)
         return await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids), by=by)
     down, last = place_of(page.cursor, key, newest_first=newest_first)

@@ -17,7 +17,7 @@ const boxes = () => document.querySelectorAll('#list input[name="ids"]');
 function count() {
   const chosen = [...boxes()].filter((box) => box.checked).length;
   const matching = document.querySelector("[data-select-matching]:checked");
-  const text = matching ? matching.dataset.selectMatching : chosen.toLocaleString();
+  const text = matching ? matching.parentElement.querySelector("[data-matching-count]").textContent : chosen.toLocaleString();
   for (const place of document.querySelectorAll("[data-selected-count]")) place.textContent = text;
   for (const all of document.querySelectorAll("[data-select-all]")) {
     all.checked = chosen > 0 && chosen === boxes().length;
