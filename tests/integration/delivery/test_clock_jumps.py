@@ -1,13 +1,15 @@
 """A clock that jumps while mail goes out: nothing is lost and nothing doubled, and sending goes on."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mailengine.models import TaskStatus
 from peers.sink import CountingSink
-from support.world import a_world, running
+from support.world import World, a_world, running
 
 COUNT = 200
 
@@ -27,8 +29,16 @@ async def test_a_clock_that_jumps(
             await world.settled(campaign_id, waiting=COUNT - 40)
             world.clock.advance(jump)
             if jump < timedelta(0):
+                await nothing_in_hand(world)  # and nothing more is due
+                assert (await world.totals(campaign_id)).sent < COUNT
                 world.clock.advance(-jump)  # NTP puts it right again
             await world.settled(campaign_id)
         totals = await world.totals(campaign_id)
     assert (totals.sent, totals.doubt, totals.failed) == (COUNT, 0, 0)
     assert set(sink.received().values()) == {1}
+
+
+async def nothing_in_hand(world: World) -> None:
+    async with asyncio.timeout(30):
+        while any(task.status == TaskStatus.CLAIMED for task in (await world.tasks()).values()):
+            await asyncio.sleep(0.05)
