@@ -57,10 +57,11 @@ def _explained(error: OSError, host: str, port: int, setting: str) -> str:
 
 def url_of(settings: Settings) -> str:
     """Where the daemon answers on this machine; what people outside use is `base_url`."""
-    return _local_url(settings.web.host, settings.web.port)
+    return local_url(settings.web.host, settings.web.port)
 
 
-def _local_url(host: str, port: int) -> str:
+def local_url(host: str, port: int) -> str:
+    """Where this machine reaches what listens there."""
     local = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
@@ -69,12 +70,12 @@ def _local_url(host: str, port: int) -> str:
 def announced(settings: Settings, started: datetime, *, serves: bool) -> Iterator[None]:
     """`daemon.json` in the data directory, while this process serves; `health.json` while its health port is open."""
     with ExitStack() as files:
-        if serves:
+        if settings.health.port is not None:
+            facts = {"url": local_url(settings.health.host, settings.health.port)}
+            files.enter_context(_told(settings.data_dir / "health.json", facts))
+        if serves:  # last: who has read it finds the other one too
             facts = {"url": url_of(settings), "started": started.isoformat()}
             files.enter_context(_told(settings.data_dir / "daemon.json", facts))
-        if settings.health.port is not None:
-            facts = {"url": _local_url(settings.health.host, settings.health.port)}
-            files.enter_context(_told(settings.data_dir / "health.json", facts))
         yield
 
 

@@ -68,9 +68,14 @@ def test_numbers_of_all_processes_and_their_guard(
             404,
         )
         assert house.program.ok("healthcheck", "--whole", "--json").json["healthy"] is True
+        announced = tmp_path / "health.json"
+        announced.write_text('{"url": "http://127.0.0.1:1"}')  # of another container on the same directory
+        assert house.program.ok("healthcheck", "--json").json["url"] == f"{web}/readyz"
+        announced.unlink()
         assert "example.org" not in get(f"{port}/metrics")[1]
         assert daemon.end() == 0
     assert house.program.run("healthcheck").code == 1
+    assert "127.0.0.1:1/readyz" in house.program.run("healthcheck", MAILENGINE_HEALTH_PORT="1").complaint
     assert not (tmp_path / "health.json").exists()
 
 
