@@ -27,6 +27,7 @@ from support.statements import share_compiled
 RUN = pytest.StashKey[Path]()
 LEFT = pytest.StashKey[list[str]]()
 MISSING = pytest.StashKey[dict[str, str]]()
+_NEW_OBJECTS = 50_000  # between two collections
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,6 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # all that is imported stays: each later collection need not look at it
+    gc.set_threshold(_NEW_OBJECTS, 20, 20)  # every 700, as by default, it was a tenth of the tests' processor time
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
