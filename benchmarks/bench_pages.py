@@ -14,6 +14,7 @@ import httpx
 import sqlalchemy as sa
 
 from benchmarks.house import INSTANCE, House, house
+from mailengine.daemon.garbage import collect_seldom
 from mailengine.db.tenancy import table_of
 from mailengine.domain.accounts import sessions, users
 from mailengine.domain.contacts import tags
@@ -46,6 +47,7 @@ async def measure(contacts: int, asked: int) -> list[dict[str, Any]]:
     async with house(None, recipients=contacts, port=2525) as stage:
         await fill(stage)
         app = create_app(stage.rt, HitBuffer())
+        collect_seldom()
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=stage.rt.settings.base_url) as client:
             client.cookies.set(COOKIE, await log_in(stage))

@@ -51,7 +51,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # all that is imported stays: each later collection need not look at it
-    gc.set_threshold(_NEW_OBJECTS, 20, 20)  # every 700, as by default, it was a tenth of the tests' processor time
+    gc.set_threshold(
+        _NEW_OBJECTS, 20, 20
+    )  # every 700, as by default, it was a tenth of the tests' processor time
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,7 +7,6 @@ decides what a daemon that sends costs: no web framework, no migrations, no term
 
 import asyncio
 import ctypes
-import gc
 import json
 import os
 import signal
@@ -21,12 +20,12 @@ from mailengine.core import log
 from mailengine.core.clock import SystemClock
 from mailengine.core.secrets import load_keyring
 from mailengine.daemon import handover
+from mailengine.daemon.garbage import collect_seldom
 from mailengine.db.unit import Database
 from mailengine.domain.delivery.tally import Tally
 from mailengine.domain.delivery.worker import Worker
 
 _PR_SET_PDEATHSIG = 1
-_NEW_OBJECTS = 20_000
 _TELL_SECONDS = 1.0
 _GRACE_SECONDS = 10  # above drain_seconds: then the journals must settle what is left
 
@@ -38,10 +37,7 @@ def main(orders_from: int, numbers_to: int) -> None:
         orders = handover.load(pipe.readline())
     log.configure(orders.settings.log, log.daemon_log_file(orders.settings, turns=False))
     _end_with_parent()
-    # What was imported stays, and a claim makes thousands of objects that live as long as it does: a collector that
-    # looks every 700 would go through them again and again.
-    gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
+    collect_seldom()
     uvloop.run(_send(orders, orders_from, numbers_to))
 
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from mailengine.daemon.garbage import collect_seldom
 from mailengine.daemon.http_server import serve
 from mailengine.daemon.restart import keep_running
 from mailengine.domain.tracking.intake import run_flusher
@@ -43,4 +44,5 @@ async def _serve(
 ) -> None:
     stopping = asyncio.Event()
     app = create_app(rt, pulse.hits, stopping, pulse, restart)
+    collect_seldom()
     await serve(app, listener, stop, stopping, lifespan="on", trusted_proxies=rt.settings.web.trusted_proxies)
