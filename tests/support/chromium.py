@@ -31,6 +31,10 @@ NAMED = """() => {
   const at = document.activeElement, label = at.labels && at.labels[0];
   return ((label && label.textContent) || at.getAttribute("aria-label") || at.textContent || "").trim();
 }"""
+RINGED = """() => {
+  const {outlineStyle, boxShadow} = getComputedStyle(document.activeElement);
+  return outlineStyle !== "none" || boxShadow !== "none";
+}"""
 DESKTOP, PHONE = (1280, 800), (375, 700)
 
 
@@ -115,8 +119,6 @@ async def reach(page: Page, name: str, tabs: int = 60) -> None:
     for _ in range(tabs):
         await page.keyboard.press("Tab")
         if await page.evaluate(NAMED) == name:
-            ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            shadow = await page.evaluate("getComputedStyle(document.activeElement).boxShadow")
-            assert ring != "none" or shadow != "none", f"{name} has no visible focus"
+            assert await page.evaluate(RINGED), f"{name} has no visible focus"
             return
     raise AssertionError(f"the keyboard never reaches {name}")

@@ -51,9 +51,9 @@ async def frame(site: Site, request: UserRequest) -> dict[str, Any]:
 async def page(
     site: Site, request: UserRequest, template: str, /, *, status: int = 200, **values: object
 ) -> Response[str]:
-    """A whole page."""
+    """A whole page; `values` go before what is around it (`csrf`, of a session that has just got another token)."""
     around = await frame(site, request)
-    answer = html(site.render(template, **around, **values), status=status)
+    answer = html(site.render(template, **{**around, **values}), status=status)
     if around["toasts"]:
         flash.forget(answer)
     return answer

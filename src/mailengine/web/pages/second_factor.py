@@ -43,7 +43,7 @@ async def enable(request: UserRequest, site: NamedDependency[Site]) -> Response[
             fresh = await sessions.prove(tx, instance, login=login, now=now)
     if form.failed:
         return await setup_page(site, request, form)
-    answer = with_session(site, await codes_page(site, request, codes), fresh)
+    answer = with_session(site, await codes_page(site, request, codes, csrf=fresh.csrf_token), fresh)
     return told(site, request, answer, on=True)
 
 
@@ -55,7 +55,7 @@ async def renew_codes(request: UserRequest, site: NamedDependency[Site]) -> Resp
         codes = await second_factor.renew_codes(
             tx, login.scope, user_id=login.user.id or 0, now=site.rt.clock.now()
         )
-    return await codes_page(site, request, codes)
+    return await codes_page(site, request, codes, csrf=login.csrf_token)
 
 
 @post("/account/second-factor/off", opt=OWN_AND_FRESH)
@@ -91,8 +91,8 @@ async def setup_page(site: Site, request: UserRequest, form: Form) -> Response[s
     )
 
 
-async def codes_page(site: Site, request: UserRequest, codes: list[str]) -> Response[str]:
-    return await page(site, request, "pages/account/codes.html", codes=codes)
+async def codes_page(site: Site, request: UserRequest, codes: list[str], *, csrf: str) -> Response[str]:
+    return await page(site, request, "pages/account/codes.html", codes=codes, csrf=csrf)
 
 
 def qr_picture(text: str) -> Markup:
