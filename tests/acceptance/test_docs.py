@@ -15,12 +15,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, product, takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from mailengine.cli.main import app
 from peers.catcher import Catcher
 from peers.certificates import Authority
 from peers.dns_zone import DnsZone
@@ -199,6 +202,39 @@ def test_what_a_page_shows_is_what_happens(desk: Desk, page: Path) -> None:
             len(desk.relay.caught)
             == desk.program.ok("campaign", "report", "Spring", "--json").json["sent"] + 1
         )
+
+
+SHOWN = re.compile(r"^(?:    |\$ )mailengine (.+)$|`mailengine ([^`]+)`", re.M)
+BESIDE = re.compile(r"\s\s.*")  # what is said beside a command
+WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+OF_THE_SHELL = {"|", "<", ">", ";", "#", "&&"}
+OF_TYPER = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_command_that_is_shown_is_one(page: Path) -> None:
+    """Also where it cannot be run: its name and its options are the program's."""
+    for shown in SHOWN.findall(page.read_text().replace("\\\n", " ")):
+        text = BESIDE.sub("", "".join(shown)).translate({ord("["): None, ord("]"): None})
+        ours = takewhile(lambda word: word not in OF_THE_SHELL, WORD.findall(text))
+        for words in product(*(word.split("|") for word in ours)):
+            _check_names(typer.main.get_command(app), list(words))
+
+
+def _check_names(command: Any, words: list[str]) -> None:
+    """Follow the words through groups to a command; a word in capitals stands for any of them."""
+    options = {name: option for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    while words:
+        word = words.pop(0)
+        if word.startswith("-") and word != "-":
+            name = word.partition("=")[0]
+            assert name in options or name in OF_TYPER, f"{command.name} has no option {name}"
+            if name in options and not options[name].is_flag and "=" not in word:
+                del words[:1]
+        elif hasattr(command, "commands") and not word.isupper() and word != "…":
+            assert word in command.commands, f"{command.name} has no command {word}"
+            _check_names(command.commands[word], words)
+            return
 
 
 def test_the_readme_has_a_session() -> None:

@@ -61,7 +61,9 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
                 assert sent < COUNT
                 terminal.press("Enter")
                 sees("it is paused", "News for")
-                assert clearings((tmp_path / "written").read_bytes()) == 0, "it flickers"
+                written = (tmp_path / "written").read_bytes()
+                assert written
+                assert clearings(written) == 0, "it flickers"
                 terminal.resize(120, 40)
                 wait_until(lambda: max(map(len, terminal.screen().splitlines())) > 80, "it uses the room", 90)
                 terminal.press("r")
