@@ -22,6 +22,7 @@ from peers.redis_server import RedisServer
 from peers.sink import CountingSink, SmtpSink
 from peers.template import copy_sqlite
 from support.integrity import assert_integrity
+from support.passwords import hash_cheaply
 from support.statements import share_compiled
 
 RUN = pytest.StashKey[Path]()
@@ -33,6 +34,7 @@ _NEW_OBJECTS = 50_000  # between two collections
 def pytest_configure(config: pytest.Config) -> None:
     log.configure(LogSettings())  # as the program does; structlog's own way draws each traceback, for seconds
     share_compiled()
+    hash_cheaply()
     # A shell's background job ignores Ctrl-C, and so would every program that a test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # xdist's workers use the run directory of their controller

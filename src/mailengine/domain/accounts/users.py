@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from anyio import to_thread
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -26,9 +27,8 @@ from mailengine.models import AccountToken, Membership, Role, User, WebSession
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 1000  # hashing a megabyte of password is work that an attacker gets for free
 
-# RFC 9106, section 4, second recommended option: 64 MiB, three passes, four lanes.
-_TIME_COST, _MEMORY_KIB, _LANES = 3, 65536, 4
-_hasher = PasswordHasher(time_cost=_TIME_COST, memory_cost=_MEMORY_KIB, parallelism=_LANES)
+COST = RFC_9106_LOW_MEMORY  # section 4, second recommended option: 64 MiB, three passes, four lanes
+_hasher = PasswordHasher.from_parameters(COST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,10 @@ def _matches(password_hash: str, password: str) -> bool:
 
 def _unmatchable() -> str:
     """A hash that costs what real ones cost and that no password is known to have: all its digest is zero."""
-    salt, digest = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in (16, 32))
-    return f"$argon2id$v=19$m={_MEMORY_KIB},t={_TIME_COST},p={_LANES}${salt}${digest}"
+    salt, digest = (
+        base64.b64encode(bytes(size)).decode().rstrip("=") for size in (COST.salt_len, COST.hash_len)
+    )
+    return f"$argon2id$v={COST.version}$m={COST.memory_cost},t={COST.time_cost},p={COST.parallelism}${salt}${digest}"
 
 
 UNKNOWN_USER = _unmatchable()
