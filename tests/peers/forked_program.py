@@ -1,4 +1,5 @@
-"""`mailengine` in processes forked off one that has imported it: real ones, without the seconds of their imports.
+"""`mailengine` in processes forked off one that has imported it: real ones, without the seconds of their imports and
+of what each would find out anew.
 
 One per session, shared by all xdist workers. A client (`ForkedProgram`) connects, sends a line of JSON (arguments,
 environment, working directory) with three descriptors (standard input, output, error), and reads two lines: the
@@ -20,6 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from sqlalchemy.orm import configure_mappers
+
+from mailengine.migrations.run import head_revision
 from peers.ports import wait_until
 from peers.processes import python_path, spawn
 from peers.shared import obtain
@@ -93,6 +97,8 @@ def main(path: str) -> int:
     """Serves until it is killed, and returns in each fork with that one's exit code."""
     for name in _IMPORTS:
         importlib.import_module(name)
+    configure_mappers()
+    head_revision()  # which reads every migration
     gc.freeze()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
