@@ -23,7 +23,6 @@ from typing import IO, Any
 
 from sqlalchemy.orm import configure_mappers
 
-from mailengine.migrations.run import head_revision
 from peers.ports import wait_until
 from peers.processes import python_path, spawn
 from peers.shared import obtain
@@ -98,7 +97,6 @@ def main(path: str) -> int:
     for name in _IMPORTS:
         importlib.import_module(name)
     configure_mappers()
-    head_revision()  # which reads every migration
     gc.freeze()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

@@ -10,12 +10,20 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.db.unit import Database
 from mailengine.migrations.comparing import is_modelled, type_differs
-from mailengine.migrations.run import check_current, current_revision, upgrade
+from mailengine.migrations.run import (
+    alembic_config,
+    check_current,
+    current_revision,
+    head_revision,
+    revisions,
+    upgrade,
+)
 from mailengine.models import metadata
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +46,12 @@ def difference(connection: sa.Connection) -> list[Any]:
         connection, opts={"compare_type": type_differs, "include_object": is_modelled}
     )
     return list(compare_metadata(context, metadata))
+
+
+def test_the_revisions_are_those_that_alembic_reads() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert scripts.get_heads() == [head_revision()]
+    assert [script.revision for script in scripts.walk_revisions()] == [*reversed(revisions())]
 
 
 async def test_the_migrated_schema_is_the_models(db: Database) -> None:
