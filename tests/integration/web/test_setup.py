@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from litestar import Litestar
 
 from mailengine.domain.accounts import setup
 from mailengine.domain.tracking.intake import HitBuffer
@@ -42,8 +43,9 @@ async def count(rt: Runtime, table: Any) -> int:
         return await tx.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
-async def test_from_the_link_to_a_message(client: Any, rt: Runtime, catcher: Catcher):
+async def test_from_the_link_to_a_message(client: Any, app: Litestar, rt: Runtime, catcher: Catcher):
     path = await printed(rt)
+    assert "mailengine setup-link" in (await client.get("/login")).text
     wrong = await submit(
         client, path, **{**GIVEN, "country": "XX", "password": "short", "postal_address": ""}
     )
@@ -53,6 +55,10 @@ async def test_from_the_link_to_a_message(client: Any, rt: Runtime, catcher: Cat
     assert await count(rt, User) == 0
     begun = await submit(client, path, **GIVEN)
     assert begun.headers["location"] == "/setup"
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url=client.base_url
+    ) as stranger:
+        assert "setup-link" not in (await stranger.get("/login")).text
     assert (await client.get("/setup")).headers["location"] == "/setup/relay"
     assert "A few steps are left" in (await client.get("/campaigns")).text
     given = {"host": "127.0.0.1", "tls": "none"}

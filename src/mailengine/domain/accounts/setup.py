@@ -62,6 +62,11 @@ async def only_setup_token(tx: WriteTx, instance: InstanceScope, *, now: datetim
     return token
 
 
+async def unclaimed(tx: ReadTx, instance: InstanceScope) -> bool:
+    """Whether nobody can log in yet."""
+    return not await _has_user(tx)
+
+
 async def setup_open(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> bool:
     """Whether the token still makes the first user."""
     return await tokens.peek(tx, TokenKind.SETUP, token=token, now=now) is not None and not await _has_user(

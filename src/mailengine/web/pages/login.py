@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 
 from mailengine.core.errors import Unauthorised
-from mailengine.domain.accounts import attempts, auth, sessions
+from mailengine.domain.accounts import attempts, auth, sessions, setup
 from mailengine.domain.accounts.auth import CodeNeeded, Credential
 from mailengine.domain.accounts.sessions import NewLogin
 from mailengine.domain.accounts.users import verify_password
@@ -50,7 +50,10 @@ async def form(request: AnyRequest, site: NamedDependency[Site], next: FromQuery
     """The form; whoever is logged in goes on."""
     if await find_login(site, request) is not None:
         return go_to(own_path(next))
-    return show(site, request, next_path=next)
+    instance = instance_scope(request)
+    async with site.rt.db.read(instance) as tx:
+        unclaimed = await setup.unclaimed(tx, instance)
+    return show(site, request, next_path=next, unclaimed=unclaimed)
 
 
 @post("/login", request_max_body_size=MAX_FORM_BYTES)
@@ -207,11 +210,13 @@ def show(
     next_path: str = "",
     error: str = "",
     status: int = 200,
+    unclaimed: bool = False,
 ) -> Response[str]:
     return visitor_page(
         site,
         request,
         "pages/login.html",
+        unclaimed=unclaimed,
         status=status,
         email=email,
         error=error,
