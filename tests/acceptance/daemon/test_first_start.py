@@ -64,6 +64,9 @@ def test_from_nothing_to_the_first_user_and_a_base_url(tmp_path: Path) -> None:
             assert client.get("/livez").text == "ok"
             login = submit(client, "/login", email=GIVEN["email"], password=GIVEN["password"])
             assert login.status_code == 303
+        examined = house.program.ok("doctor", "--offline", "--json").json["findings"]
+        (said,) = [each["words"] for each in examined if each["name"] == "base_url"]
+        assert said.startswith(f"http://localhost:{port} "), "doctor knows the stored address"
         ran = house.program.ok("user", "invite", "bob@example.org", "--json")
         assert ran.json["link"].startswith(f"http://localhost:{port}/invitations/")
         assert daemon.end() == 0
