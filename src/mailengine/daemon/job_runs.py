@@ -23,6 +23,7 @@ from mailengine.daemon import contact_files
 from mailengine.daemon.restart import wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.campaigns import attribute_changes
 from mailengine.domain.contacts import bulk, retyping
 from mailengine.domain.jobs import jobs
 from mailengine.domain.privacy import exports
@@ -70,6 +71,8 @@ WORKS: dict[JobKind, Work] = {
     JobKind.EXPORT: contact_files.export,
     JobKind.BULK: page_by_page(bulk.bulk_page),
     JobKind.RETYPE: page_by_page(retyping.retype_page),
+    JobKind.RENAME_ATTRIBUTE: page_by_page(attribute_changes.change_page),
+    JobKind.REMOVE_ATTRIBUTE: page_by_page(attribute_changes.change_page),
     JobKind.TENANT_EXPORT: export_tenant,
 }
 

@@ -28,6 +28,8 @@ class JobKind(StrEnum):
     TENANT_EXPORT = "tenant-export"
     BULK = "bulk"
     RETYPE = "retype"  # an attribute becomes another kind
+    RENAME_ATTRIBUTE = "rename-attribute"
+    REMOVE_ATTRIBUTE = "remove-attribute"
 
 
 class Job(SQLModel, table=True):

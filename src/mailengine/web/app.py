@@ -175,6 +175,8 @@ PAGES = [
     attributes.index,
     attributes.edit,
     attributes.retype,
+    attributes.rename,
+    attributes.remove,
     tags.index,
     tags.counts,
     tags.create,

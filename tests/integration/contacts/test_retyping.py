@@ -125,7 +125,7 @@ async def test_as_a_job_it_looks_at_all_before_it_changes_one(
     await importing(PEOPLE)
     await importing(PEOPLE, scope=other)
     stopped = await ask(db, scope, AttributeKind.NUMBER)
-    with pytest.raises(Conflict, match=f"job {stopped} makes code another kind already"):
+    with pytest.raises(Conflict, match=f"job {stopped} changes code already"):
         await ask(db, scope, AttributeKind.LIST)
     with pytest.raises(Refused, match="1 values of code are no number; change") as refused:
         await work(db, scope, stopped)

@@ -54,6 +54,20 @@ async def test_an_attribute_becomes_another_kind(
     ]  # fmt: skip
     kinds = {row["name"]: row["kind"] for row in (await client.get(ATTRIBUTES, headers=mine)).json()["items"]}
     assert kinds == {"city": "text", "code": "number"}
+    for headers, status in ((theirs, 404), (viewer, 403)):
+        for answer in (
+            await client.delete(f"{ATTRIBUTES}/code", headers=headers),
+            await client.post(f"{ATTRIBUTES}/code/rename", json={"name": "kode"}, headers=headers),
+        ):
+            assert answer.status_code == status, answer.text
+    taken = await client.post(f"{ATTRIBUTES}/code/rename", json={"name": "city"}, headers=mine)
+    assert (taken.status_code, "city is a text" in taken.text) == (409, True)
+    renamed = await client.post(f"{ATTRIBUTES}/code/rename", json={"name": "kode"}, headers=mine)
+    assert (await ended(client, rt, renamed, mine))["changed"] == 1
+    assert (await client.delete(f"{ATTRIBUTES}/code", headers=mine)).status_code == 404
+    removed = await ended(client, rt, await client.delete(f"{ATTRIBUTES}/city", headers=mine), mine)
+    assert (removed["kind"], removed["state"], removed["changed"]) == ("remove-attribute", "done", 2)
+    assert [row["name"] for row in (await client.get(ATTRIBUTES, headers=mine)).json()["items"]] == ["kode"]
 
 
 async def retype(client: httpx.AsyncClient, rt: Runtime, path: str, body: Any, headers: Any) -> Any:
@@ -61,6 +75,12 @@ async def retype(client: httpx.AsyncClient, rt: Runtime, path: str, body: Any, h
     asked = await client.post(path, json=body, headers=headers)
     assert asked.status_code == 202, asked.text
     assert (await client.post(path, json=body, headers=headers)).status_code == 409, "one at a time"
+    return await ended(client, rt, asked, headers)
+
+
+async def ended(client: httpx.AsyncClient, rt: Runtime, asked: httpx.Response, headers: Any) -> Any:
+    """The job that was asked for, once the daemon did it."""
+    assert asked.status_code == 202, asked.text
     runs = JobRuns(rt)
     while await runs.turn():
         pass

@@ -13,6 +13,7 @@ from mailengine.core.errors import InvalidInput
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
     from mailengine.core.scope import Scope
+    from mailengine.domain.campaigns.attribute_changes import Change
     from mailengine.domain.contacts.retyping import Retyped
     from mailengine.runtime import Runtime
 
@@ -67,3 +68,46 @@ def retype(
     if not dry_run and drop:
         confirm(f"Remove every value of {name} that is no {kind}?", yes=yes)
     output.emit(asdict(in_tenant(ctx, rehearse if dry_run else work)), as_json=as_json)
+
+
+@app.command()
+def rename(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The attribute.")],
+    to: Annotated[str, typer.Argument(help="Its new name; one of the same kind becomes one with it.")],
+    as_json: output.Json = False,
+) -> None:
+    """Give an attribute another name and move every value."""
+    from mailengine.domain.campaigns.attribute_changes import Change
+
+    _change(ctx, Change(name, to), as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The attribute.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Remove an attribute with the values of all contacts."""
+    from mailengine.domain.campaigns import attribute_changes
+    from mailengine.domain.contacts.retyping import get_attribute
+
+    async def look(rt: "Runtime", scope: "Scope") -> int:
+        async with rt.db.read(scope) as tx:
+            await get_attribute(tx, scope, name=name)
+            return await attribute_changes.holders(tx, scope, name=name)
+
+    if not yes:
+        confirm(f"Remove {name}, and the values of {in_tenant(ctx, look):,} contacts?", yes=yes)
+    _change(ctx, attribute_changes.Change(name), as_json=as_json)
+
+
+def _change(ctx: typer.Context, change: "Change", *, as_json: bool) -> None:
+    from mailengine.domain.campaigns.attribute_changes import do_at_once
+
+    async def work(rt: "Runtime", scope: "Scope") -> int:
+        return await do_at_once(rt.db, scope, change, now=rt.clock.now())
+
+    output.emit({"changed": in_tenant(ctx, work)}, as_json=as_json)

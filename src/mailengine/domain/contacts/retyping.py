@@ -23,6 +23,7 @@ from mailengine.domain.jobs import jobs
 from mailengine.models import Attribute, AttributeKind, Contact, Job, JobKind, JobState
 
 PAGE = 2_000  # contacts a transaction
+CHANGES = (JobKind.RETYPE, JobKind.RENAME_ATTRIBUTE, JobKind.REMOVE_ATTRIBUTE)
 _AT_FIRST = {"cursor": 0, "changed": 0, "unreadable": 0}
 _SHOWN = 5  # values that cannot be read, as examples
 
@@ -82,7 +83,7 @@ async def request_retype(
     undo pages of the other."""
     scope.require(Grant.EDIT)
     await get_attribute(tx, scope, name=name, lock=True)
-    await _check_alone(tx, scope, name)
+    await check_alone(tx, scope, name)
     contacts = await tx.scalar(
         sa.select(sa.func.count()).select_from(Contact).where(tenant_of(Contact) == scope.tenant_id)
     )
@@ -99,13 +100,15 @@ async def request_retype(
     return job
 
 
-async def _check_alone(tx: ReadTx, scope: Scope, name: str) -> None:
+async def check_alone(tx: ReadTx, scope: Scope, *names: str) -> None:
+    """Raises Conflict while a job changes one of the attributes."""
     open_jobs = owned(Job, scope).where(
-        col(Job.kind) == JobKind.RETYPE, col(Job.state).in_((JobState.QUEUED, JobState.RUNNING))
+        col(Job.kind).in_(CHANGES), col(Job.state).in_((JobState.QUEUED, JobState.RUNNING))
     )
     for job in await tx.scalars(open_jobs):
-        if job.result["name"] == name:
-            raise Conflict(f"job {job.id} makes {name} another kind already; let it end or cancel it")
+        for name in names:
+            if name in (job.result["name"], job.result["to"]):
+                raise Conflict(f"job {job.id} changes {name} already; let it end or cancel it")
 
 
 async def retype_page(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> bool:

@@ -1,13 +1,15 @@
-"""Custom fields of contacts over the API: which there are, and making one another kind."""
+"""Custom fields of contacts over the API: which there are; another kind or name for one, and removing it."""
 
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from mailengine.core.scope import Scope
+from mailengine.domain.campaigns import attribute_changes
+from mailengine.domain.campaigns.attribute_changes import Change
 from mailengine.domain.contacts import attributes, retyping
 from mailengine.models import AttributeKind
 from mailengine.web.api.jobs import JobShape
@@ -32,6 +34,12 @@ class NewKind(Given):
 
     kind: AttributeKind
     drop: bool = False
+
+
+class NewName(Given):
+    """As a merge tag: a-z, 0-9 and _."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=63)]
 
 
 class Attributes(Controller):
@@ -68,3 +76,27 @@ class Attributes(Controller):
             return job_shape(
                 await retyping.request_retype(tx, caller, name=name, kind=data.kind, drop=data.drop, now=now)
             )
+
+    @post("/{name:str}/rename", status_code=202, **WRITE, summary="Give an attribute another name")
+    async def rename(
+        self,
+        site: NamedDependency[Site],
+        caller: NamedDependency[Scope],
+        name: OfAttribute,
+        data: JSONBody[NewName],
+    ) -> JobShape:
+        """Answered at once; the daemon moves every value. Refused while a template, a campaign, a segment or a saved
+        mapping uses the attribute. One of the same kind may have the new name already: the two become one."""
+        return await self._change(site, caller, Change(name, data.name))
+
+    @delete("/{name:str}", status_code=202, **WRITE, summary="Remove an attribute with all its values")
+    async def remove(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], name: OfAttribute
+    ) -> JobShape:
+        """Answered at once; the daemon removes every value. Refused while a template, campaign, segment or saved
+        mapping uses it."""
+        return await self._change(site, caller, Change(name))
+
+    async def _change(self, site: Site, caller: Scope, change: Change) -> JobShape:
+        async with site.rt.db.write(caller) as tx:
+            return job_shape(await attribute_changes.request(tx, caller, change, now=site.rt.clock.now()))

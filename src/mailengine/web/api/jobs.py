@@ -42,11 +42,12 @@ Ids = Annotated[
 ]
 
 
-COUNTED = (JobKind.BULK, JobKind.RETYPE)
+COUNTED = (JobKind.BULK, JobKind.RETYPE, JobKind.RENAME_ATTRIBUTE, JobKind.REMOVE_ATTRIBUTE)
 
 
 class JobShape(msgspec.Struct):
-    """`done` of `total` (null: not known); `changed` is what a bulk act or a retyping changed so far."""
+    """`done` of `total` (null: not known); `changed` is of how many a bulk act, or the change of an attribute,
+    changed something so far."""
 
     id: int
     kind: JobKind

@@ -1,4 +1,4 @@
-"""Custom fields of contacts: which there are, and making one another kind."""
+"""Custom fields of contacts: which there are; another kind or name for one, and removing it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,9 @@ from litestar.params import FromPath
 from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import Page
 from mailengine.core.scope import Grant
+from mailengine.domain.campaigns import attribute_changes
+from mailengine.domain.campaigns.attribute_changes import Change
+from mailengine.domain.campaigns.attribute_uses import uses
 from mailengine.domain.contacts import attributes, retyping
 from mailengine.models import AttributeKind
 from mailengine.web.forms import Form
@@ -43,7 +46,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
 
 @get("/attributes/{name:str}")
 async def edit(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[str]:
-    """Another kind for one."""
+    """Another kind or name for one, or its end."""
     return await _show(site, request, Form(), name)
 
 
@@ -65,11 +68,40 @@ async def retype(request: UserRequest, site: NamedDependency[Site], name: FromPa
     return await _show(site, request, form, name)
 
 
+@post("/attributes/{name:str}/rename")
+async def rename(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[Any]:
+    """The daemon moves every value; the job's page follows it."""
+    scope, form = request.auth.scope, await Form.of(request)
+    async with site.rt.db.read(scope) as tx:
+        await retyping.get_attribute(tx, scope, name=name)
+    with form.checking("new_name"):
+        if not form.text("new_name"):
+            raise InvalidInput("write a name")
+        return await _begin(site, request, Change(name, form.text("new_name")))
+    return await _show(site, request, form, name)
+
+
+@post("/attributes/{name:str}/delete")
+async def remove(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[Any]:
+    """The daemon removes every value; the job's page follows it."""
+    return await _begin(site, request, Change(name))
+
+
+async def _begin(site: Site, request: UserRequest, change: Change) -> Response[Any]:
+    scope = request.auth.scope
+    async with site.rt.db.write(scope) as tx:
+        job = await attribute_changes.request(tx, scope, change, now=site.rt.clock.now())
+    return done(site, f"/jobs/{job.id}", "Every contact is gone through", "info")
+
+
 async def _show(site: Site, request: UserRequest, form: Form, name: str) -> Response[str]:
     scope = request.auth.scope
     scope.require(Grant.EDIT)
     async with site.rt.db.read(scope) as tx:
         found = await retyping.get_attribute(tx, scope, name=name)
+        used = await uses(tx, scope, name=name)
+        holders = await attribute_changes.holders(tx, scope, name=name)
+    kinds = list(AttributeKind)
     return await form_page(
-        site, request, "pages/attribute.html", form, attribute=found, kinds=list(AttributeKind)
+        site, request, "pages/attribute.html", form, attribute=found, kinds=kinds, used=used, holders=holders
     )

@@ -11,6 +11,7 @@ from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.contacts.exports.run import KEPT, download
+from mailengine.domain.contacts.retyping import CHANGES
 from mailengine.domain.jobs import jobs
 from mailengine.domain.reports.speed import Speed, job_speed
 from mailengine.models import JobKind, JobState
@@ -23,7 +24,7 @@ from mailengine.web.uploads import IMPORTS
 PATH = "/jobs"
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 # Imports and exports of all data have pages of their own.
-CANCELLABLE = (JobKind.BULK, JobKind.EXPORT, JobKind.RETYPE)
+CANCELLABLE = (JobKind.BULK, JobKind.EXPORT, *CHANGES)
 
 
 @get(PATH)

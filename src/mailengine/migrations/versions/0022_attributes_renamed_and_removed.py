@@ -1,0 +1,21 @@
+"""Jobs that rename or remove an attribute
+
+Revision: 0022, after 0021
+"""
+
+from alembic import op
+
+revision = "0022"
+down_revision = "0021"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.batch_alter_table("jobs") as batch_op:
+        batch_op.drop_constraint(op.f("ck_jobs_kind"), type_="check")
+        batch_op.create_check_constraint(
+            op.f("ck_jobs_kind"),
+            "kind IN ('import', 'expand', 'upload', 'undo-import', 'export', 'tenant-export', 'bulk', 'retype', "
+            "'rename-attribute', 'remove-attribute')",
+        )
