@@ -10,7 +10,7 @@ from peers.ports import free_port, wait_until
 from peers.sink import CountingSink
 from support.daemon import House, compare
 
-RECIPIENTS = 30_000
+RECIPIENTS = 20_000
 WITHIN_SECONDS = 1.0
 QUIET_SECONDS = 1.5
 ROLES = ("--role", "worker,scheduler")
