@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import IntEnum
+from functools import cache
 
 import sqlalchemy as sa
 
 from mailengine.core.scope import InstanceScope
 from mailengine.db.tenancy import table_of
+from mailengine.db.types import UTCDateTime
 from mailengine.db.unit import ReadTx
 from mailengine.models import Campaign, CampaignState, EmailTask, Message
 
@@ -23,7 +25,15 @@ class Need(IntEnum):
 
 async def need(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> Need:
     """Looks at campaigns being sent, and at no more than SHORT_QUEUE index entries of each."""
-    campaigns, tasks = table_of(Campaign).c, table_of(EmailTask).c
+    is_long, is_some = (await tx.execute(_question(), {"now": now})).one()
+    if is_long:
+        return Need.ALL
+    return Need.ONE if is_some else Need.NOBODY
+
+
+@cache  # asked five times a second: making it anew took longer than its answer
+def _question() -> sa.Select[bool, bool]:
+    campaigns, tasks, now = table_of(Campaign).c, table_of(EmailTask).c, _now()
     # Correlated, so that only queues of campaigns being sent are touched: a paused one may be long.
     due = sa.select(sa.literal(1)).where(
         tasks.campaign_id == campaigns.id,
@@ -38,16 +48,15 @@ async def need(tx: ReadTx, _instance: InstanceScope, *, now: datetime) -> Need:
     # some in a moment.
     held = sa.exists().where(tasks.status == sa.literal_column("'claimed'"))
     growing = sending.where(campaigns.expanded_at.is_(None)).exists()
-    is_long, is_some = (
-        await tx.execute(sa.select(long, sa.or_(some, held, growing, _messages_wait(now))))
-    ).one()
-    if is_long:
-        return Need.ALL
-    return Need.ONE if is_some else Need.NOBODY
+    return sa.select(long, sa.or_(some, held, growing, _messages_wait()))
 
 
-def _messages_wait(now: datetime) -> sa.ColumnElement[bool]:
+def _messages_wait() -> sa.ColumnElement[bool]:
     """Whether transactional mail is due or in a worker's hands."""
     messages = table_of(Message).c
-    due = sa.exists().where(messages.status == sa.literal_column("'queued'"), messages.scheduled_at <= now)
+    due = sa.exists().where(messages.status == sa.literal_column("'queued'"), messages.scheduled_at <= _now())
     return sa.or_(due, sa.exists().where(messages.claim_token.is_not(None)))
+
+
+def _now() -> sa.BindParameter[datetime]:
+    return sa.bindparam("now", type_=UTCDateTime())

@@ -20,7 +20,7 @@ from mailengine.core.ids import JobId, TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon import contact_files
-from mailengine.daemon.restart import wait
+from mailengine.daemon.restart import Looks, wait
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.campaigns import attribute_changes
@@ -89,12 +89,13 @@ class JobRuns:
 
     async def run(self, stop: asyncio.Event, held: Callable[[], Awaitable[bool]]) -> None:
         """Look for jobs until `stop`, while the lease is held."""
+        looks = Looks(_LOOK_SECONDS)
         try:
             while not stop.is_set():
                 busy = await held() and await self.turn()
                 if not busy:
                     await self.close()  # somebody else may have the lease now
-                await wait(stop, 0 if busy else _LOOK_SECONDS)
+                await wait(stop, looks.rest(busy=busy))
         finally:
             await self.close()
 

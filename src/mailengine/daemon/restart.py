@@ -1,4 +1,5 @@
-"""Roles are kept apart: one that fails is started again, later each time, and the others go on."""
+"""Roles are kept apart: one that fails is started again, later each time, and the others go on. And a role that finds
+nothing to do looks less often, so that an idle daemon is idle."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,8 @@ from mailengine.core.log import get_logger
 _FIRST_SECONDS = 0.5
 _LONGEST_SECONDS = 30.0
 _STEADY_SECONDS = 60.0  # who ran so long failed for a new reason
+
+_SELDOM_SECONDS, _GROWTH = 1.0, 1.2  # between two looks, reached after some seconds without work
 
 log = get_logger("daemon")
 
@@ -24,6 +27,21 @@ class Backoff:
         """The pause before the next start."""
         self._failures = 1 if ran_seconds > _STEADY_SECONDS else self._failures + 1
         return float(min(_LONGEST_SECONDS, _FIRST_SECONDS * 2 ** (self._failures - 1)))
+
+
+class Looks:
+    """How long to rest after each look for work: not at all after one that found some, and longer and longer after
+    those that found none."""
+
+    def __init__(self, first_seconds: float) -> None:
+        self._first_seconds = self._seconds = first_seconds
+
+    def rest(self, *, busy: bool) -> float:
+        if busy:
+            self._seconds = self._first_seconds
+            return 0.0
+        rest, self._seconds = self._seconds, min(self._seconds * _GROWTH, _SELDOM_SECONDS)
+        return rest
 
 
 async def keep_running(name: str, run: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:

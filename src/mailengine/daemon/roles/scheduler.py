@@ -12,11 +12,11 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon.chores import Chores
 from mailengine.daemon.job_runs import JobRuns
 from mailengine.daemon.lease import Leadership
-from mailengine.daemon.restart import wait
+from mailengine.daemon.restart import Looks, wait
 from mailengine.domain.campaigns import expand, finish, schedule
 from mailengine.runtime import Runtime, node_id
 
-_POLL_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 _SET_ASIDE_SECONDS = 10.0
 _ACTOR = "role:scheduler"
 _INSTANCE = InstanceScope(_ACTOR)
@@ -51,9 +51,10 @@ class Scheduler:
         self._aside: dict[CampaignId, float] = {}  # a campaign that fails must not stop the others
 
     async def run(self, stop: asyncio.Event, held: Callable[[], Awaitable[bool]]) -> None:
+        looks = Looks(_LOOK_SECONDS)
         while not stop.is_set():
             busy = await held() and await self.turn()
-            await wait(stop, 0 if busy else _POLL_SECONDS)
+            await wait(stop, looks.rest(busy=busy))
 
     async def turn(self) -> bool:
         """True when there was something to do."""
