@@ -16,7 +16,7 @@ from mailengine.domain.accounts import totp
 from peers.catcher import Catcher
 from peers.ports import wait_until
 from support.browsing import PASSWORD
-from support.chromium import FLAGS, NAMED, RINGED, STILL
+from support.chromium import FLAGS, NAMED, RINGED, STILL, WCAG
 from support.daemon import House
 
 pytestmark = pytest.mark.peer("chromium")
@@ -38,7 +38,7 @@ def accessible(page: Page) -> None:
     """As `support.chromium.accessible`: a toast that began to go is not there at the second look."""
     for _ in range(2):
         page.wait_for_function(STILL)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+        found = Axe().run(page, options=WCAG)
         if found.violations_count == 0:
             return
     raise AssertionError(found.generate_report())

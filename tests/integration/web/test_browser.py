@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Route, expect
 
+from mailengine.domain.contacts.attributes import register
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.signup.forms import FormFields, create_form
@@ -19,10 +20,18 @@ from support.chromium import accessible, chromium, listen, log_in, reach, sound
 pytestmark = [pytest.mark.anyio, pytest.mark.peer("chromium")]
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest.fixture(scope="module")
+async def started() -> AsyncIterator[Browser]:
     async with chromium() as opened:
         yield opened
+
+
+@pytest.fixture
+async def browser(started: Browser) -> AsyncIterator[Browser]:
+    """Nothing of a test before is open in it."""
+    yield started
+    for context in started.contexts:
+        await context.close()
 
 
 @pytest.fixture
@@ -96,17 +105,26 @@ PAGES = [
     "/campaigns/new",
     "/campaigns/{campaign}",
     "/campaigns/{campaign}/recipients",
+    "/campaigns/{draft}/content",
     "/campaigns/{draft}/audience",
+    "/campaigns/{draft}/delivery",
+    "/campaigns/{draft}/review",
     "/templates",
     "/templates/new",
     "/templates/{template}/edit",
     "/templates/{template}/versions",
+    "/templates/{template}/versions/1",
+    "/templates/deleted",
     "/contacts",
     "/contacts/new",
     "/contacts/{contact}",
+    "/contacts/{contact}/edit",
+    "/attributes/plan",
+    "/attributes/age",
     "/lists",
     "/campaigns/deleted",
     "/lists/{list}",
+    "/lists/new",
     "/segments",
     "/segments/new",
     "/segments/{segment}",
@@ -121,9 +139,17 @@ PAGES = [
     "/team",
     "/settings/keys",
     "/account",
+    "/account/second-factor",
+    "/settings/organisation",
+    "/settings/links",
+    "/setup",
+    "/setup/relay",
+    "/setup/domain",
+    "/setup/base-url",
     "/relays",
     "/relays/new",
     "/domains",
+    "/domains/new",
     "/jobs",
 ]
 
@@ -145,12 +171,15 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
 
 
 async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
-    """A segment with everything that its builder can show, a draft for it, and a sign-up form."""
+    """A segment with everything that its builder can show, a draft for it, a sign-up form, an attribute that is used
+    and one that is not."""
     text = '(first_name != Bo or list in ("acme customers")) and not opened within 90 days and state = subscribed'
     fields = FormFields(name="Footer", lists=["acme customers"], ask_name=True)
     async with rt.db.write(sent.scope) as tx:
         now = rt.clock.now()
+        await register(tx, sent.scope, {"plan": "The plan", "age": "Age"})
         segment = await saved.add(tx, sent.scope, name="Asleep", rule=parse(text), now=now)
+        await saved.add(tx, sent.scope, name="Seven", rule=parse("age = 7"), now=now)
         form = await create_form(tx, sent.scope, fields, organisation="Acme", now=now)
         at = {"tenant_id": int(sent.scope.tenant_id), "created_at": now, "updated_at": now}
         of = {"template_id": sent.template_id, "list_ids": [sent.list_id], "segment_ids": [segment.id]}
