@@ -33,7 +33,8 @@ _PAGES = (
     "/campaigns/{campaign}/recipients?outcome=sent", "/templates", "/contacts", "/contacts?sort=address",
     "/contacts?state=subscribed", "/contacts?list=1", "/contacts?tag=1", "/contacts?q=reader777",
     "/contacts?q=example77.org", "/contacts?q=Zo%C3%AB", "/contacts?q=nobody-is-called-so", "/contacts?deleted=1",
-    "/contacts/1", "/contacts/new", "/imports", "/lists", "/tags", "/tags/1", "/suppression", "/delivery",
+    "/contacts/1", "/contacts/new", "/contacts/counts", "/attributes", "/attributes/plan",
+    "/imports", "/lists", "/tags", "/tags/1", "/suppression", "/delivery",
     "/delivery/dead-letters", "/relays", "/domains", "/jobs", "/team", "/audit", "/account", "/settings/organisation",
 )  # fmt: skip
 

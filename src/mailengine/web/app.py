@@ -175,6 +175,7 @@ PAGES = [
     attributes.index,
     attributes.edit,
     attributes.retype,
+    attributes.holders,
     attributes.rename,
     attributes.remove,
     tags.index,

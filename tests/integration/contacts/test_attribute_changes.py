@@ -17,6 +17,7 @@ from mailengine.domain.contacts.imports import mappings
 from mailengine.domain.contacts.imports.report import ImportReport
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
+from mailengine.domain.contacts.segments.rules import to_json
 from mailengine.domain.content import blocks
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
@@ -131,22 +132,36 @@ async def test_what_uses_it_is_named(importing: Importing, db: Database, scope: 
         await mappings.save(tx, scope, name="monthly", mapping={"Code": "code:text", "X": "city"}, now=NOW)
         of = {"template_id": template.id, "from_email": "a@x.test", "updated_at": NOW}
         tx.add(Campaign(name="Draft", subject="Your {{ code }}", **of, **at))
-        frozen = {"from_name": "", "from_email": "a@x.test", "html": tag, "text": ""}
-        for name, ended in (("Under way", None), ("Over", NOW)):
+        asks = {
+            "segments": [to_json(parse("city = Bonn").rule)],
+            "without": [to_json(parse("not code = x7").rule)],
+        }
+        frozen = {"from_name": "", "from_email": "a@x.test", "text": ""}
+        for name, html, rules, ended in (
+            ("Under way", tag, {}, None), ("To some", "<p>code</p>", asks, None), ("Over", tag, asks, NOW),
+        ):  # fmt: skip
             state = CampaignState.SENT if ended else CampaignState.SENDING
             sent = Campaign(
-                name=name, state=state, subject="News", launched_at=NOW, finished_at=ended, **of, **at
+                name=name,
+                state=state,
+                subject="News",
+                audience_rules=rules,
+                launched_at=NOW,
+                finished_at=ended,
+                **of,
+                **at,
             )
+            sent.launched_at = NOW
             tx.add(sent)
             await tx.flush()
             tx.add(CampaignTotals(campaign_id=sent.id or 0, tenant_id=int(scope.tenant_id)))
-            snapshot = Snapshot(campaign_id=sent.id or 0, subject="News", **frozen, **at)
+            snapshot = Snapshot(campaign_id=sent.id or 0, subject="News", html=html, **frozen, **at)
             tx.add(snapshot)
             await tx.flush()
             sent.snapshot_id = snapshot.id
     named = [
-        "the template Reads", "the block foot", "the campaign Draft", "the campaign Under way",
-        "the segment Sevens", "the mapping monthly",
+        "the template Reads", "the block foot", "the campaign Draft", "the campaign To some",
+        "the campaign Under way", "the segment Sevens", "the mapping monthly",
     ]  # fmt: skip
     async with db.read(scope) as tx:
         assert await uses(tx, scope, name="code") == named
@@ -154,7 +169,7 @@ async def test_what_uses_it_is_named(importing: Importing, db: Database, scope: 
         assert await uses(tx, other, name="code") == []
     for change in (Change("code"), Change("code", "kode")):
         with pytest.raises(
-            Refused, match=r"code is used by the template Reads, .* and 1 more; take it out there"
+            Refused, match=r"code is used by the template Reads, .* and 2 more; take it out there"
         ):
             await do_at_once(db, scope, change, now=NOW)
     assert await names(db, scope) == ["city", "code"]

@@ -71,7 +71,7 @@ async def _campaigns(tx: ReadTx, scope: Scope, name: str) -> list[str]:
         row.name
         for row in rows
         if _reads(name, [row.subject, row.html or "", row.text or ""])
-        or any(_asks(name, from_json(rule)) for rule in row.audience_rules.values())
+        or any(_asks(name, from_json(rule)) for rules in row.audience_rules.values() for rule in rules)
     ]
 
 

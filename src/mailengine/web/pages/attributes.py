@@ -18,6 +18,7 @@ from mailengine.models import AttributeKind
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, one_of, params_of
+from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
 PATH = "/attributes"
@@ -68,6 +69,18 @@ async def retype(request: UserRequest, site: NamedDependency[Site], name: FromPa
     return await _show(site, request, form, name)
 
 
+@get("/attributes/{name:str}/holders")
+async def holders(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[str]:
+    """How many contacts have a value, and the button that takes it from them: a piece of the page."""
+    scope = request.auth.scope
+    scope.require(Grant.EDIT)
+    async with site.rt.db.read(scope) as tx:
+        found = await retyping.get_attribute(tx, scope, name=name)
+        number = await attribute_changes.holders(tx, scope, name=name)
+    values = {"attribute": found, "holders": number, "csrf": request.auth.csrf_token}
+    return html(site.render("fragments/attribute_holders.html", **values))
+
+
 @post("/attributes/{name:str}/rename")
 async def rename(request: UserRequest, site: NamedDependency[Site], name: FromPath[str]) -> Response[Any]:
     """The daemon moves every value; the job's page follows it."""
@@ -100,8 +113,7 @@ async def _show(site: Site, request: UserRequest, form: Form, name: str) -> Resp
     async with site.rt.db.read(scope) as tx:
         found = await retyping.get_attribute(tx, scope, name=name)
         used = await uses(tx, scope, name=name)
-        holders = await attribute_changes.holders(tx, scope, name=name)
     kinds = list(AttributeKind)
     return await form_page(
-        site, request, "pages/attribute.html", form, attribute=found, kinds=kinds, used=used, holders=holders
+        site, request, "pages/attribute.html", form, attribute=found, kinds=kinds, used=used
     )
