@@ -12,7 +12,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from mailengine.web import manifest
-from mailengine.web.app import HEALTH, routes
+from mailengine.web.routes import HEALTH, routes
 from peers.certificates import Authority
 
 ROOT = Path(__file__).parents[2]

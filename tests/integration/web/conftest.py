@@ -43,9 +43,10 @@ from mailengine.models import (
 )
 from mailengine.runtime import Runtime
 from mailengine.web import manifest
-from mailengine.web.app import make_site, routes
+from mailengine.web.app import make_site
 from mailengine.web.pulse import Pulse
 from mailengine.web.rendering import environment
+from mailengine.web.routes import routes
 from support.served import listener, serving
 from support.tenancy_guard import attach
 
