@@ -37,6 +37,11 @@ RINGED = """() => {
 }"""
 # `resultTypes`: what passed is not described element by element.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
+# Of the other theme: nothing but the colours differs. After `accessible`, which brings axe into the page.
+CONTRAST = """async () => {
+  const found = await axe.run({runOnly: ["color-contrast"], resultTypes: ["violations"]});
+  return found.violations.flatMap(each => each.nodes.map(node => node.failureSummary + " " + node.html));
+}"""
 DESKTOP, PHONE = (1280, 800), (375, 700)
 
 
@@ -93,15 +98,20 @@ async def accessible(page: Page) -> None:
 
 
 async def sound(page: Page, url: str, *, dark: bool) -> None:
-    """The page at this address: one heading, nothing that moves while it loads, no wider than a phone, accessible."""
+    """The page at this address: one heading, nothing that moves while it loads, no wider than a phone, accessible; in
+    one theme, and legible in the other one."""
+    here, there = ("dark", "light") if dark else ("light", "dark")
     await resize(page, DESKTOP)
-    await page.emulate_media(color_scheme="dark" if dark else "light")
+    await page.emulate_media(color_scheme=here)
     await page.goto(url)
     assert await page.locator("h1").count() == 1, url
     assert await page.evaluate(SHIFTED) < 0.1, f"{url} moves while it loads"
     await resize(page, PHONE)
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], url
     await accessible(page)
+    await page.emulate_media(color_scheme=there)
+    await page.wait_for_function(STILL)
+    assert await page.evaluate(CONTRAST) == [], f"{url}, {there}"
 
 
 async def resize(page: Page, size: tuple[int, int]) -> None:

@@ -125,4 +125,5 @@ def test_sigterm_in_every_phase(house: House, counting_sink: Sinks) -> None:
             phase()
             assert daemon.end() == 0
     with house.daemon(*ROLES) as daemon:
+        wait_until(lambda: len(house.events("started")) > len(phases), "it starts", 60)
         finish(house, daemon, sink)

@@ -286,10 +286,14 @@ class Served:
 
 
 @pytest.fixture
-async def served(make_runtime: Callable[..., Runtime]) -> AsyncIterator[Served]:
+async def served(
+    request: pytest.FixtureRequest, make_runtime: Callable[..., Runtime], tmp_path: Path
+) -> AsyncIterator[Served]:
+    """With the sections of settings that a test gives as its parameter."""
     bound, stopping = listener(), asyncio.Event()
     url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    rt = make_runtime(web={"base_url": url})
+    sections = getattr(request, "param", {})
+    rt = make_runtime(web={"base_url": url}, catcher={"maildir": tmp_path / "caught"}, **sections)
     async with serving(rt, bound, stopping) as hits:
         yield Served(url, rt, hits, stopping)
 

@@ -3,19 +3,26 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from mailbox import Maildir
 from typing import Any
 
 import pytest
+from litestar import Litestar
 from playwright.async_api import Browser, Route, expect
 
+from mailengine.domain.accounts import invitations, recovery, sign_up
+from mailengine.domain.accounts.tenants import check_tenant
 from mailengine.domain.contacts.attributes import register
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
+from mailengine.domain.jobs import jobs
+from mailengine.domain.senders import domains
 from mailengine.domain.signup.forms import FormFields, create_form
 from mailengine.domain.tracking.tokens import Purpose
-from mailengine.models import Campaign, CampaignState
+from mailengine.models import Campaign, CampaignState, JobKind, Role
 from mailengine.runtime import Runtime
 from support.chromium import accessible, chromium, listen, log_in, reach, sound
+from support.house import INSTANCE
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peer("chromium")]
 
@@ -151,7 +158,45 @@ PAGES = [
     "/domains",
     "/domains/new",
     "/jobs",
+    "/jobs/{job}",
+    "/domains/{domain}",
+    "/account/confirm",
+    "/caught",
+    "/caught/{caught}",
 ]
+WAYS_IN = (
+    "/login",
+    "/forgot",
+    "/sign-up",
+    "/reset/{reset}",
+    "/sign-up/{sign_up}",
+    "/invitations/{invitation}",
+)
+# Seen on the way of another test: the first steps and the second factor in test_first_walk, an import and what
+# contacts have in test_browser_contacts, all components above.
+ELSEWHERE = {
+    "/setup/start/{}", "/login/code", "/account/email/{}", "/styleguide", "/oidc/login", "/oidc/callback",
+    "/imports", "/imports/new", "/imports/{}", "/tags", "/tags/{}", "/attributes", "/audit", "/contacts/{}/erase",
+}  # fmt: skip
+NO_PAGE = re.compile(
+    r"/(?:events|exports|static|api|livez|readyz|health|metrics|[cofpuv])(?:/.*)?|/(?:caught|imports)/{}/(?:html|raw|errors)"
+    r"|.*/(?:counts?|holders|members|preview|recipients\.csv)"
+)
+
+
+def test_every_page_is_looked_at(all_routes: Litestar) -> None:
+    """Every address that answers with a page is one of those that the tests below open."""
+    opened = {_shape(path.partition("?")[0]) for path in (*PAGES, *WAYS_IN)} | ELSEWHERE
+    routes = {
+        _shape(route.path_format) for route in all_routes.routes if "GET" in getattr(route, "methods", ())
+    }
+    assert {path for path in routes - opened if not NO_PAGE.fullmatch(path)} == set()
+    assert opened <= routes
+
+
+def _shape(path: str) -> str:
+    """Without what differs from row to row."""
+    return re.sub(r"\{[^}]*\}|(?<=/)\d+|(?<=/attributes/)\w+", "{}", path)
 
 
 async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, served: Any, acme: Any):
@@ -170,11 +215,32 @@ async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, serve
     assert said == []
 
 
-async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
+@pytest.mark.parametrize("served", [{"accounts": {"sign_up": "open"}}], indirect=True)
+async def test_the_ways_in_are_accessible_and_fit_a_phone(browser: Browser, served: Any, acme: Any):
+    rt, now = served.rt, served.rt.clock.now()
+    details = check_tenant(name="New", country="DE", postal_address="1 Road")
+    async with rt.db.write(INSTANCE) as tx:
+        reset = await recovery.ask_reset(tx, INSTANCE, email="owner@acme.test", now=now)
+        asked = {"email": "new@acme.test", "password_hash": "-", "details": details}
+        new = await sign_up.ask(tx, INSTANCE, **asked, now=now)
+    async with rt.db.write(acme.scope) as tx:
+        invited = await invitations.invite(tx, acme.scope, email="bo@acme.test", role=Role.EDITOR, now=now)
+    assert reset is not None
+    assert new is not None
+    tokens = {"reset": reset.token, "sign_up": new.token, "invitation": invited.token}
+    page = await browser.new_page()
+    said = listen(page, served.url)
+    for number, path in enumerate(WAYS_IN):
+        await sound(page, served.url + path.format(**tokens), dark=bool(number % 2))
+    assert said == []
+
+
+async def more_rows(rt: Runtime, sent: Any) -> dict[str, int | str]:
     """A segment with everything that its builder can show, a draft for it, a sign-up form, an attribute that is used
     and one that is not."""
     text = '(first_name != Bo or list in ("acme customers")) and not opened within 90 days and state = subscribed'
     fields = FormFields(name="Footer", lists=["acme customers"], ask_name=True)
+    key = await domains.new_key("ed25519")
     async with rt.db.write(sent.scope) as tx:
         now = rt.clock.now()
         await register(tx, sent.scope, {"plan": "The plan", "age": "Age"})
@@ -188,7 +254,13 @@ async def more_rows(rt: Runtime, sent: Any) -> dict[str, int]:
         )
         tx.add(draft)
         await tx.flush()
-    return {"segment": segment.id or 0, "form": form.id or 0, "draft": draft.id or 0}
+        job = await jobs.create(tx, sent.scope, kind=JobKind.BULK, title="Tag contacts", now=now)
+        signs = {"key": key, "keyring": rt.keyring}
+        await domains.add_domain(tx, sent.scope, domain="acme.test", **signs, now=now)
+    assert rt.settings.catcher.maildir is not None
+    caught = Maildir(rt.settings.catcher.maildir).add(b"From: a@x.test\r\nSubject: Hello\r\n\r\nHi\r\n")
+    rows = {"segment": segment.id, "form": form.id, "draft": draft.id, "job": job.id, "caught": caught}
+    return {name: found or 0 for name, found in rows.items()} | {"domain": "acme.test"}
 
 
 async def test_a_contact_is_added_found_and_deleted_without_loading_a_page_anew(

@@ -5,12 +5,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from playwright.async_api import Browser, Page, expect
+from sqlmodel import SQLModel
 
 from mailengine.core.clock import SystemClock
 from mailengine.core.config import DatabaseSettings, load_settings
@@ -19,13 +21,23 @@ from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.daemon.job_runs import JobRuns
 from mailengine.db.tenancy import table_of
-from mailengine.db.unit import Database
+from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts.setup import create_owned_tenant
 from mailengine.domain.accounts.tenants import check_tenant
 from mailengine.domain.contacts import contacts, lists, tags
 from mailengine.domain.contacts.search import index
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
-from mailengine.models import Contact, ContactTag, ListMember
+from mailengine.models import (
+    Campaign,
+    CampaignState,
+    Contact,
+    ContactTag,
+    ListMember,
+    Suppression,
+    SuppressionKind,
+    Template,
+    TemplateVersion,
+)
 from mailengine.runtime import Runtime
 from peers.template import copy_sqlite
 from support.chromium import accessible, choose_by_keyboard, chromium, listen, log_in, reach, resize, sound
@@ -128,6 +140,64 @@ async def add_tenant(rt: Runtime, slug: str, people: int, password_hash: str) ->
         await tx.execute(
             sa.insert(table_of(ContactTag)).from_select(["tag_id", "contact_id", "tenant_id"], carriers)
         )
+        await add_others(tx, scope, now)
+
+
+async def add_others(tx: WriteTx, scope: Scope, now: datetime) -> None:
+    """As many of what else may become many: suppressed addresses, templates, drafts."""
+    contact, template = table_of(Contact).c, table_of(Template).c
+    at = sa.literal(now, contact.created_at.type)
+
+    async def add(model: type[SQLModel], each_of: sa.FromClause, **values: Any) -> None:
+        rows = sa.select(*values.values(), each_of.c.tenant_id, at).where(
+            each_of.c.tenant_id == scope.tenant_id
+        )
+        columns = [*values, "tenant_id", "created_at"]
+        await tx.execute(sa.insert(table_of(model)).from_select(columns, rows))
+
+    await add(
+        Suppression,
+        table_of(Contact),
+        kind=sa.literal(SuppressionKind.ADDRESS),
+        value=sa.literal("no-") + contact.email_key,
+        reason=sa.literal("import"),
+        source=sa.literal(""),
+    )
+    nothing, number = sa.literal(""), sa.cast(contact.id, sa.Text)
+    named = {"name": sa.literal("Letter ") + number, "category": nothing, "version": sa.literal(1)}
+    await add(Template, table_of(Contact), **named, updated_at=at)
+    html, nobody = sa.literal("<p>Hello</p>"), {"text_is_own": sa.false(), "created_by": nothing}
+    first = {
+        "template_id": template.id,
+        "version": sa.literal(1),
+        "source": html,
+        "html": html,
+        "text": nothing,
+    }
+    await add(TemplateVersion, table_of(Template), **first, **nobody)
+    none, yes = sa.literal([], sa.JSON), sa.true()
+    await add(
+        Campaign,
+        table_of(Template),
+        name=sa.literal("Draft ") + sa.cast(template.id, sa.Text),
+        state=sa.literal(CampaignState.DRAFT),
+        template_id=template.id,
+        subject=sa.literal("News"),
+        from_name=nothing,
+        from_email=sa.literal("news@example.org"),
+        reply_to=nothing,
+        list_ids=none,
+        segment_ids=none,
+        excluded_list_ids=none,
+        excluded_segment_ids=none,
+        audience_rules=sa.literal({}, sa.JSON),
+        track_opens=yes,
+        track_clicks=yes,
+        schedule_zone=sa.literal("UTC"),
+        schedule_faults=none,
+        expand_cursor=sa.literal(0),
+        updated_at=at,
+    )
 
 
 def write(folder: Path, people: int) -> Path:
@@ -222,7 +292,22 @@ async def test_all_that_match_are_tagged_exported_and_found_again(stage: Stage):
 
 
 PAGES = {
-    "none": ("/contacts", "/contacts?deleted=1", "/imports", "/tags", "/jobs"),
+    "none": (
+        "/contacts",
+        "/contacts?deleted=1",
+        "/imports",
+        "/tags",
+        "/jobs",
+        "/campaigns",
+        "/templates",
+        "/lists",
+        "/segments",
+        "/forms",
+        "/suppression",
+        "/attributes",
+        "/relays",
+        "/domains",
+    ),
     "one": (
         "/contacts",
         "/contacts/{contact}",
@@ -232,7 +317,7 @@ PAGES = {
         "/attributes",
         "/audit",
     ),
-    "many": ("/contacts", "/tags"),
+    "many": ("/contacts", "/tags", "/campaigns", "/templates", "/suppression", "/audit"),
 }
 
 
