@@ -29,6 +29,13 @@ def contains(column: Any, text: str) -> sa.ColumnElement[bool]:
     return _like(column, text, "%")
 
 
+def contains_folded(column: Any, text: str) -> sa.ColumnElement[bool]:
+    """Anywhere in a column of casefolded text, such as the keys of addresses."""
+    pattern = f"%{escape_like(text.casefold())}%"
+    like: sa.ColumnElement[bool] = column.like(pattern, escape=_LIKE_ESCAPE)
+    return like
+
+
 def begins(column: Any, text: str) -> sa.ColumnElement[bool]:
     """At the beginning of the column, in any case."""
     return _like(column, text, "")

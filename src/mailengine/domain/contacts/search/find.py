@@ -24,6 +24,8 @@ from mailengine.domain.contacts.search.linked import FEW, carriers, unindexed
 from mailengine.domain.contacts.search.match import Match
 from mailengine.models import Contact
 
+_HARDLY_WRONG = 4  # times a page of candidates is nearly always enough for a page of those that are right
+
 
 @dataclass(frozen=True, slots=True)
 class _Span:
@@ -44,11 +46,11 @@ class Sources:
     def __init__(self, *queries: tuple[sa.Select[Any], Any]) -> None:
         self._queries = queries  # each with its column of ids
 
-    async def ids(self, tx: ReadTx, span: _Span) -> set[int]:
-        """The first of them in the span's direction, up to one more than FEW of each query."""
+    async def ids(self, tx: ReadTx, span: _Span, most: int) -> set[int]:
+        """The first of them in the span's direction, up to one more than `most` of each query."""
         found: set[int] = set()
         for query, column in self._queries:
-            found.update((await tx.scalars(span.of(query, column).limit(FEW + 1))).all())
+            found.update((await tx.scalars(span.of(query, column).limit(most + 1))).all())
         return found
 
 
@@ -79,24 +81,32 @@ async def page_among(
     if sources is None:
         candidates = set((await tx.scalars(_ids_of(right).limit(FEW + 1))).all())
     else:
-        candidates = await sources.ids(tx, _Span())
+        candidates = await sources.ids(tx, _Span(), FEW)
     near = sorted(candidates)[:FEW]
-    ids = near if sources is None else (await tx.scalars(_ids_of(_among(tx, right, near)))).all()
     if len(candidates) <= FEW:
+        ids = near if sources is None else (await tx.scalars(_ids_of(_among(tx, right, near)))).all()
         by = key if key is col(Contact.id) else unindexed(tx, key)
         chosen = _among(tx, right.where(sa.true()), ids)
         return await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids), by=by)
+    total = FEW if sources is None else await _count(tx, _among(tx, right, near))
     down, last = place_of(page.cursor, key, newest_first=newest_first)
     if sources is not None and key is col(Contact.id):
-        following = await sources.ids(tx, _Span(last, down))
-        chosen = _among(tx, right, sorted(following, reverse=down)[:FEW])
-        found = await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids))
-        beyond = found.next if down is newest_first else found.previous  # None: perhaps only not among these
-        if len(following) <= FEW or beyond is not None:
-            return replace(found, exact=False)
+        for most in sorted({min(_HARDLY_WRONG * page.limit, FEW), FEW}):
+            following = await sources.ids(tx, _Span(last, down), most)
+            chosen = _among(tx, right, sorted(following, reverse=down)[:most])
+            found = await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=total)
+            beyond = (
+                found.next if down is newest_first else found.previous
+            )  # None: perhaps only not among these
+            if len(following) <= most or beyond is not None:
+                return replace(found, exact=False)
     many = right if walk is None else walk
-    found = await keyset_page(tx, many, key, page, newest_first=newest_first, total=len(ids))
+    found = await keyset_page(tx, many, key, page, newest_first=newest_first, total=total)
     return replace(found, exact=False)
+
+
+async def _count(tx: ReadTx, query: sa.Select[Contact]) -> int:
+    return await tx.scalar(query.with_only_columns(sa.func.count())) or 0
 
 
 def _ids_of(query: sa.Select[Contact]) -> sa.Select[Any]:

@@ -19,7 +19,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.models import Contact, ContactTag, ListMember
 
-FEW = 2_000  # candidates that are all looked at: some milliseconds
+FEW = 1_000  # candidates that are all looked at: some milliseconds
 Links = tuple[sa.Select[Any], Any]  # a query for ids of contacts, and its column of them
 
 

@@ -12,7 +12,7 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.attributes import check_attribute
-from mailengine.domain.contacts.queries import begins, carries, contains, starts_with
+from mailengine.domain.contacts.queries import begins, carries, contains, contains_folded, starts_with
 from mailengine.domain.contacts.search.grams import SIZE, wanted
 from mailengine.models import Contact, Tag
 
@@ -48,7 +48,7 @@ class Match:
             ways: list[Any] = [starts_with(key, self.text.casefold()), begins(first, self.text)]
             ways.append(begins(last, self.text))
         else:
-            ways = [contains(key, self.text), contains(first, self.text), contains(last, self.text)]
+            ways = [contains_folded(key, self.text), contains(first, self.text), contains(last, self.text)]
         if " " in self.text:
             ways.append(contains(first + " " + last, self.text))
         if self.tag_ids is None or self.tag_ids:
