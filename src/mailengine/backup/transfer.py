@@ -133,8 +133,9 @@ async def _copy_table(
     total = int(original.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()[0])  # noqa: S608
     if not total:
         return 0
-    raw = await connection.get_raw_connection()
-    await raw.driver_connection.copy_records_to_table(  # type: ignore[union-attr]
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    await driver.copy_records_to_table(
         table.name,
         records=_rows(original, table, lambda done: progress(table.name, done, total)),
         columns=[column.name for column in table.columns],

@@ -35,7 +35,7 @@ async def keyset_page(
     rows = rows[: request.limit]
     if total is None:
         whole = request.cursor is None and not more
-        total = len(rows) if whole else await _count(tx, query)
+        total = len(rows) if whole else await count_rows(tx, query)
     if backwards:
         rows.reverse()
     if not rows:
@@ -50,7 +50,7 @@ async def keyset_page(
     )
 
 
-async def _count(tx: ReadTx, query: sa.Select[Any]) -> int:
+async def count_rows(tx: ReadTx, query: sa.Select[Any]) -> int:
     return await tx.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 
 

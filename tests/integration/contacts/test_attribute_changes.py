@@ -15,12 +15,14 @@ from mailengine.domain.campaigns.attribute_uses import uses
 from mailengine.domain.contacts import attributes
 from mailengine.domain.contacts.imports import mappings
 from mailengine.domain.contacts.imports.report import ImportReport
+from mailengine.domain.contacts.retyping import request_retype
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.rules import to_json
 from mailengine.domain.content import blocks
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
+    AttributeKind,
     Campaign,
     CampaignState,
     CampaignTotals,
@@ -173,3 +175,14 @@ async def test_what_uses_it_is_named(importing: Importing, db: Database, scope: 
         ):
             await do_at_once(db, scope, change, now=NOW)
     assert await names(db, scope) == ["city", "code"]
+
+
+async def test_an_attribute_that_is_called_like_a_kind(
+    importing: Importing, db: Database, scope: Scope
+) -> None:
+    """What another becomes is a kind, and not this one."""
+    await importing("email,number,code\na@x.example,1,7\n")
+    async with db.write(scope) as tx:
+        await request_retype(tx, scope, name="code", kind=AttributeKind.NUMBER, drop=True, now=NOW)
+        job = await request(tx, scope, Change("number", "digits"), now=NOW)
+        assert (job.result["name"], job.result["to"]) == ("number", "digits")

@@ -106,8 +106,11 @@ async def check_alone(tx: ReadTx, scope: Scope, *names: str) -> None:
         col(Job.kind).in_(CHANGES), col(Job.state).in_((JobState.QUEUED, JobState.RUNNING))
     )
     for job in await tx.scalars(open_jobs):
+        taken = {job.result["name"]}
+        if job.kind != JobKind.RETYPE:  # whose "to" is a kind
+            taken.add(job.result["to"])
         for name in names:
-            if name in (job.result["name"], job.result["to"]):
+            if name in taken:
                 raise Conflict(f"job {job.id} changes {name} already; let it end or cancel it")
 
 

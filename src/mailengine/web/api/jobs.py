@@ -12,6 +12,7 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.domain.contacts import bulk
+from mailengine.domain.contacts.retyping import CHANGES
 from mailengine.domain.contacts.segments.lexing import MAX_CHARS
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.jobs import jobs
@@ -42,7 +43,7 @@ Ids = Annotated[
 ]
 
 
-COUNTED = (JobKind.BULK, JobKind.RETYPE, JobKind.RENAME_ATTRIBUTE, JobKind.REMOVE_ATTRIBUTE)
+COUNTED = (JobKind.BULK, *CHANGES)
 
 
 class JobShape(msgspec.Struct):

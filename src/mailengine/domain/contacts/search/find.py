@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
-from mailengine.db.keyset import keyset_page, place_of
+from mailengine.db.keyset import count_rows, keyset_page, place_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.search.grams import mark_of, number_of
 from mailengine.domain.contacts.search.index import FTS, GRAMS, QUEUE
@@ -88,25 +88,20 @@ async def page_among(
         by = key if key is col(Contact.id) else unindexed(tx, key)
         chosen = _among(tx, right.where(sa.true()), ids)
         return await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids), by=by)
-    total = FEW if sources is None else await _count(tx, _among(tx, right, near))
+    total = FEW if sources is None else await count_rows(tx, _among(tx, right, near))
     down, last = place_of(page.cursor, key, newest_first=newest_first)
     if sources is not None and key is col(Contact.id):
         for most in sorted({min(_HARDLY_WRONG * page.limit, FEW), FEW}):
             following = await sources.ids(tx, _Span(last, down), most)
             chosen = _among(tx, right, sorted(following, reverse=down)[:most])
             found = await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=total)
-            beyond = (
-                found.next if down is newest_first else found.previous
-            )  # None: perhaps only not among these
+            # None: perhaps only not among these.
+            beyond = found.next if down is newest_first else found.previous
             if len(following) <= most or beyond is not None:
                 return replace(found, exact=False)
     many = right if walk is None else walk
     found = await keyset_page(tx, many, key, page, newest_first=newest_first, total=total)
     return replace(found, exact=False)
-
-
-async def _count(tx: ReadTx, query: sa.Select[Contact]) -> int:
-    return await tx.scalar(query.with_only_columns(sa.func.count())) or 0
 
 
 def _ids_of(query: sa.Select[Contact]) -> sa.Select[Any]:
