@@ -22,6 +22,7 @@ from mailengine.domain.campaigns import campaigns, expand
 from mailengine.domain.campaigns.launch import launch
 from mailengine.domain.contacts.attributes import register
 from mailengine.domain.contacts.lists import get_or_create
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.content import templates
 from mailengine.domain.senders import domains, relays
 from mailengine.migrations.run import upgrade
@@ -64,8 +65,9 @@ class House:
 
     async def launch(self, *, expanded: bool) -> None:
         await launch(self.rt.db, self.scope, campaign_id=self.campaign_id, now=self.rt.clock.now())
+        hash_key = self.rt.keyring.derive_for_ever(HASH_PURPOSE)
         while expanded and await expand.expand_page(
-            self.rt.db, self.scope, campaign_id=self.campaign_id, now=self.rt.clock.now()
+            self.rt.db, self.scope, campaign_id=self.campaign_id, hash_key=hash_key, now=self.rt.clock.now()
         ):
             pass
 

@@ -22,6 +22,7 @@ from mailengine.domain.campaigns.campaigns import Fields, create
 from mailengine.domain.campaigns.expand import expand_page
 from mailengine.domain.campaigns.launch import Launched, launch
 from mailengine.domain.contacts.lists import create_list
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.content import templates
 from mailengine.domain.delivery.journal import boot_id
 from mailengine.domain.delivery.recover import Owner
@@ -48,6 +49,10 @@ class World:
     keyring: Keyring
     clock: ManualClock
     scope: Scope
+
+    @property
+    def hash_key(self) -> bytes:
+        return self.keyring.derive_for_ever(HASH_PURPOSE)
 
     async def people(self, count: int, *, list_name: str = "Customers", prefix: str = "u") -> list[str]:
         """Subscribed contacts on a new list, in bulk."""
@@ -113,7 +118,9 @@ class World:
         return launched
 
     async def expand(self, campaign_id: CampaignId) -> None:
-        while await expand_page(self.db, self.scope, campaign_id=campaign_id, now=self.clock.now()):
+        while await expand_page(
+            self.db, self.scope, campaign_id=campaign_id, hash_key=self.hash_key, now=self.clock.now()
+        ):
             pass
 
     async def totals(self, campaign_id: CampaignId) -> CampaignTotals:

@@ -11,6 +11,7 @@ from mailengine.domain.accounts.tenants import cli_scope
 from mailengine.domain.campaigns.campaigns import get_by_name
 from mailengine.domain.campaigns.expand import expand_page
 from mailengine.domain.campaigns.finish import finish
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.claim import claim
 from mailengine.mail.replies import judge, parse_reply
@@ -34,7 +35,8 @@ async def _play(installation: Installation) -> None:
         async with rt.db.read(instance) as tx:
             scope = await cli_scope(tx, instance, slug="acme")
             campaign_id = CampaignId((await get_by_name(tx, scope, name="Spring")).id or 0)
-        while await expand_page(rt.db, scope, campaign_id=campaign_id, now=now):
+        hash_key = rt.keyring.derive_for_ever(HASH_PURPOSE)
+        while await expand_page(rt.db, scope, campaign_id=campaign_id, hash_key=hash_key, now=now):
             pass
         async with rt.db.write(scope) as tx:
             tasks = await claim(

@@ -13,8 +13,9 @@ from mailengine.db.tenancy import owned, tenant_of
 from mailengine.domain.campaigns import campaigns, control, expand, finish, launch, schedule
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.campaigns.checklist import gather, judge
-from mailengine.domain.contacts import contacts
+from mailengine.domain.contacts import contacts, suppression
 from mailengine.domain.contacts.lists import create_list, join
+from mailengine.domain.contacts.suppression import Target
 from mailengine.domain.content import templates
 from mailengine.models import (
     AuditEntry,
@@ -26,6 +27,7 @@ from mailengine.models import (
     JobState,
     MemberState,
     Snapshot,
+    SuppressionKind,
     TaskStatus,
     Tenant,
 )
@@ -118,7 +120,9 @@ async def test_pages_and_repeats_add_nobody_twice(world: World, monkeypatch: pyt
     monkeypatch.setattr(expand, "PAGE_CONTACTS", 2)
     campaign_id = await world.draft()
     await world.launch(campaign_id, expand=False)
-    assert await expand.expand_page(world.db, world.scope, campaign_id=campaign_id, now=NOON)
+    assert await expand.expand_page(
+        world.db, world.scope, campaign_id=campaign_id, hash_key=world.hash_key, now=NOON
+    )
     assert (await world.totals(campaign_id)).tasks == 2
     async with world.db.write(world.scope) as tx:  # a cursor that was lost must not double anyone
         await tx.execute(
@@ -140,7 +144,7 @@ async def test_the_audience_is_who_may_be_mailed_when_their_page_is_expanded(wor
         async with world.db.write(world.scope) as tx:
             found = await campaigns.get_list(tx, world.scope, name="Customers")
             await contacts.add(
-                tx, world.scope, contacts.check_contact(address), now=NOON, hash_key=b"k" * 32,
+                tx, world.scope, contacts.check_contact(address), now=NOON, hash_key=world.hash_key,
                 list_id=ListId(found.id or 0),
             )  # fmt: skip
 
@@ -149,10 +153,24 @@ async def test_the_audience_is_who_may_be_mailed_when_their_page_is_expanded(wor
         await contacts.soft_delete(tx, world.scope, address="u0@example.org", now=NOON)
     await world.expand(campaign_id)
     await add("late@example.org")
-    assert not await expand.expand_page(world.db, world.scope, campaign_id=campaign_id, now=NOON)
+    assert not await expand.expand_page(
+        world.db, world.scope, campaign_id=campaign_id, hash_key=world.hash_key, now=NOON
+    )
     tasks = await world.tasks()
     assert "early@example.org" in tasks
     assert not {"u0@example.org", "late@example.org"} & set(tasks)
+
+
+async def test_a_hash_on_the_suppression_list_is_looked_up_at_launch(world: World, stranger: Scope) -> None:
+    """Even where a contact is subscribed beside it, which no way in allows; another tenant's says nothing here."""
+    campaign_id = await world.draft()
+    for scope, address in ((world.scope, "u1@example.org"), (stranger, "u2@example.org")):
+        hashed = Target(SuppressionKind.HASH, suppression.erased_hash(world.hash_key, address))
+        async with world.db.write(scope) as tx:
+            await suppression.suppress(tx, scope, hashed, reason="erased", now=NOON)
+    await world.launch(campaign_id)
+    assert set(await world.tasks()) == {f"u{number}@example.org" for number in (0, 2, 3, 4)}
+    assert (await world.totals(campaign_id)).tasks == 4
 
 
 async def test_the_address_of_a_task_is_frozen(world: World) -> None:

@@ -17,6 +17,7 @@ from mailengine.db.tenancy import owned
 from mailengine.domain.campaigns import expand, finish
 from mailengine.domain.campaigns.launch import launch
 from mailengine.domain.contacts.states import unsubscribe
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.delivery import kill_switch, outcome
 from mailengine.domain.delivery.claim import ClaimedTask, claim
 from mailengine.domain.tracking.events import message_of, origin, record
@@ -60,7 +61,8 @@ async def _pretend_sent(rt: Runtime, scope: Scope, campaign_id: CampaignId, then
         )
     try:
         await launch(rt.db, scope, campaign_id=campaign_id, now=then)
-        while await expand.expand_page(rt.db, scope, campaign_id=campaign_id, now=then):
+        hash_key = rt.keyring.derive_for_ever(HASH_PURPOSE)
+        while await expand.expand_page(rt.db, scope, campaign_id=campaign_id, hash_key=hash_key, now=then):
             pass
         chance = random.Random(11)  # noqa: S311  # made-up figures
         tasks = await _record(rt, scope, campaign_id, chance, then)

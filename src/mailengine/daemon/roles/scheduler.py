@@ -14,6 +14,7 @@ from mailengine.daemon.job_runs import JobRuns
 from mailengine.daemon.lease import Leadership
 from mailengine.daemon.restart import Looks, wait
 from mailengine.domain.campaigns import expand, finish, schedule
+from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.runtime import Runtime, node_id
 
 _LOOK_SECONDS = 0.2
@@ -108,7 +109,10 @@ class Scheduler:
             self._begun.add(campaign_id)
             log.info("campaign started", campaign=campaign_id, tenant=tenant_id)
         now = self._rt.clock.now()
-        await expand.expand_page(self._rt.db, _scope(tenant_id), campaign_id=campaign_id, now=now)
+        hash_key = self._rt.keyring.derive_for_ever(HASH_PURPOSE)
+        await expand.expand_page(
+            self._rt.db, _scope(tenant_id), campaign_id=campaign_id, hash_key=hash_key, now=now
+        )
 
     async def _finish(self, tenant_id: TenantId, campaign_id: CampaignId) -> None:
         now = self._rt.clock.now()

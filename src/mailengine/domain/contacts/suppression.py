@@ -2,8 +2,9 @@
 
 Kinds: `address` holds the address's key, `domain` its A-labels, `hash` the keyed hash of the key of a person
 who asked to be forgotten: we can recognise them in a file without keeping who they are.
-Looked up at import, at launch (`audience.py`) and at send. Suppressing an address shows on its contact as the
-state `suppressed`; only those who could be mailed get it, so that lifting it can give `subscribed` back.
+Looked up at import, at launch (`audience.py`; hashes in `campaigns/expand.py`) and at send. Suppressing an address
+shows on its contact as the state `suppressed`; only those who could be mailed get it, so that lifting it can give
+`subscribed` back.
 """
 
 import hmac
@@ -143,7 +144,7 @@ async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: by
     domains stay: nobody meant them by naming an address."""
     scope.require(Grant.MANAGE)
     wanted = {SuppressionKind.ADDRESS: list(keys)}
-    if await _any(tx, scope, SuppressionKind.HASH):
+    if await has_hashes(tx, scope):
         wanted[SuppressionKind.HASH] = [erased_hash(hash_key, key) for key in keys]
     gone = 0
     for kind, values in wanted.items():
@@ -175,13 +176,20 @@ async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str], *, by_addr
 
 async def erased(tx: ReadTx, scope: Scope, keys: Collection[str], *, hash_key: bytes) -> set[str]:
     """Those of the address keys whose person asked to be forgotten: they must not be stored again."""
-    if not await _any(
-        tx, scope, SuppressionKind.HASH
-    ):  # the usual case; spares a hash for each row of a file
+    if not await has_hashes(tx, scope):  # the usual case; spares a hash for each row of a file
         return set()
     hashes = {erased_hash(hash_key, key): key for key in keys}
-    found = await _values(tx, scope, SuppressionKind.HASH, list(hashes))
-    return {hashes[value] for value in found}
+    return {hashes[value] for value in await known_hashes(tx, scope, list(hashes))}
+
+
+async def has_hashes(tx: ReadTx, scope: Scope) -> bool:
+    """Whether anybody was erased, or was on a list of hashes."""
+    return await _any(tx, scope, SuppressionKind.HASH)
+
+
+async def known_hashes(tx: ReadTx, scope: Scope, hashes: list[str]) -> set[str]:
+    """Those of the hashes that are suppressed."""
+    return await _values(tx, scope, SuppressionKind.HASH, hashes)
 
 
 async def list_suppressions(
