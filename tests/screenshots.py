@@ -17,9 +17,14 @@ from mailengine.runtime import open_runtime
 from support.served import listener, serving
 
 PAGES = (
-    "/", "/campaigns", "/campaigns/new", "/campaigns/deleted", "/templates", "/templates/new", "/contacts",
-    "/contacts?deleted=1", "/contacts/1", "/contacts/new", "/imports", "/lists", "/tags", "/audit",
-    "/suppression", "/delivery", "/relays", "/domains", "/jobs", "/team", "/styleguide",
+    "/", "/campaigns", "/campaigns/new", "/campaigns/1", "/campaigns/1/recipients", "/campaigns/2/content",
+    "/campaigns/2/audience", "/campaigns/2/delivery", "/campaigns/2/review", "/campaigns/deleted", "/templates",
+    "/templates/new", "/templates/1/edit", "/templates/1/versions", "/templates/1/versions/1", "/contacts",
+    "/contacts?deleted=1", "/contacts/1", "/contacts/new", "/attributes", "/imports", "/lists", "/lists/1", "/tags",
+    "/tags/1", "/segments", "/segments/new", "/forms", "/forms/new", "/audit", "/suppression", "/delivery",
+    "/delivery/dead-letters", "/delivery/doubts", "/relays", "/relays/new", "/domains", "/domains/new", "/jobs",
+    "/settings/organisation", "/settings/links", "/settings/keys", "/team", "/account", "/account/second-factor",
+    "/setup", "/styleguide",
 )  # fmt: skip
 WIDTHS = {"desktop": (1280, 800), "phone": (375, 760)}
 

@@ -117,7 +117,7 @@ async def test_logging_out_ends_one_session_and_a_new_password_ends_all(db: Data
     await add_user(db, scope)
     first, second, third = [(await log_in(db)).token for _ in range(3)]
     async with db.write(INSTANCE) as tx:
-        await sessions.log_out(tx, INSTANCE, token=first)
+        await sessions.log_out(tx, INSTANCE, token=first, now=NOW)
     assert await session(db, first) is None
     assert await session(db, second) is not None
     changed = await hashed("another horse")
@@ -275,6 +275,11 @@ async def test_a_key_never_does_more_than_who_made_it(db: Database, scope: Scope
     await make_key(db, manager, role=Role.VIEWER)
     async with db.read(INSTANCE) as tx:
         assert [key.role for key in await tx.scalars(sa.select(ApiKey))] == ["viewer"]
+    stronger = (await make_key(db, scope, "owners", Role.OWNER)).token
+    with pytest.raises(Forbidden):
+        async with db.write(manager) as write:
+            await api_keys.revoke(write, manager, name="owners", now=NOW)
+    assert await scope_of(db, stronger) is not None
 
 
 async def test_logins_and_keys_are_in_the_audit_log(db: Database, scope: Scope, other: Scope) -> None:

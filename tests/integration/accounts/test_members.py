@@ -197,6 +197,9 @@ async def test_switching_takes_a_new_token_and_the_role_of_there(
     assert (moved.scope.tenant_id, moved.scope.grants) == (other.tenant_id, ROLE_GRANTS["viewer"])
     assert await login_of(db, begun.token) is None
     assert moved.csrf_token != begun.csrf_token
+    async with db.read(other) as read:
+        told = await read.scalars(sa.select(AuditEntry.action).where(AuditEntry.tenant_id == other.tenant_id))
+        assert "session.switch" in list(told)
     again = await login_of(db, moved.token)
     assert again is not None
     stranger = await add_person(db, other, email="bob@example.org")

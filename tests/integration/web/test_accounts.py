@@ -122,8 +122,14 @@ async def test_dangerous_acts_ask_again_after_ten_minutes(client: Any, rt: Runti
     made = await submit(client, "/settings/keys", name="shop", role="viewer")
     assert "mek_" in made.text
     assert "mek_" not in (await client.get("/settings/keys")).text
+    await submit(client, "/logout", page="/account")
     client.cookies.set(SESSION, before, domain="127.0.0.1")
     assert (await client.get("/account")).status_code == 303, "the token before the proof is void"
+    async with rt.db.read(INSTANCE) as tx:
+        actions = list(await tx.scalars(sa.select(col(AuditEntry.action)).order_by(col(AuditEntry.id))))
+    assert [each for each in actions if "confirm" in each or "logout" in each] == [
+        "user.confirm-failed", "user.confirmed", "user.logout",
+    ]  # fmt: skip
 
 
 async def test_a_forgotten_password(client: Any, rt: Runtime, acme: Any, post_office: None):

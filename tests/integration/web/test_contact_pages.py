@@ -380,8 +380,29 @@ async def test_addresses_are_suppressed_and_allowed_again(client: Any, rt: Runti
     assert "This address is suppressed" in (await client.get(f"/contacts/{acme.contact_id}")).text
     async with rt.db.read(INSTANCE) as tx:
         ids = [str(found) for found in await tx.scalars(sa.select(col(Suppression.id)))]
+    by_hand = (await client.get("/suppression?reason=manual")).text
+    assert ("By hand" in by_hand, "example.com" in by_hand) == (True, True)
+    assert "Nothing found" in (await client.get("/suppression?reason=bounces")).text
+    file = await client.get("/suppression.csv")
+    assert 'filename="suppression.csv"' in file.headers["content-disposition"]
     removed = await client.post("/suppression/remove", data={"ids": ids, **csrf})
     assert "2 taken off" in (await client.get(removed.headers["location"])).text
+    back = await client.post("/suppression/import", data=csrf, files={"file": ("back.csv", file.content)})
+    assert "2 added, 0 were on the list already" in (await client.get(back.headers["location"])).text
+    mixed = b"ann@acme.test\nnot <b>one</b>\nnew@example.org\n"
+    told = await client.post("/suppression/import", data=csrf, files={"file": ("x.csv", mixed)})
+    assert "1 added, 1 were on the list already, 1 line could not be read" in told.text
+    assert "Line 2: &#39;not &lt;b&gt;one&lt;/b&gt;&#39; is neither" in told.text
+    for body in (b"\xff\xfe\x00", b""):
+        wrong = await client.post("/suppression/import", data=csrf, files={"file": ("x.csv", body)})
+        assert wrong.status_code == 422 if body else 303
+    assert (await client.post("/suppression/import", data=csrf)).status_code == 422
+    huge = await client.post(
+        "/suppression/import", data=csrf, files={"file": ("x.csv", b"a@b.test\n" * 10**6)}
+    )
+    assert huge.status_code in (413, 422)
+    log = (await client.get("/audit?action=suppression")).text
+    assert log.count("suppression.export") == 1
     made = await client.post("/lists/new", data={"name": " Friends  of <b>", **csrf})
     assert "Friends of &lt;b&gt;" in (await client.get(made.headers["location"])).text
     assert (await client.post("/lists/new", data={"name": "Friends of <b>", **csrf})).status_code == 422

@@ -1,15 +1,20 @@
 """Parts of the web face that need no database: the speed shown, an installation without assets."""
 
+import ast
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from structlog.testing import capture_logs
 
+import mailengine
 from mailengine.core.ids import CampaignId
 from mailengine.domain.reports.campaigns import Progress
 from mailengine.domain.reports.speed import Speeds
 from mailengine.web import manifest
+from mailengine.web.pages.audit_log import KINDS
 from mailengine.web.rendering import environment
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -65,3 +70,20 @@ def test_without_assets_pages_are_plain_and_the_log_says_why(tmp_path: Path) -> 
     assert "web assets are not built" in logged[0]["event"]
     page = environment(found).get_template("public/gone.html").render(theme="")
     assert "This link does not work" in page
+
+
+def test_the_audit_page_offers_every_kind_of_act_as_a_filter() -> None:
+    domain = Path(mailengine.__file__).parent / "domain"
+    recorded = set(chain.from_iterable(_recorded(path) for path in domain.rglob("*.py")))
+    assert set(KINDS) == recorded
+    assert list(KINDS) == sorted(KINDS)
+
+
+def _recorded(path: Path) -> Iterator[str]:
+    """What stands before the dot of each action that a file gives to `audit.record`, where it stands in the call."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("audit.record"):
+            for text in ast.walk(node.args[2]):
+                kind, dot, _ = str(getattr(text, "value", "")).partition(".")
+                if isinstance(text, ast.Constant) and kind and dot:
+                    yield kind

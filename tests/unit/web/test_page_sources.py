@@ -15,6 +15,9 @@ STYLES = sorted((WEB / "assets" / "src").glob("*.css"))
 INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascript:|\bhx-on\b", re.I)
 HEX_COLOUR = re.compile(r"#[0-9a-f]{3,8}\b", re.I)
 BUDGET_BYTES = 30_000
+MACRO = re.compile(r"\{%-? macro (\w+)\(.*?\{%-? endmacro", re.S)
+# What the numbers that come late are exchanged with; the number itself is shown.
+UNSEEN = {"late_numbers", "late_answer", "late_total"}
 
 
 def test_templates_hold_nothing_inline() -> None:
@@ -49,3 +52,16 @@ def test_built_files_keep_their_budget(source: str) -> None:
     manifest = json.loads((DIST / "manifest.json").read_text())
     built = (DIST / manifest[source]["file"]).read_bytes()
     assert len(gzip.compress(built)) < BUDGET_BYTES
+
+
+def test_the_style_guide_shows_every_component() -> None:
+    """P0-10: each macro is called there, in the layout around it, or by a component that is."""
+    pages = WEB / "templates"
+    parts = [path.read_text() for path in sorted((pages / "components").rglob("*.html"))]
+    macros = {found[1]: found[0] for part in parts for found in MACRO.finditer(part)}
+    seen = "".join((pages / name).read_text() for name in ("pages/styleguide.html", "layouts/app.html"))
+    unseen = {name for name in macros if not name.startswith("_")} - UNSEEN
+    while shown := {name for name in unseen if re.search(rf"\b{name}(?: as \w+|\()", seen)}:
+        seen += "".join(macros[name] for name in shown)
+        unseen -= shown
+    assert unseen == set()

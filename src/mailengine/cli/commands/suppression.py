@@ -143,7 +143,7 @@ def export(
 
     async def work(rt: "Runtime", scope: "Scope") -> int:
         with new_file(to) as out:
-            return await write_out(rt.db, scope, out)
+            return await write_out(rt.db, scope, out, now=rt.clock.now())
 
     lines = in_tenant(ctx, work)
     if to is not None:

@@ -80,6 +80,8 @@ async def revoke(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ApiK
     key = await tx.scalar(owned(ApiKey, scope).where(col(ApiKey.name) == name))
     if key is None:
         raise NotFound(f"there is no API key called {name}")
+    if not ROLE_GRANTS[key.role] <= scope.grants:
+        raise Forbidden(f"a key of role {key.role} may do more than you; only an {key.role} revokes it")
     if key.revoked_at is None:
         key.revoked_at = now
         await audit.record(tx, scope, "api-key.revoke", "api_key", key.id, now=now, name=name)

@@ -123,11 +123,24 @@ async def prove(tx: WriteTx, instance: InstanceScope, *, login: Login, now: date
     return await _rotate(tx, instance, login=login, tenant_id=login.scope.tenant_id, proved_at=now, now=now)
 
 
+async def confirm(tx: WriteTx, instance: InstanceScope, *, login: Login, now: datetime) -> NewLogin:
+    """`prove` for its own sake, before something dangerous: the log tells that it was asked for."""
+    await audit.record(tx, login.scope, "user.confirmed", "user", login.user.id, now=now)
+    return await prove(tx, instance, login=login, now=now)
+
+
+async def note_wrong_proof(tx: WriteTx, instance: InstanceScope, *, login: Login, now: datetime) -> None:
+    """Somebody at an open session did not know the password or the code."""
+    await audit.record(tx, login.scope, "user.confirm-failed", "user", login.user.id, now=now)
+
+
 async def switch(
     tx: WriteTx, instance: InstanceScope, *, login: Login, tenant_id: int, now: datetime
 ) -> NewLogin:
-    """Go on in another tenant of the user's; raises NotFound for one that they are not in."""
-    return await _rotate(tx, instance, login=login, tenant_id=tenant_id, proved_at=login.proved_at, now=now)
+    """Go on in another tenant of the user's, whose log tells of it; raises NotFound for one that they are not in."""
+    moved = await _rotate(tx, instance, login=login, tenant_id=tenant_id, proved_at=login.proved_at, now=now)
+    await audit.record(tx, moved.scope, "session.switch", "user", login.user.id, now=now)
+    return moved
 
 
 async def sessions_of(
@@ -167,9 +180,17 @@ async def end_all(tx: WriteTx, *, user_id: int, tenant_id: int | None = None, ke
     await tx.execute(sa.delete(WebSession).where(*chosen))
 
 
-async def log_out(tx: WriteTx, instance: InstanceScope, *, token: str) -> None:
+async def log_out(tx: WriteTx, instance: InstanceScope, *, token: str, now: datetime) -> None:
     """End a session; ending one that is unknown is no error."""
-    await tx.execute(sa.delete(WebSession).where(col(WebSession.token_hash) == token_hash(token)))
+    ended = await tx.execute(
+        sa.delete(WebSession)
+        .where(col(WebSession.token_hash) == token_hash(token))
+        .returning(col(WebSession.user_id), col(WebSession.tenant_id))
+    )
+    for user_id, tenant_id in ended.all():
+        actor = f"user:{user_id}"
+        scope = Scope(TenantId(tenant_id), actor, frozenset(), instance.request_id, instance.address)
+        await audit.record(tx, scope, "user.logout", "user", user_id, now=now)
 
 
 def scope_of(member: Membership, instance: InstanceScope) -> Scope:

@@ -193,10 +193,18 @@ async def known_hashes(tx: ReadTx, scope: Scope, hashes: list[str]) -> set[str]:
 
 
 async def list_suppressions(
-    tx: ReadTx, scope: Scope, *, page: PageRequest, kind: SuppressionKind | None = None, text: str = ""
+    tx: ReadTx,
+    scope: Scope,
+    *,
+    page: PageRequest,
+    kind: SuppressionKind | None = None,
+    reason: str = "",
+    text: str = "",
 ) -> Page[Suppression]:
     """Newest first; `text` restricts to addresses and domains that hold it."""
     query = owned(Suppression, scope)
+    if reason:
+        query = query.where(col(Suppression.reason) == reason)
     if text:
         query = query.where(contains(col(Suppression.value), text))
     if kind is not None:

@@ -8,7 +8,7 @@ the installation that made them.
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -22,6 +22,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
+from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
 from mailengine.domain.contacts.suppression import (
     Target,
@@ -167,19 +168,29 @@ async def _suppress_hashed(
                 await states.move_all(write, scope, chosen, ContactState.SUPPRESSED, now())
 
 
-async def write_out(db: Database, scope: Scope, out: TextIO) -> int:
-    """The whole list as CSV, newest first, a page at a time; returns how many lines it has."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    count, cursor = 0, None
+async def rows(db: Database, scope: Scope, *, now: datetime) -> AsyncIterator[list[tuple[str, ...]]]:
+    """The whole list as lines of CSV, newest first, a page at a time; the audit log says who took it."""
+    async with db.write(scope) as write:
+        await audit.record(write, scope, "suppression.export", "suppression", None, now=now)
+    cursor: str | None = None
     while True:
         async with db.read(scope) as tx:
             page = await list_suppressions(tx, scope, page=PageRequest(1000, cursor))
-        writer.writerows(_written(row) for row in page.items)
-        count += len(page.items)
+        yield [_written(row) for row in page.items]
         cursor = page.next
         if cursor is None:
-            return count
+            return
+
+
+async def write_out(db: Database, scope: Scope, out: TextIO, *, now: datetime) -> int:
+    """`rows` as a file; returns how many lines it has."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    async for page in rows(db, scope, now=now):
+        writer.writerows(page)
+        count += len(page)
+    return count
 
 
 def _written(row: Suppression) -> tuple[str, ...]:

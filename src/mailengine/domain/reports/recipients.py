@@ -11,7 +11,8 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, tenant_of
-from mailengine.db.unit import ReadTx
+from mailengine.db.unit import ReadTx, WriteTx
+from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.contacts.queries import contains
 from mailengine.models import EmailEvent, EmailTask, EventKind, TaskStatus
@@ -54,6 +55,12 @@ class Recipient:
     status: str
     words: str
     at: datetime | None
+
+
+async def note_download(tx: WriteTx, scope: Scope, *, campaign_id: int, now: datetime) -> None:
+    """The audit log says who took the addresses with them (P1-06); raises NotFound."""
+    await get(tx, scope, campaign_id=campaign_id)
+    await audit.record(tx, scope, "campaign.export", "campaign", campaign_id, now=now)
 
 
 async def recipients(

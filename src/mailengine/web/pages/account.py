@@ -125,7 +125,7 @@ async def confirm(request: UserRequest, site: NamedDependency[Site]) -> Response
         return await form_page(site, request, "pages/account/confirm.html", form, next=own_path(next_path))
     instance = instance_scope(request)
     async with site.rt.db.write(instance) as tx:
-        login = await sessions.prove(tx, instance, login=request.auth, now=site.rt.clock.now())
+        login = await sessions.confirm(tx, instance, login=request.auth, now=site.rt.clock.now())
     return with_session(site, go_to(own_path(next_path)), login)
 
 

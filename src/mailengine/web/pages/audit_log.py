@@ -7,8 +7,9 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from mailengine.core.scope import Grant
-from mailengine.domain.accounts import audit
+from mailengine.domain.accounts import api_keys, audit
 from mailengine.domain.accounts.users import list_members
+from mailengine.web.pages.contacts import CHOICES
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
 from mailengine.web.session import NEEDS
@@ -22,10 +23,12 @@ PROGRAMS = {
     "link": "Links in messages",
     "role:scheduler": "The daemon",
 }
+# Those who are no longer there to have a name.
+GONE = {"user": "Former member", "key": "API key", "role": "The daemon"}
 KINDS = (
-    "api-key", "block", "campaign", "contact", "domain", "form", "import-mapping", "invitation", "limit", "list",
-    "quiet-hours", "relay", "segment", "sender", "suppression", "tag", "template", "tenant", "upkeep", "user",
-    "warm-up",
+    "api-key", "attribute", "block", "campaign", "contact", "domain", "doubt", "form", "import-mapping", "installation",
+    "invitation", "kill-switch", "limit", "list", "message", "quiet-hours", "relay", "reputation", "segment", "sender",
+    "session", "suppression", "tag", "template", "tenant", "upkeep", "user", "warm-up",
 )  # fmt: skip
 
 
@@ -36,9 +39,12 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
     async with site.rt.db.read(scope) as tx:
         found = await audit.list_(tx, scope, page=page_of(params), wanted=wanted_of(params))
         members = {f"user:{member.user_id}": member.email for member in await list_members(tx, scope)}
+        keys = (await api_keys.list_(tx, scope, request=CHOICES)).items
     listing = Listing(PATH, params, found, "entry", "entries")
-    actors = {**members, **PROGRAMS}
-    return await page(site, request, "pages/audit_log.html", listing=listing, actors=actors, kinds=KINDS)
+    actors = {**members, **{f"key:{key.id}": f"API key {key.name}" for key in keys}, **PROGRAMS}
+    return await page(
+        site, request, "pages/audit_log.html", listing=listing, actors=actors, gone=GONE, kinds=KINDS
+    )
 
 
 def wanted_of(params: Mapping[str, str]) -> audit.Wanted:

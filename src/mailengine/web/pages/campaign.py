@@ -1,7 +1,5 @@
 """One campaign: how far it is, live, and what became of it; its recipients by outcome, as a table and a file."""
 
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -19,8 +17,9 @@ from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.campaigns import campaigns
 from mailengine.domain.reports.campaigns import CampaignReport, Hour, figures
 from mailengine.domain.reports.progress import follow
-from mailengine.domain.reports.recipients import Outcome, Recipient, recipients
+from mailengine.domain.reports.recipients import Outcome, Recipient, note_download, recipients
 from mailengine.models import CampaignState
+from mailengine.web.pages.downloads import csv_file, harmless
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.pages.live import stream
@@ -137,20 +136,15 @@ async def download(
     """The same as a file, read a page at a time."""
     scope, params = request.auth.scope, params_of(request, "outcome")
     outcome = one_of(params["outcome"], Outcome)
-    async with site.rt.db.read(scope) as tx:
-        await campaigns.get(tx, scope, campaign_id=campaign_id)
+    async with site.rt.db.write(scope) as tx:
+        await note_download(tx, scope, campaign_id=campaign_id, now=site.rt.clock.now())
     name = f"campaign-{campaign_id}-{outcome.value if outcome else 'recipients'}.csv"
-    return Stream(
-        _lines(site, scope, campaign_id, outcome, params["q"]),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    return csv_file(name, COLUMNS, _pages(site, scope, campaign_id, outcome, params["q"]))
 
 
-async def _lines(
+async def _pages(
     site: Site, scope: Scope, campaign_id: int, outcome: Outcome | None, text: str
-) -> AsyncIterator[bytes]:
-    yield _csv([COLUMNS])
+) -> AsyncIterator[list[tuple[str, ...]]]:
     cursor: str | None = None
     while True:
         async with site.rt.db.read(scope) as tx:
@@ -162,7 +156,7 @@ async def _lines(
                 text=text,
                 request=PageRequest(MAX_PAGE, cursor),
             )
-        yield _csv([_cells(row) for row in found.items])
+        yield [_cells(row) for row in found.items]
         cursor = found.next
         if cursor is None:
             return
@@ -171,14 +165,3 @@ async def _lines(
 def _cells(row: Recipient) -> tuple[str, ...]:
     cells = (row.email, row.status, row.words, row.at.isoformat() if row.at else "")
     return tuple(harmless(cell) for cell in cells)
-
-
-def harmless(cell: str) -> str:
-    """No spreadsheet takes it for a formula: strangers write addresses, and servers their words (CWE-1236)."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()

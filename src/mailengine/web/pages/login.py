@@ -113,7 +113,7 @@ async def leave(request: AnyRequest, site: NamedDependency[Site]) -> Response[An
     """End the session here and in the database."""
     instance = instance_scope(request)
     async with site.rt.db.write(instance) as tx:
-        await sessions.log_out(tx, instance, token=session_token(site, request))
+        await sessions.log_out(tx, instance, token=session_token(site, request), now=site.rt.clock.now())
     answer = go_to("/login")
     answer.delete_cookie(cookie_name(site), path="/")
     return answer
@@ -148,7 +148,7 @@ async def begin(site: Site, request: AnyRequest, credential: Credential, email: 
     """What a right password leads to. The session that the browser came with ends."""
     instance, now = instance_scope(request), site.rt.clock.now()
     async with site.rt.db.write(instance) as tx:
-        await sessions.log_out(tx, instance, token=session_token(site, request))
+        await sessions.log_out(tx, instance, token=session_token(site, request), now=now)
         await attempts.forget(tx, instance, attempts.PASSWORD_PAIR, account=email)
         return await auth.log_in(
             tx, instance, credential=credential, password_ok=True, now=now, agent=agent_of(request)
@@ -166,7 +166,7 @@ async def fail(site: Site, request: AnyRequest, credential: Credential) -> None:
 async def check_code(site: Site, request: AnyRequest, token: str, code: str) -> NewLogin:
     instance, now = instance_scope(request), site.rt.clock.now()
     async with site.rt.db.write(instance) as tx:
-        await sessions.log_out(tx, instance, token=session_token(site, request))
+        await sessions.log_out(tx, instance, token=session_token(site, request), now=now)
         return await auth.log_in_with_code(
             tx,
             instance,

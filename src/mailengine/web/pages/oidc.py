@@ -103,7 +103,7 @@ async def session_of(site: Site, request: AnyRequest, claims: Claims) -> NewLogi
         member = await identities.membership(tx, instance, user_id=user.id or 0)
         if member is None:
             raise Unauthorised("your account is in no organisation; ask for an invitation")
-        await sessions.log_out(tx, instance, token=session_token(site, request))
+        await sessions.log_out(tx, instance, token=session_token(site, request), now=now)
         return await auth.admit(tx, instance, member=member, now=now, agent=agent_of(request))
 
 

@@ -1,0 +1,123 @@
+"""Who must never be mailed: looked through, added to by hand or by a file, taken off, given out as a file."""
+
+import io
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.datastructures import UploadFile
+from litestar.di import NamedDependency
+from litestar.response import Stream
+
+from mailengine.core.errors import InvalidInput
+from mailengine.core.scope import Grant, Scope
+from mailengine.domain.contacts import suppression, suppression_files
+from mailengine.domain.contacts.suppression_files import Taken
+from mailengine.models import SuppressionKind
+from mailengine.web.forms import Form
+from mailengine.web.pages.downloads import csv_file
+from mailengine.web.pages.frame import UserRequest, done, form_page
+from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
+from mailengine.web.site import Site
+
+PATH = "/suppression"
+# The reasons that mailengine itself writes; another system's file may bring others.
+REASONS = {
+    "manual": "By hand",
+    "imported": "From a file",
+    "bounces": "Bounced",
+    "inactive": "Inactive for long",
+    "erased": "Asked to be forgotten",
+}
+MAX_FILE_BYTES = 8 << 20  # a quarter of a million addresses; it is read while somebody waits for the page
+MAX_BODY_BYTES = MAX_FILE_BYTES + 100_000
+
+
+@get(PATH)
+async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """What must not be mailed, newest first."""
+    return await _show(site, request, Form())
+
+
+@post(PATH)
+async def add(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """Add addresses and domains, one a line."""
+    scope, form = request.auth.scope, await Form.of(request)
+    with form.checking("targets"):
+        targets = [
+            suppression.parse_target(line) for line in form.text("targets").split("\n") if line.strip()
+        ]
+        if not targets:
+            raise InvalidInput("write an address or a domain, one a line")
+        scope.require(Grant.EDIT)
+        async with site.rt.db.write(scope) as tx:
+            new = await suppression.suppress_all(
+                tx, scope, targets, reason="manual", source="page", now=site.rt.clock.now()
+            )
+        return done(site, PATH, f"{new:,} added to the suppression list")
+    return await _show(site, request, form)
+
+
+@post(f"{PATH}/import", request_max_body_size=MAX_BODY_BYTES)
+async def import_(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """A file of them: our own export, or another system's. Lines that are none are told and stop nothing."""
+    form, file = await Form.of(request), (await request.form()).get("file")
+    with form.checking("file"):
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise InvalidInput("choose a file")
+        body = await file.read()
+        if len(body) > MAX_FILE_BYTES:
+            raise InvalidInput("the file is larger than 8 MB; `mailengine suppression import` takes any")
+        taken = await _take_over(site, request.auth.scope, file.filename, body)
+        if not taken.rejected:
+            return done(site, PATH, f"{taken.added:,} added, {taken.known:,} were on the list already")
+        answer = await _show(site, request, form, taken)
+        answer.headers["HX-Push-Url"] = "false"
+        return answer
+    return await _show(site, request, form)
+
+
+@post(f"{PATH}/remove")
+async def remove(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
+    """Allow mail again, of those rows that were ticked."""
+    scope, form = request.auth.scope, await Form.of(request)
+    async with site.rt.db.write(scope) as tx:
+        removed = await suppression.unsuppress_ids(tx, scope, ids=form.ids(), now=site.rt.clock.now())
+    words = f"{removed:,} taken off the suppression list" if removed else "Nothing was selected"
+    return done(site, PATH, words, "success" if removed else "warning")
+
+
+@get(f"{PATH}.csv")
+async def download(request: UserRequest, site: NamedDependency[Site]) -> Stream:
+    """All of it, in the form that an import takes."""
+    pages = suppression_files.rows(site.rt.db, request.auth.scope, now=site.rt.clock.now())
+    return csv_file("suppression.csv", suppression_files.COLUMNS, pages)
+
+
+async def _take_over(site: Site, scope: Scope, name: str, body: bytes) -> Taken:
+    lines = suppression_files.read(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline=""))
+    return await suppression_files.take_over(
+        site.rt.db,
+        scope,
+        lines,
+        reason="imported",
+        source=f"import of {name}"[:200],
+        hash_key=site.rt.keyring.derive_for_ever(suppression.HASH_PURPOSE),
+        now=site.rt.clock.now,
+    )
+
+
+async def _show(site: Site, request: UserRequest, form: Form, taken: Taken | None = None) -> Response[str]:
+    scope, params = request.auth.scope, params_of(request, "kind", "reason")
+    async with site.rt.db.read(scope) as tx:
+        found = await suppression.list_suppressions(
+            tx,
+            scope,
+            page=page_of(params),
+            kind=one_of(params["kind"], SuppressionKind),
+            reason=params["reason"],
+            text=params["q"],
+        )
+    listing = Listing(PATH, params, found, "entry", "entries")
+    return await form_page(
+        site, request, "pages/suppression.html", form, listing=listing, reasons=REASONS, taken=taken
+    )
