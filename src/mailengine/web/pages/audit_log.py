@@ -19,6 +19,7 @@ PATH = "/audit"
 # Whose acts are told apart besides the members': programs and roles.
 PROGRAMS = {
     "cli": "The command line",
+    "demo": "The demo",
     "web": "Logging in",
     "link": "Links in messages",
     "role:scheduler": "The daemon",
@@ -26,9 +27,9 @@ PROGRAMS = {
 # Those who are no longer there to have a name.
 GONE = {"user": "Former member", "key": "API key", "role": "The daemon"}
 KINDS = (
-    "api-key", "attribute", "block", "campaign", "contact", "domain", "doubt", "form", "import-mapping", "installation",
-    "invitation", "kill-switch", "limit", "list", "message", "quiet-hours", "relay", "reputation", "segment", "sender",
-    "session", "suppression", "tag", "template", "tenant", "upkeep", "user", "warm-up",
+    "api-key", "attribute", "block", "campaign", "contact", "domain", "doubt", "form", "import-mapping",
+    "installation", "invitation", "kill-switch", "limit", "list", "message", "quiet-hours", "relay", "reputation",
+    "segment", "sender", "session", "suppression", "tag", "template", "tenant", "upkeep", "user", "warm-up",
 )  # fmt: skip
 
 
