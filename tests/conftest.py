@@ -12,6 +12,7 @@ import pytest
 
 from mailengine.core import log
 from mailengine.core.config import LogSettings
+from mailengine.domain.integrity import QUERY, grouped
 from peers import availability, shared
 from peers.catcher import Catcher
 from peers.dns_zone import DnsZone
@@ -103,9 +104,9 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres_dsn(postgres: Postgres) -> Iterator[str]:
     """A fresh migrated database, as a role that row-level security binds."""
-    with postgres.database() as dsn:
-        yield dsn
-        assert_integrity(dsn)
+    with postgres.copy() as copy:
+        yield copy.dsn
+        assert grouped(copy.rows(QUERY)) == []
 
 
 @pytest.fixture

@@ -79,8 +79,8 @@ class TestPostgres:
     async def test_databases_are_fresh_and_their_role_is_bound_by_row_level_security(
         self, postgres: Postgres, postgres_dsn: str
     ) -> None:
-        with postgres.database() as other:
-            for dsn in (postgres_dsn, other):
+        with postgres.copy() as other:
+            for dsn in (postgres_dsn, other.dsn):
                 engine = create_async_engine(dsn)
                 async with engine.begin() as connection:
                     await connection.execute(text("CREATE TABLE only_here (tenant_id int)"))
@@ -93,7 +93,7 @@ class TestPostgres:
                 await engine.dispose()
 
     async def test_a_closed_database_is_gone(self, postgres: Postgres) -> None:
-        with postgres.database(migrated=False) as dsn:
+        with postgres.empty() as dsn:
             pass
         engine = create_async_engine(dsn)
         with pytest.raises((DBAPIError, asyncpg.InvalidCatalogNameError)):

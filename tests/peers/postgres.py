@@ -7,10 +7,9 @@ which takes a fifth of the time. A database whose schema a test has changed is n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,6 +22,7 @@ from peers.template import prepare_template
 ROLE = "mailengine_app"
 TEMPLATE = "mailengine_template"
 T = TypeVar("T")
+Wait = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 # Who is still connected is thrown out; what has rows is emptied; every sequence begins again. Rows are deleted where
@@ -48,27 +48,43 @@ _SHAPE = """
     (SELECT count(*) FROM pg_class WHERE relacl IS NOT NULL),
     (SELECT string_agg(version_num, ' ') FROM alembic_version)
 """
+# Of the connection that looks after a copy. Where it deletes, neither foreign keys nor triggers count. What it asks is
+# planned once, when the tables are empty, and would be nested loops over what some test puts into them.
+_CARETAKER = {"session_replication_role": "replica", "enable_nestloop": "off"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A migrated database; `shape` is what its schema was at first."""
+class Copy:
+    """A migrated database without rows, and a connection of the superuser's that stays: a new one for each test would be
+    most of what a test with few statements takes."""
 
-    name: str
-    shape: asyncpg.Record | None
+    def __init__(self, name: str, dsn: str, wait: Wait, caretaker: asyncpg.Connection) -> None:
+        self.name, self.dsn = name, dsn
+        self._wait, self._caretaker = wait, caretaker
+        self._shape = self._wait(self._emptied())
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._wait(self._caretaker.fetch(query))]
 
-async def _emptied(connection: asyncpg.Connection) -> asyncpg.Record | None:
-    """Remove all rows; returns the shape of the schema."""
-    await connection.execute(_THROW_OUT)
-    filled = dict(await connection.fetch(_FILLED))
-    if many := [name for name, size in filled.items() if size > _FEW_BYTES]:
-        await connection.execute(f"TRUNCATE {', '.join(many)} CASCADE")
-    await connection.execute("SET session_replication_role = replica")  # neither foreign keys nor triggers
-    for name in filled:
-        await connection.execute(f"DELETE FROM {name}")
-    await connection.execute(_BEGIN_AGAIN)
-    return await connection.fetchrow(_SHAPE)
+    def emptied(self) -> bool:
+        """Remove all rows; False when a test has changed more than rows, or shut the database."""
+        try:
+            return bool(self._wait(self._emptied()) == self._shape)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+    async def _emptied(self) -> asyncpg.Record | None:
+        ask = self._caretaker
+        await ask.fetch(_THROW_OUT)
+        filled = dict(await ask.fetch(_FILLED))
+        if many := [name for name, size in filled.items() if size > _FEW_BYTES]:
+            await ask.execute(f"TRUNCATE {', '.join(many)} CASCADE")
+        if filled:
+            await ask.execute("; ".join(f"DELETE FROM {name}" for name in filled))
+        await ask.fetch(_BEGIN_AGAIN)
+        return await ask.fetchrow(_SHAPE)
+
+    def close(self) -> None:
+        self._wait(self._caretaker.close())
 
 
 class Postgres:
@@ -81,15 +97,20 @@ class Postgres:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres-admin")
         self._loop = asyncio.new_event_loop()
         self._admin = self._wait(self._connect("postgres"))
-        self._free: list[_Copy] = []
+        self._free: list[Copy] = []
         once("postgres-template", self._make_template)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self._thread.submit(self._loop.run_until_complete, work).result()
 
-    async def _connect(self, database: str) -> asyncpg.Connection:
+    async def _connect(self, database: str, **settings: str) -> asyncpg.Connection:
         return await asyncpg.connect(
-            host=self.host, port=self.port, user="postgres", database=database, ssl=False
+            host=self.host,
+            port=self.port,
+            user="postgres",
+            database=database,
+            ssl=False,
+            server_settings=settings,
         )
 
     def dsn(self, database: str) -> str:
@@ -109,49 +130,39 @@ class Postgres:
         self._thread.submit(prepare_template, self.dsn(TEMPLATE)).result()
 
     @contextmanager
-    def database(self, *, migrated: bool = True) -> Iterator[str]:
-        """The DSN of a database without rows: migrated, or without tables."""
-        if migrated:
-            copy = self._free.pop() if self._free else self._wait(self._copy())
-            try:
-                yield self.dsn(copy.name)
-            finally:
-                self._take_back(copy)
-        else:
-            name = next(self._names)
-            self.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {ROLE}")
-            try:
-                yield self.dsn(name)
-            finally:
-                self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    def copy(self) -> Iterator[Copy]:
+        """A migrated database without rows."""
+        copy = self._free.pop() if self._free else self._copy()
+        try:
+            yield copy
+        finally:
+            self._take_back(copy)
 
-    def _take_back(self, copy: _Copy) -> None:
-        if self._wait(self._is_as_before(copy)):
+    @contextmanager
+    def empty(self) -> Iterator[str]:
+        """The DSN of a database without tables."""
+        name = next(self._names)
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {ROLE}")
+        try:
+            yield self.dsn(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _copy(self) -> Copy:
+        name = next(self._names)
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}")
+        return Copy(name, self.dsn(name), self._wait, self._wait(self._connect(name, **_CARETAKER)))
+
+    def _take_back(self, copy: Copy) -> None:
+        if copy.emptied():
             self._free.append(copy)
         else:
+            copy.close()
             self.execute(f"DROP DATABASE {copy.name} WITH (FORCE)")
 
-    async def _is_as_before(self, copy: _Copy) -> bool:
-        """Remove all rows; False when a test has changed more than rows, or shut the database."""
-        try:
-            return bool(await self._asked(copy.name, _emptied) == copy.shape)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
-
-    async def _copy(self) -> _Copy:
-        name = next(self._names)
-        await self._admin.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}")
-        return _Copy(name, await self._asked(name, _emptied))
-
-    async def _asked(self, database: str, ask: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-        """By a connection that is gone afterwards: tests look who is connected."""
-        connection = await self._connect(database)
-        try:
-            return await ask(connection)
-        finally:
-            await connection.close()
-
     def close(self) -> None:
+        for copy in self._free:
+            copy.close()
         self._wait(self._admin.close())
         self._thread.submit(self._loop.close).result()
         self._thread.shutdown()

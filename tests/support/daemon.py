@@ -109,7 +109,7 @@ def elsewhere(house: House, folder: Path, postgres: Postgres) -> Iterator[House]
         if house.url.startswith("sqlite"):
             url = f"sqlite+aiosqlite:///{folder / 'mailengine.sqlite3'}"
         else:
-            url = stack.enter_context(postgres.database(migrated=False))
+            url = stack.enter_context(postgres.empty())
         folder.mkdir()
         yield House(
             url, folder, **{k: v for k, v in house.environment.items() if k != "MAILENGINE_DATABASE_URL"}

@@ -156,7 +156,7 @@ def test_a_secret_from_the_environment_is_checked_and_not_written(program: Progr
 
 
 def test_it_initialises_postgresql(program: Program, postgres: object) -> None:
-    with postgres.database(migrated=False) as dsn:  # type: ignore[attr-defined]
+    with postgres.empty() as dsn:  # type: ignore[attr-defined]
         url = dsn.replace("+asyncpg", "")
         made = program.ok("--database-url", url, *given(), "--json").json
         assert made["database"].startswith("postgresql://")

@@ -18,7 +18,7 @@ from support.integrity import assert_integrity
 
 @pytest.fixture
 def empty(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=False) as dsn:
+    with postgres.empty() as dsn:
         yield dsn
 
 

@@ -41,14 +41,14 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             url = f"sqlite+aiosqlite:///{tmp_path / 'shared.sqlite3'}"
             (tmp_path / "shared.sqlite3").touch()
         else:
-            url = stack.enter_context(request.getfixturevalue("postgres").database(migrated=False))
+            url = stack.enter_context(request.getfixturevalue("postgres").empty())
         asyncio.run(_migrate(url))
         yield url
 
 
 @pytest.fixture
 def old_postgres(postgres: Postgres) -> Iterator[str]:
-    with postgres.database(migrated=False) as url:
+    with postgres.empty() as url:
         asyncio.run(_migrate(url))
         yield url
 

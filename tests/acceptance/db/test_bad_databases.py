@@ -139,7 +139,7 @@ def test_postgresql_without_the_database_or_the_schema(program: Program, postgre
     gone = postgres.dsn("no_such_database")
     ran = program.run("--database-url", gone, *READ)
     assert (ran.code, "refuses the connection" in ran.complaint) == (1, True)
-    with postgres.database(migrated=False) as dsn:
+    with postgres.empty() as dsn:
         ran = program.run("--database-url", dsn, *READ)
         assert (ran.code, "mailengine init" in ran.complaint) == (1, True)
 

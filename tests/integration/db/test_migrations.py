@@ -37,7 +37,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'empty.sqlite3'}"
         return
-    with request.getfixturevalue("postgres").database(migrated=False) as dsn:
+    with request.getfixturevalue("postgres").empty() as dsn:
         yield dsn
 
 
