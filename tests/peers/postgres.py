@@ -48,14 +48,14 @@ _SHAPE = """
     (SELECT count(*) FROM pg_class WHERE relacl IS NOT NULL),
     (SELECT string_agg(version_num, ' ') FROM alembic_version)
 """
-# Of the connection that looks after a copy. Where it deletes, neither foreign keys nor triggers count. What it asks is
-# planned once, when the tables are empty, and would be nested loops over what some test puts into them.
+# Of the connection that looks after a copy. Where it deletes, neither foreign keys nor triggers count. What it asks
+# is planned once, when the tables are empty, and would be nested loops over what some test puts into them.
 _CARETAKER = {"session_replication_role": "replica", "enable_nestloop": "off"}
 
 
 class Copy:
-    """A migrated database without rows, and a connection of the superuser's that stays: a new one for each test would be
-    most of what a test with few statements takes."""
+    """A migrated database without rows, and a connection of the superuser's that stays: a new one for each test would
+    be most of what a test with few statements takes."""
 
     def __init__(self, name: str, dsn: str, wait: Wait, caretaker: asyncpg.Connection) -> None:
         self.name, self.dsn = name, dsn
