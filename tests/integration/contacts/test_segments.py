@@ -303,8 +303,11 @@ rules = st.recursive(
 )
 
 
-async def test_sql_gives_whom_plain_python_gives(db: Database, scope: Scope, other: Scope) -> None:
-    """Before the sums are made, while they are made, and after."""
+async def test_sql_gives_whom_plain_python_gives(
+    db: Database, scope: Scope, other: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the sums are made, while they are made, and after; counted in one piece and, on SQLite, in ranges."""
+    monkeypatch.setattr(find, "_WORTH_SPLITTING", 0)
     await settle(db, scope, PEOPLE)
     await settle(db, other, PEOPLE[:10])
     drawn = sample_of(rules, 90)
@@ -316,6 +319,8 @@ async def test_sql_gives_whom_plain_python_gives(db: Database, scope: Scope, oth
             while await activity.sum_events(db, INSTANCE) + await activity.sum_tasks(db, INSTANCE):
                 pass
         assert await found_by(db, scope, rule) == expected(rule), rule
+        if number % 3 == 0:
+            assert await find.live_count(db, scope, rule, now=NOW) == len(expected(rule)), rule
 
 
 def sample_of(strategy: st.SearchStrategy[Rule], count: int) -> list[Rule]:

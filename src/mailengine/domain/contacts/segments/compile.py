@@ -23,6 +23,7 @@ from mailengine.domain.contacts.segments.check import day, domain_key, kind_of, 
 from mailengine.domain.contacts.segments.json_values import JsonValue
 from mailengine.domain.contacts.segments.names import Names
 from mailengine.domain.contacts.segments.rules import (
+    BUILT_IN,
     PREFIX,
     Activity,
     All,
@@ -31,6 +32,7 @@ from mailengine.domain.contacts.segments.rules import (
     Everyone,
     Not,
     Rule,
+    conditions,
 )
 from mailengine.domain.contacts.tags import tag_key
 from mailengine.mail.address import parse_address
@@ -55,7 +57,7 @@ class Compiler:
         upto: int | None = None,
     ) -> None:
         self._scope, self._names, self._now, self._postgres = scope, names, now, postgres
-        self._within = IdRange(above, upto)
+        self._within = IdRange(above, upto, in_order=upto is not None and not postgres)
         self._behaviour = Behaviour(scope, names, now=now, within=self._within)
         self._contacts = table_of(Contact)
 
@@ -64,15 +66,21 @@ class Compiler:
             case Everyone():
                 return sa.true()
             case All(rules=rules):
-                return sa.and_(*(self.condition(each) for each in rules))
+                return sa.and_(*map(self.condition, sorted(rules, key=self._dear)))
             case AnyOf(rules=rules):
-                return sa.or_(sa.false(), *(self.condition(each) for each in rules))
+                return sa.or_(sa.false(), *map(self.condition, sorted(rules, key=self._dear)))
             case Not(negated=negated):
                 return sa.not_(self.condition(negated))
             case Compare():
                 return self._compare(rule)
             case Activity():
                 return self._behaviour.condition(rule)
+
+    def _dear(self, rule: Rule) -> bool:
+        """Whether an attribute has to be read, which is asked last: both databases stop at what decides."""
+        return any(
+            isinstance(each, Compare) and (each.field not in BUILT_IN) for _path, each in conditions(rule)
+        )
 
     def source(self) -> Any:
         """The contacts with what the conditions made so far refer to."""
@@ -187,7 +195,8 @@ class Compiler:
             case "date":
                 return value.day(rule.op, values, self._now.date())
             case _:
-                return self._text(value.text(), rule, values, lambda: value.equals(values))
+                found = self._text(value.text(), rule, values, lambda: value.equals(values))
+                return found if rule.op in ("=", "in", "empty") else value.where_part(fold(values[0]), found)
 
 
 def fold(text: str) -> str:

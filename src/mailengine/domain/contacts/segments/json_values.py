@@ -50,6 +50,12 @@ class JsonValue:
         written = [sa.func.instr(self._column, f'"{value}"') > 0 for value in values]
         return sa.and_(sa.or_(*written), condition)
 
+    def where_part(self, folded: str, condition: Condition) -> Condition:
+        """The same for a part of a text, in small letters."""
+        if self._postgres or not _PLAIN.fullmatch(folded):
+            return condition
+        return sa.and_(sa.func.instr(sa.func.lower(self._column), folded) > 0, condition)
+
     def number(self, op: str, values: list[float]) -> Condition:
         plain = self._value()
         if self._postgres:
