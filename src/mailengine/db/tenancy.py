@@ -48,12 +48,19 @@ def setting_for(scope: AnyScope) -> str:
     return ALL_TENANTS if isinstance(scope, InstanceScope) else str(scope.tenant_id)
 
 
+def policy_rule() -> str:
+    """Which rows a transaction sees. PostgreSQL evaluates each of these subqueries once a statement; without the
+    SELECT it would read and convert the setting anew for every row, which was half of what segments took."""
+    setting = f"current_setting('{SETTING}', true)"
+    return (
+        f"(SELECT {setting} = '{ALL_TENANTS}') "
+        f"OR tenant_id = (SELECT nullif(nullif({setting}, ''), '{ALL_TENANTS}')::bigint)"
+    )
+
+
 def policy_statements(table: str) -> list[str]:
     """DDL that makes PostgreSQL enforce tenancy on `table`, for its owner too (FORCE)."""
-    rule = (
-        f"current_setting('{SETTING}', true) = '{ALL_TENANTS}' "
-        f"OR tenant_id = nullif(nullif(current_setting('{SETTING}', true), ''), '{ALL_TENANTS}')::bigint"
-    )
+    rule = policy_rule()
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

@@ -83,6 +83,19 @@ async def test_postgresql_refuses_rows_for_another_tenant(bare: Database) -> Non
     await bare.close()
 
 
+async def test_no_policy_asks_for_the_tenant_once_a_row(bare: Database) -> None:
+    """Each subquery is an InitPlan; what is compared with each row is what it found."""
+    mine = await add_tenant(bare, "Mine")
+    async with bare.read(mine) as tx:
+        policies = (await tx.execute(sa.text("SELECT tablename, qual, with_check FROM pg_policies"))).all()
+        plan = "\n".join(await tx.scalars(sa.text("EXPLAIN SELECT name FROM relays")))
+    assert len(policies) == len(owned_tables(metadata)) + 1
+    assert {(row.qual, row.with_check) for row in policies} == {(policies[0].qual, policies[0].qual)}
+    assert plan.count("InitPlan") == 2
+    assert "current_setting" not in next(line for line in plan.splitlines() if "Filter" in line)
+    await bare.close()
+
+
 async def test_every_owned_table_has_its_policy(bare: Database) -> None:
     async with bare.reader.connect() as connection:
         rows = await connection.scalars(
