@@ -4,13 +4,16 @@ The token fences: an outcome is written only where the row still carries it. The
 machines; on this one the journal's lock tells at once that an owner died.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.packed import rows_at_once
 from mailengine.db.tenancy import table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.models import Campaign, CampaignState, EmailTask, TaskStatus
@@ -80,12 +83,19 @@ async def claim(
         due = due.with_for_update(skip_locked=True)
     # As a CTE: PostgreSQL may run a plain subquery again for each row and so take more than the limit.
     chosen = due.cte("due")
-    rows = await tx.execute(
+    taking = (
         sa.update(tasks)
         .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(sa.select(chosen.c.id)))
         .values(status=TaskStatus.CLAIMED, locked_by=owner, claim_token=claim_token, lease_until=now + LEASE)
-        .returning(tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at)
     )
+    fields = tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at
+    rows: Iterable[Sequence[Any]]
+    if tx.postgres:
+        rows = await tx.execute(taking.returning(*fields))
+    else:
+        await tx.execute(taking)
+        mine = tenant_of(EmailTask) == scope.tenant_id, tasks.c.claim_token == claim_token
+        rows = await rows_at_once(tx, sa.select(*fields).where(*mine))
     return sorted((ClaimedTask(*row) for row in rows), key=lambda task: task.id)
 
 

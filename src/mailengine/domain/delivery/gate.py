@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
+from mailengine.db.packed import rows_at_once
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.suppression import erased, suppressed
@@ -40,33 +41,32 @@ async def look_again(
 ) -> dict[int, Decision]:
     """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
-    rows = (
-        await tx.execute(
-            sa.select(
-                tasks.c.id,
-                tasks.c.email,
-                contacts.c.email_key,
-                contacts.c.first_name,
-                contacts.c.last_name,
-                contacts.c.attributes,
-                contacts.c.state,
-                contacts.c.deleted_at.is_not(None),
-                _still_member(scope, list_ids).label("member"),
-            )
-            .join(contacts, contacts.c.id == tasks.c.contact_id)
-            .where(
-                tasks.c.tenant_id == scope.tenant_id,
-                tasks.c.claim_token == claim_token,
-                tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
-            )
+    rows = await rows_at_once(
+        tx,
+        sa.select(
+            tasks.c.id,
+            tasks.c.email,
+            contacts.c.email_key,
+            contacts.c.first_name,
+            contacts.c.last_name,
+            contacts.c.attributes,
+            contacts.c.state,
+            contacts.c.deleted_at.is_not(None),
+            _still_member(scope, list_ids).label("member"),
         )
-    ).all()
-    keys = [row.email_key for row in rows]
+        .join(contacts, contacts.c.id == tasks.c.contact_id)
+        .where(
+            tasks.c.tenant_id == scope.tenant_id,
+            tasks.c.claim_token == claim_token,
+            tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
+        ),
+    )
+    keys = [row[2] for row in rows]
     blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
     return {row[0]: _decide(row, blocked) for row in rows}
 
 
-def _decide(row: Any, blocked: set[str]) -> Decision:
+def _decide(row: Sequence[Any], blocked: set[str]) -> Decision:
     # Taken apart at once: a row looks each name up, and this is done for every message.
     _id, email, key, first_name, last_name, attributes, state, is_deleted, is_member = row
     if is_deleted:

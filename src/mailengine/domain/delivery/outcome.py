@@ -1,7 +1,7 @@
 """What became of claimed tasks, written in batches and only under the claim token.
 
-One UPDATE takes a whole batch as JSON, so that its cost is one statement whatever the mix of outcomes; what
-it returns (the rows that still carried the token) decides which counters, dead letters and contacts change.
+One UPDATE takes a whole batch as JSON, so that its cost is one statement whatever the mix of outcomes; which rows
+still carried the token decides which counters, dead letters and contacts change.
 """
 
 import random
@@ -14,13 +14,14 @@ import msgspec
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
+from mailengine.db.packed import rows_at_once
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.contacts.states import mark_bounced
 from mailengine.domain.delivery.backoff import next_try
 from mailengine.domain.delivery.claim import ClaimedTask
 from mailengine.mail.replies import Verdict
-from mailengine.models import CampaignTotals, DeadLetter, TaskStatus
+from mailengine.models import CampaignTotals, DeadLetter, EmailTask, TaskStatus
 
 _REPLY_CHARS = 1000
 
@@ -85,23 +86,32 @@ async def record(
     now: datetime,
 ) -> int:
     """Write outcomes of one claim; returns how many rows still belonged to it."""
-    stamp = _stamp(now, tx.postgres)
-    result = await tx.execute(
-        _RECORD_POSTGRES if tx.postgres else _RECORD_SQLITE,
-        {
-            "rows": msgspec.json.encode([_as_row(each, tx.postgres) for each in outcomes]).decode(),
-            "tenant": scope.tenant_id,
-            "token": claim_token,
-            "now": stamp if not tx.postgres else now,
-        },
-    )
-    written = set(result.scalars())
+    postgres = tx.postgres
+    values = {
+        "rows": msgspec.json.encode([_as_row(each, postgres) for each in outcomes]).decode(),
+        "tenant": scope.tenant_id,
+        "token": claim_token,
+        "now": now if postgres else _stamp(now, postgres),
+    }
+    if postgres:
+        written = set(await tx.scalars(_RECORD_POSTGRES, values))
+    else:
+        written = {row[0] for row in await rows_at_once(tx, _held(scope, claim_token))}
+        await tx.execute(_RECORD_SQLITE, values)
     kept = [outcome for outcome in outcomes if outcome.task.id in written]
     await _count(tx, scope, campaign_id, Counter(outcome.status for outcome in kept))
     failures = [outcome for outcome in kept if outcome.verdict is not None]
     if failures:
         await _bury(tx, scope, campaign_id, failures, now)
     return len(kept)
+
+
+def _held(scope: Scope, claim_token: str) -> sa.Select[int]:
+    """What the claim still holds, which nobody else can change while this transaction lasts."""
+    tasks = table_of(EmailTask).c
+    # By the token alone; "=" would make SQLite search by status.
+    mine = tasks.tenant_id == scope.tenant_id, tasks.claim_token == claim_token
+    return sa.select(tasks.id).where(*mine, tasks.status != TaskStatus.DOUBT)
 
 
 def _as_row(outcome: Outcome, postgres: bool) -> dict[str, object]:
@@ -149,7 +159,7 @@ _FIELDS = ("id", "status", "words", "tried", "due")
 _RECORD_SQLITE = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now=':now')} FROM (SELECT "  # noqa: S608  # constants only
     + ", ".join(f"value ->> '{name}' AS {name}" for name in _FIELDS)
-    + f" FROM json_each(:rows)) AS v WHERE {_WHERE_SQLITE} RETURNING email_tasks.id"
+    + f" FROM json_each(:rows)) AS v WHERE {_WHERE_SQLITE}"
 )
 _RECORD_POSTGRES = sa.text(
     f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
