@@ -5,7 +5,7 @@ a claim of 500 rows took a tenth of a second, in which SQLite worked for two mil
 one row. PostgreSQL's driver reads from a socket and has no such thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,20 +14,30 @@ import sqlalchemy as sa
 from mailengine.db.unit import ReadTx
 
 
-async def rows_at_once(tx: ReadTx, statement: sa.Select[Any]) -> Sequence[Sequence[Any]]:
-    """What `statement` gives. No column may be of bytes, which JSON cannot hold, or a fraction with more than 15
-    digits, which SQLite's JSON would round."""
-    if tx.postgres:
-        plain: Sequence[Sequence[Any]] = (await tx.execute(statement)).all()
-        return plain
-    packed = statement.subquery()
-    text = await tx.scalar(sa.select(sa.func.json_group_array(sa.func.json_array(*packed.c), type_=sa.Text)))
-    assert text is not None  # of no rows it is "[]"
-    rows: list[list[Any]] = msgspec.json.decode(text)
-    dialect = tx.get_bind().dialect
-    for i, column in enumerate(packed.c):
-        process = column.type.dialect_impl(dialect).result_processor(dialect, None)
-        if process is not None:
-            for row in rows:
-                row[i] = process(row[i])
-    return rows
+class Packed:
+    """A SELECT with named parameters, made once and asked often.
+
+    No column may be of bytes, which JSON cannot hold, or a fraction with more than 15 digits, which SQLite's JSON
+    would round.
+    """
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        columns = statement.subquery().c
+        self._plain = statement
+        self._json = sa.select(sa.func.json_group_array(sa.func.json_array(*columns), type_=sa.Text))
+        self._types = [column.type for column in columns]
+
+    async def rows(self, tx: ReadTx, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        if tx.postgres:
+            plain: Sequence[Sequence[Any]] = (await tx.execute(self._plain, values)).all()
+            return plain
+        text = await tx.scalar(self._json, values)
+        assert text is not None  # of no rows it is "[]"
+        rows: list[list[Any]] = msgspec.json.decode(text)
+        dialect = tx.get_bind().dialect
+        for i, kind in enumerate(self._types):
+            process = kind.dialect_impl(dialect).result_processor(dialect, None)
+            if process is not None:
+                for row in rows:
+                    row[i] = process(row[i])
+        return rows

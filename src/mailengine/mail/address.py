@@ -12,7 +12,7 @@ RFC 5891 (IDNA), RFC 2142 (names that are case-insensitive by decree). Reserved 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 from mailengine.core.errors import InvalidInput
@@ -68,8 +68,7 @@ class AddressError(InvalidInput):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):  # made in half the time that a frozen dataclass takes: there is one a message
     """`email` is the form to show and to keep, `key` the one to compare by."""
 
     email: str

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from jinja2 import TemplateSyntaxError, nodes, pass_eval_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.nodes import EvalContext
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -31,6 +32,7 @@ from mailengine.domain.content.filters import (
 )
 from mailengine.domain.content.includes import MAX_SOURCE_CHARS, nearest, resolve_blocks
 from mailengine.domain.content.spintax import to_jinja
+from mailengine.domain.content.values import Ready
 
 __all__ = [
     "Compiled",
@@ -63,8 +65,24 @@ class Problem:
     suggestion: str | None = None
 
 
+class _Generator(CodeGenerator):
+    """What is printed goes through `_printer` alone, which makes text of it: no `str` around it."""
+
+    def _output_child_pre(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        self.write("environment.finalize(None, ")
+
+    def _output_child_post(
+        self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo
+    ) -> None:
+        self.write(")")
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja with an empty house: own filters and tests, no globals, attributes of mappings and loops only."""
+
+    code_generator_class = _Generator
 
     def __init__(self) -> None:
         super().__init__(undefined=MissingTag, keep_trailing_newline=True, cache_size=0)
@@ -281,8 +299,8 @@ def _bound_loops(tree: nodes.Template) -> None:
         loop.iter = nodes.Filter(loop.iter, "_loop_items", [], [], None, None, lineno=loop.lineno)
 
 
-def _printer(target: Target, value: Callable[[str], str]) -> Callable[[EvalContext, object], str]:
-    """The one way out for values. It takes the evaluation context so that Jinja folds no constant past it.
+def _printer(target: Target, value: Callable[[str], str]) -> Callable[[None, object], str]:
+    """The one way out for values. It asks for the evaluation context so that Jinja folds no constant past it.
 
     Short values repeat from recipient to recipient (first names, towns, plans): they are encoded once.
     """
@@ -290,7 +308,9 @@ def _printer(target: Target, value: Callable[[str], str]) -> Callable[[EvalConte
     known: dict[str, str] = {}
 
     @pass_eval_context
-    def print_value(_context: EvalContext, printed: object) -> str:
+    def print_value(_context: None, printed: object) -> str:
+        if type(printed) is Ready:
+            return printed.printed
         if not isinstance(printed, str):
             return "" if printed is None else value(clean(text_of(printed)))
         encoded = known.get(printed)

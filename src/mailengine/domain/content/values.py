@@ -14,6 +14,21 @@ LINK_TAGS = ("unsubscribe_url", "view_online_url")
 BUILT_IN_TAGS = frozenset(CONTACT_TAGS + TENANT_TAGS + LINK_TAGS)
 
 
+class Ready(str):
+    """A value that says how it is printed: `printed`, which needs no escaping and no encoding any more.
+
+    Whatever a filter makes of it is plain text again.
+    """
+
+    __slots__ = ("printed",)
+    printed: str
+
+    def __new__(cls, text: str, printed: str) -> "Ready":
+        made = super().__new__(cls, text)
+        made.printed = printed
+        return made
+
+
 @dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
 class Person:
     """What is merged from a contact."""

@@ -7,13 +7,14 @@ machines; on this one the journal's lock tells at once that an owner died.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
-from mailengine.db.packed import rows_at_once
+from mailengine.db.packed import Packed
 from mailengine.db.tenancy import table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.models import Campaign, CampaignState, EmailTask, TaskStatus
@@ -88,15 +89,26 @@ async def claim(
         .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(sa.select(chosen.c.id)))
         .values(status=TaskStatus.CLAIMED, locked_by=owner, claim_token=claim_token, lease_until=now + LEASE)
     )
-    fields = tasks.c.id, tasks.c.contact_id, tasks.c.email, tasks.c.attempts, tasks.c.first_tried_at
     rows: Iterable[Sequence[Any]]
     if tx.postgres:
-        rows = await tx.execute(taking.returning(*fields))
+        rows = await tx.execute(taking.returning(*_fields()))
     else:
         await tx.execute(taking)
-        mine = tenant_of(EmailTask) == scope.tenant_id, tasks.c.claim_token == claim_token
-        rows = await rows_at_once(tx, sa.select(*fields).where(*mine))
+        rows = await _claimed().rows(tx, {"tenant_id": scope.tenant_id, "claim_token": claim_token})
     return sorted((ClaimedTask(*row) for row in rows), key=lambda task: task.id)
+
+
+def _fields() -> tuple[sa.Column[Any], ...]:
+    """What a ClaimedTask is made of."""
+    tasks = table_of(EmailTask).c
+    return tasks.id, tasks.contact_id, tasks.email, tasks.attempts, tasks.first_tried_at
+
+
+@cache
+def _claimed() -> Packed:
+    tasks = table_of(EmailTask).c
+    mine = tasks.tenant_id == sa.bindparam("tenant_id"), tasks.claim_token == sa.bindparam("claim_token")
+    return Packed(sa.select(*_fields()).where(*mine))
 
 
 async def is_under_way(tx: ReadTx, claim_token: str) -> bool:

@@ -10,12 +10,14 @@ List-Unsubscribe-Post), RFC 2919 (List-Id), and Feedback-ID for Gmail's feedback
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from markupsafe import escape
+
 from mailengine.domain.content.render import CompiledMessage
-from mailengine.domain.content.values import Links, Person, recipient_values
-from mailengine.domain.tracking.tokens import Purpose, TokenSigner
+from mailengine.domain.content.values import Links, Person, Ready, recipient_values
+from mailengine.domain.tracking.tokens import TOKEN_CHARS, Purpose, TokenSigner
 from mailengine.mail.address import parse_address
 from mailengine.mail.dkim import Signer
 from mailengine.mail.headers import (
@@ -25,7 +27,7 @@ from mailengine.mail.headers import (
     encode_unstructured,
     mailbox_header,
 )
-from mailengine.mail.message import MultipartFrame, qp_static, qp_value
+from mailengine.mail.message import SOFT_BREAK, MultipartFrame, qp_static, qp_value
 from mailengine.mail.verp import encode_return_path
 from mailengine.models import Snapshot
 
@@ -70,6 +72,8 @@ class Composer:
         self._organisation = str(snapshot.settings["organisation"])
         self._postal_address = str(snapshot.settings["postal_address"])
         self._base_url = base_url
+        longest = f"{base_url}/o/{'-' * TOKEN_CHARS}.gif"
+        self._link = _ready if qp_value(escape(longest)) == longest + SOFT_BREAK else str
         self._tokens = tokens
         self._verp_key = verp_key
         self._signers = signers
@@ -80,7 +84,7 @@ class Composer:
         frame = MultipartFrame(_boundary_token(snapshot))
         self._content_type = frame.content_type()
         self._head, self._between, self._tail = frame.head(), frame.between(), frame.tail()
-        self._date = (0, b"")
+        self._date = (datetime.min.replace(tzinfo=UTC), b"")
 
     def compose(self, task_id: int, attempt: int, person: Person, now: datetime) -> Composed:
         """One recipient's message. Raises merge.RenderError, address.AddressError: the recipient's fault,
@@ -88,11 +92,12 @@ class Composer:
         tokens, tenant = self._tokens, self._tenant_id
         manage = tokens.sign(task_id, tenant, Purpose.MANAGE)
         track = tokens.sign(task_id, tenant, Purpose.TRACK)
+        unsubscribe = f"{self._base_url}/u/{manage}"
         links = Links(
-            unsubscribe=f"{self._base_url}/u/{manage}",
-            view_online=f"{self._base_url}/v/{manage}",
-            click=f"{self._base_url}/c/{track}",
-            open=f"{self._base_url}/o/{track}.gif",
+            unsubscribe=self._link(unsubscribe),
+            view_online=self._link(f"{self._base_url}/v/{manage}"),
+            click=self._link(f"{self._base_url}/c/{track}"),
+            open=self._link(f"{self._base_url}/o/{track}.gif"),
         )
         values = recipient_values(
             person,
@@ -110,7 +115,7 @@ class Composer:
                 encode_unstructured("Subject", rendered.subject),
                 self._date_header(now),
                 b"Message-ID: <%s>\r\n" % message_id.encode("ascii"),
-                b"List-Unsubscribe: <%s>\r\n" % links.unsubscribe.encode("ascii"),
+                b"List-Unsubscribe: <%s>\r\n" % unsubscribe.encode("ascii"),
                 self._shared_headers,
                 self._content_type,
             )
@@ -128,10 +133,14 @@ class Composer:
         )
 
     def _date_header(self, now: datetime) -> bytes:
-        second = int(now.timestamp())
-        if self._date[0] != second:
-            self._date = (second, f"Date: {format_datetime(now)}\r\n".encode("ascii"))
+        if self._date[0] is not now:
+            self._date = (now, f"Date: {format_datetime(now)}\r\n".encode("ascii"))
         return self._date[1]
+
+
+def _ready(link: str) -> str:
+    """Tokens and short plain base URLs go into any body as they are."""
+    return Ready(link, link + SOFT_BREAK)
 
 
 def _shared_headers(snapshot: Snapshot, domain: str, tenant_slug: str) -> bytes:

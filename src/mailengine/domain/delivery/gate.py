@@ -6,12 +6,13 @@ the recipient, done for a whole claim in two queries. Decisions are values.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
-from mailengine.db.packed import rows_at_once
+from mailengine.db.packed import Packed
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.suppression import erased, suppressed
@@ -40,9 +41,21 @@ async def look_again(
     tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int], hash_key: bytes
 ) -> dict[int, Decision]:
     """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
+    values = {"tenant_id": scope.tenant_id, "claim_token": claim_token}
+    if list_ids:
+        rows = await _recipients(on_lists=True).rows(tx, {**values, "list_ids": list_ids})
+    else:
+        rows = await _recipients(on_lists=False).rows(tx, values)
+    keys = [row[2] for row in rows]
+    blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
+    return {row[0]: _decide(row, blocked) for row in rows}
+
+
+@cache
+def _recipients(*, on_lists: bool) -> Packed:
+    """Who a claim is to, and what is so now: tenant_id, claim_token and, `on_lists`, list_ids."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
-    rows = await rows_at_once(
-        tx,
+    return Packed(
         sa.select(
             tasks.c.id,
             tasks.c.email,
@@ -52,18 +65,15 @@ async def look_again(
             contacts.c.attributes,
             contacts.c.state,
             contacts.c.deleted_at.is_not(None),
-            _still_member(scope, list_ids).label("member"),
+            _still_member(on_lists=on_lists).label("member"),
         )
         .join(contacts, contacts.c.id == tasks.c.contact_id)
         .where(
-            tasks.c.tenant_id == scope.tenant_id,
-            tasks.c.claim_token == claim_token,
+            tasks.c.tenant_id == sa.bindparam("tenant_id"),
+            tasks.c.claim_token == sa.bindparam("claim_token"),
             tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
-        ),
+        )
     )
-    keys = [row[2] for row in rows]
-    blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
-    return {row[0]: _decide(row, blocked) for row in rows}
 
 
 def _decide(row: Sequence[Any], blocked: set[str]) -> Decision:
@@ -81,13 +91,13 @@ def _decide(row: Sequence[Any], blocked: set[str]) -> Decision:
     return Send(Person(email, first_name, last_name, attributes))
 
 
-def _still_member(scope: Scope, list_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+def _still_member(*, on_lists: bool) -> sa.ColumnElement[bool]:
     """On one of the lists still; of a campaign without lists, not gone from all that they were on."""
     members = table_of(ListMember)
     theirs = sa.exists().where(
-        members.c.tenant_id == scope.tenant_id, members.c.contact_id == table_of(Contact).c.id
+        members.c.tenant_id == sa.bindparam("tenant_id"), members.c.contact_id == table_of(Contact).c.id
     )
     subscribed = theirs.where(members.c.state == MemberState.SUBSCRIBED)
-    if list_ids:
-        return subscribed.where(members.c.list_id.in_(list_ids))
+    if on_lists:
+        return subscribed.where(members.c.list_id.in_(sa.bindparam("list_ids", expanding=True)))
     return sa.or_(~theirs.where(members.c.state == MemberState.UNSUBSCRIBED), subscribed)

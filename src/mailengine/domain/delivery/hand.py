@@ -23,6 +23,7 @@ _LAST_TRIES = 5  # at the end; the journals keep what the database does not take
 _SAFE_SECONDS = LEASE.total_seconds() * 0.8  # of a lease: clocks of machines differ
 _RENEW_SECONDS = LEASE.total_seconds() * 0.4
 
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 log = get_logger("worker")
 
 
@@ -111,5 +112,4 @@ class Hand:
 
 def boot_seconds() -> float:
     """Seconds that go on while the machine sleeps: a lease must not outlive a suspended laptop."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return time.clock_gettime(_CLOCK)

@@ -176,14 +176,14 @@ class Lane:
 
     def _compose_ahead(self) -> bool:
         """Compose a few; False when nothing that waits may be sent."""
-        room = _AHEAD_BYTES
+        room, now = _AHEAD_BYTES, self.clock.now()
         while self._ready and room > 0 and len(self._composed) < _AHEAD_MESSAGES:
             job = self._ready.popleft()
             if not self.hooks.may_send(job):
                 job.batch.release(job)
                 self._one_less()
                 continue
-            envelope = _envelope(job, self.clock.now())
+            envelope = _envelope(job, now)
             if envelope is None:
                 self._one_less()
                 continue

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import msgspec
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
-from mailengine.db.packed import rows_at_once
+from mailengine.db.packed import Packed
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.contacts.states import mark_bounced
@@ -96,7 +97,7 @@ async def record(
     if postgres:
         written = set(await tx.scalars(_RECORD_POSTGRES, values))
     else:
-        written = {row[0] for row in await rows_at_once(tx, _held(scope, claim_token))}
+        written = {row[0] for row in await _held().rows(tx, values)}
         await tx.execute(_RECORD_SQLITE, values)
     kept = [outcome for outcome in outcomes if outcome.task.id in written]
     await _count(tx, scope, campaign_id, Counter(outcome.status for outcome in kept))
@@ -106,12 +107,13 @@ async def record(
     return len(kept)
 
 
-def _held(scope: Scope, claim_token: str) -> sa.Select[int]:
+@cache
+def _held() -> Packed:
     """What the claim still holds, which nobody else can change while this transaction lasts."""
     tasks = table_of(EmailTask).c
+    mine = tasks.tenant_id == sa.bindparam("tenant"), tasks.claim_token == sa.bindparam("token")
     # By the token alone; "=" would make SQLite search by status.
-    mine = tasks.tenant_id == scope.tenant_id, tasks.claim_token == claim_token
-    return sa.select(tasks.id).where(*mine, tasks.status != TaskStatus.DOUBT)
+    return Packed(sa.select(tasks.id).where(*mine, tasks.status != TaskStatus.DOUBT))
 
 
 def _as_row(outcome: Outcome, postgres: bool) -> dict[str, object]:

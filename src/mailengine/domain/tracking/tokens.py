@@ -20,7 +20,7 @@ from mailengine.core.secrets import Keyring
 
 _IDS = struct.Struct(">QI")
 _MAC_BYTES = 10  # 80 bits: an online guess per link, forged once in 10^24
-_TOKEN_CHARS = 30
+TOKEN_CHARS = 30
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -55,7 +55,7 @@ class TokenSigner:
 
     def read(self, token: str, purpose: Purpose) -> Recipient | None:
         """Whom the token was made for, None for anything that this installation did not sign."""
-        if len(token) != _TOKEN_CHARS or not token.isascii():
+        if len(token) != TOKEN_CHARS or not token.isascii():
             return None
         try:
             decoded = base64.b64decode(token + "==", altchars=b"-_", validate=True)
