@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from mailengine.core import log
 from mailengine.core.config import LogSettings
@@ -30,6 +31,10 @@ RUN = pytest.StashKey[Path]()
 LEFT = pytest.StashKey[list[str]]()
 MISSING = pytest.StashKey[dict[str, str]]()
 _NEW_OBJECTS = 50_000  # between two collections
+
+
+settings.register_profile("shared", deadline=None)  # the machine is shared: a property test measures no time
+settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:

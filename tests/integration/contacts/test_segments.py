@@ -330,7 +330,6 @@ def sample_of(strategy: st.SearchStrategy[Rule], count: int) -> list[Rule]:
     @settings(
         max_examples=count,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,
     )

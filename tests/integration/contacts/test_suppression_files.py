@@ -103,7 +103,7 @@ async def test_another_tenants_list_is_not_there(db: Database, scope: Scope, oth
     assert (await add(db, other, "ann@example.org")).state == "subscribed"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=200))
 def test_any_text_is_read_line_by_line(text: str) -> None:
     try:

@@ -96,7 +96,6 @@ def explore(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> No
     @settings(
         max_examples=EXAMPLES,
         derandomize=True,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -51,7 +51,7 @@ def test_another_passphrase_opens_nothing() -> None:
         unseal(seal(b"text"), "correct horse batterx")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_every_change_is_noticed(data: st.DataObject) -> None:
     content = seal(b"a" * (2 * CHUNK + 100))
@@ -64,7 +64,7 @@ def test_every_change_is_noticed(data: st.DataObject) -> None:
             unseal(bytes(changed))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2 * CHUNK + 100))
 def test_a_file_that_was_cut_is_noticed(length: int) -> None:
     with pytest.raises(InvalidInput):

@@ -41,7 +41,7 @@ DIALECTS = st.sampled_from([(",", "\r\n"), (";", "\n"), ("\t", "\n"), ("|", "\r\
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), DIALECTS, ENCODINGS, st.booleans())
 def test_whatever_csv_can_write_comes_back_equal(
     tmp_path: Path, cells: list[tuple[str, str]], dialect: tuple[str, str], encoding: str, quote_all: bool
@@ -67,14 +67,13 @@ def test_whatever_csv_can_write_comes_back_equal(
     assert [row.attributes for row in whole.rows] == expected
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_it(tmp_path: Path, content: bytes) -> None:
     with contextlib.suppress(MailengineError):
         read(understand(written(tmp_path, content), mapping={}, folder=tmp_path))
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(['a@b.org,"x"', '"', 'a,"b', 'c"d,e', "", ",", '""', 'x,"y"z'])))
 def test_no_line_is_lost_or_read_twice(lines: list[str]) -> None:
     found = list(records([line + "\n" for line in lines], delimiter=","))

@@ -56,7 +56,7 @@ rules = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(rules)
 def test_what_is_printed_is_read_as_the_same(rule):
     try:
@@ -68,7 +68,7 @@ def test_what_is_printed_is_read_as_the_same(rule):
     assert from_json(to_json(rule)) == rule
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.text(max_size=60)
     | st.lists(st.sampled_from([*'()=,"<> ', "tag", "vip", "and", "or", "not", "in", "is"])).map(" ".join)

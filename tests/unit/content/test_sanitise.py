@@ -156,7 +156,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=25).map("".join))
 def test_a_second_pass_changes_nothing(source: str) -> None:
     cleaned = sanitise(source).html

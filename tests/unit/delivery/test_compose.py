@@ -1,7 +1,9 @@
 """A composed message needs no look before it goes on the wire, whoever it is for."""
 
+import re
 from email import message_from_bytes
 from email.policy import default
+from html import unescape
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,10 @@ BARE = Capabilities(extensions={})
 
 @pytest.fixture(scope="module")
 def composer() -> Composer:
+    return a_composer("http://127.0.0.1")
+
+
+def a_composer(base_url: str) -> Composer:
     keyring = Keyring(b"k" * 32)
     snapshot = Snapshot(
         id=1, tenant_id=1, campaign_id=1, subject="News for {{ first_name }}",
@@ -33,7 +39,7 @@ def composer() -> Composer:
     )  # fmt: skip
     signer = Signer("example.org", "s1", generate_ed25519().private_pem)
     return Composer(
-        snapshot, tenant_slug="hafen", base_url="http://127.0.0.1", tokens=TokenSigner(keyring),
+        snapshot, tenant_slug="hafen", base_url=base_url, tokens=TokenSigner(keyring),
         verp_key=keyring.derive("return path"), signers=[signer],
     )  # fmt: skip
 
@@ -72,3 +78,15 @@ def test_what_was_encoded_for_one_recipient_is_right_for_the_next(composer: Comp
         assert html[0] == f"<p>.{escaped[0]}"
         assert html[1].startswith(f".{escaped[1]}</p>")
         assert parsed["Subject"].strip() == f"News for {first_name}".strip()
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["http://127.0.0.1", "https://news." + "long." * 12 + "example.org", "https://example.org/a=b&c"],
+)
+def test_links_arrive_as_they_are(base_url: str) -> None:
+    made = a_composer(base_url).compose(7, 1, Person("a@example.org", "Ann", "Lee", {"city": ""}), NOON)
+    body = message_from_bytes(made.content, policy=default).get_body(("html",))
+    assert body is not None
+    (link,) = re.findall("<a href='(.*?)'>", body.get_content())
+    assert re.fullmatch(re.escape(base_url) + "/c/[\\w-]{30}/0", unescape(link))
