@@ -171,5 +171,12 @@ def page(site: Site, request: AnyRequest, problem: Problem, headers: dict[str, s
             "HX-Push-Url": "false",
         }
         return html(body, status=problem.status, headers=headers)
-    body = site.render("public/error.html", theme=theme_of(request), problem=problem)
+    inside = not request.scope["path"].startswith(PUBLIC_PATHS)
+    body = site.render(
+        "public/error.html",
+        theme=theme_of(request),
+        problem=problem,
+        detail=sentence(problem.detail),
+        inside=inside,
+    )
     return html(body, status=problem.status, headers=headers)

@@ -26,8 +26,10 @@ def environment(manifest: Manifest) -> Environment:
         lstrip_blocks=True,
     )
     env.globals["asset"] = manifest.url
+    env.globals["search_of"] = search_of
     env.filters["browser"] = browser_name
     env.filters["pairs"] = pairs
+    env.filters["triples"] = triples
     env.filters["capfirst"] = capfirst
     return env
 
@@ -35,6 +37,28 @@ def environment(manifest: Manifest) -> Environment:
 def pairs(rows: Iterable[object], value: str, label: str) -> list[tuple[object, object]]:
     """The options of a choice: two attributes of each row."""
     return [(getattr(row, value), getattr(row, label)) for row in rows]
+
+
+def triples(rows: Iterable[object]) -> list[tuple[object, object, str]]:
+    """The options of boxes to tick, without a hint."""
+    return [(*pair, "") for pair in pairs(rows, "id", "name")]
+
+
+def search_of(kind: str, name: str) -> dict[str, str]:
+    """The attributes of the field `name`, in which one of many is named: what is typed there brings the names that
+    hold it (pages/choices.py) into the datalist `name-names`."""
+    return {
+        "list": f"{name}-names",
+        "hx-get": f"/choices/{kind}?of={name}",
+        "hx-trigger": "input delay:200ms, focus once",
+        "hx-target": f"#{name}-names",
+        "hx-swap": "innerHTML",
+        "hx-push-url": "false",
+        "hx-sync": "this:replace",
+        "maxlength": "200",
+        "autocomplete": "off",
+        "spellcheck": "false",
+    }
 
 
 def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

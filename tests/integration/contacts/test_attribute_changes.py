@@ -67,7 +67,8 @@ async def test_a_value_moves_and_goes(
         await do_at_once(db, scope, Change("member_code", "city"), now=NOW)
     assert await values(stored, scope) == moved
     async with db.read(scope) as tx:
-        assert await holders(tx, scope, name="city") == 2
+        assert await holders(tx, scope, name="city") == (2, True)
+        assert await holders(tx, scope, name="city", among=1) == (1, False)
     assert await do_at_once(db, scope, Change("city"), now=NOW) == 2
     assert await values(stored, scope) == [{"member_code": "x7"}, {"member_code": "x8"}, {}]
     for wrong, error in (

@@ -326,8 +326,8 @@ async def test_tags_are_made_renamed_merged_and_deleted(client: Any, rt: Runtime
     async with rt.db.read(acme.scope) as tx:
         segment = await saved.get(tx, acme.scope, name="olds")
         assert show(saved.rule_of(segment)) == 'tag in (new, "vip <b>") or tag != new'
-    assert (await client.post(f"{old}/merge", data={"into": "new", **csrf})).status_code == 400
-    assert (await client.post(f"{old}/merge", data={"into": "nothing", **csrf})).status_code == 400
+    assert (await client.post(f"{old}/merge", data={"into": "new", **csrf})).status_code == 422
+    assert (await client.post(f"{old}/merge", data={"into": "nothing", **csrf})).status_code == 422
     merged = await client.post(f"{old}/merge", data={"into": "vip <b>", **csrf})
     assert "It is one with" in (await client.get(merged.headers["location"])).text
     assert (await client.get(old)).status_code == 404

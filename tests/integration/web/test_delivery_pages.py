@@ -101,6 +101,11 @@ async def test_sending_is_stopped_limited_rested_and_warmed_up(client: Any, acme
         client, await client.post("/delivery/quiet-hours", data=times)
     )
     assert (await client.post("/delivery/explode", data=csrf)).status_code == 404
+    for act, hostile in (
+        ("warm-up", {"to": "start", "scope": "moon"}),
+        ("remove-limit", {"scope": "tenant", "period": "eon"}), ("remove-limit", {"scope": "<b>", "period": "hour"}),
+    ):  # fmt: skip
+        assert (await client.post(f"/delivery/{act}", data={**hostile, **csrf})).status_code == 422
 
 
 async def test_a_failure_is_found_and_tried_again(client: Any, rt: Runtime, acme: Any):

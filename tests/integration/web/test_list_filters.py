@@ -1,6 +1,7 @@
 """Every list page has a search and a filter (P0-07): what each leaves, what it says when that is nothing, and that
 an address is anybody's to write."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from mailengine.models import (
     Campaign,
     CampaignState,
     Contact,
+    ContactList,
     Relay,
     Role,
     SendingDomain,
@@ -25,7 +27,7 @@ from mailengine.models import (
     Template,
 )
 from mailengine.runtime import Runtime
-from support.browsing import log_in
+from support.browsing import log_in, token_on
 from support.failures import fail_message
 from support.house import INSTANCE
 
@@ -183,3 +185,49 @@ async def named_key(rt: Runtime, sent: Any) -> dict[str, str]:
         now = rt.clock.now()
         made = await api_keys.create(tx, sent.scope, name="admin key", role=Role.ADMIN, now=now)
     return {"Authorization": f"Bearer {made.token}"}
+
+
+async def test_of_very_many_one_is_searched_for(client: Any, rt: Runtime, acme: Any, other: Any):
+    """A menu of 101 lists is none: filters and forms take a name, the wizard boxes that are found."""
+    scope, now = acme.scope, rt.clock.now()
+    at = {"tenant_id": int(scope.tenant_id), "created_at": now}
+    async with rt.db.write(scope) as tx:
+        await tx.execute(sa.insert(ContactList), [{"name": f"Branch {n:03}", **at} for n in range(101)])
+        keys = [(await tags.create_tag(tx, scope, name=f"t{n}", now=now)).id for n in range(101)]
+        draft = Campaign(
+            name="D", state=CampaignState.DRAFT, subject="S", from_email="a@x.test",
+            template_id=acme.template_id, list_ids=[], updated_at=now, **at,
+        )  # fmt: skip
+        tx.add(draft)
+    await log_in(client, acme.email)
+    csrf = {"_csrf_token": await token_on(client, "/contacts")}
+    page = (await client.get("/contacts?list_name=acme+customers")).text
+    assert ("ann@acme.test" in page, page.count("Branch ")) == (True, 0)
+    assert f'name="list" value="{acme.list_id}" form="export-form"' in page
+    assert 'name="tag_name" value="" placeholder="Tag"' in page
+    assert "ann@acme.test" not in (await client.get("/contacts?list_name=nothing")).text
+    linked = (await client.get(f"/contacts?list={acme.list_id}")).text
+    assert 'name="list_name" value="acme customers"' in linked
+    assert "Nobody found" in (await client.get("/contacts?list_name=other+customers")).text
+    names = (await client.get("/choices/lists?of=to_list&to_list=branch+07")).text
+    assert names.count("<option") == 10
+    assert "other customers" not in (await client.get("/choices/lists?of=q&q=customers")).text
+    assert (await client.get("/choices/people")).status_code == 404
+    assert (await client.get("/choices/tags?of=q&q=t%00%27%25")).status_code == 200
+    step = (await client.get(f"/campaigns/{draft.id}/audience")).text
+    assert step.count('name="lists" value=') == 100
+    typed = {"lists": [str(acme.list_id), "999999", "x"], "find_lists": "branch 100", **csrf}
+    found = (await client.post("/choices/lists/boxes?of=lists", data=typed)).text
+    assert re.findall(r'id="lists-\d+" name="lists" value="\d+"( checked)?', found) == [" checked", ""]
+    assert "Branch 100" in found
+    theirs = {"lists": [str(other.list_id)], "find_lists": "customers", **csrf}
+    assert "other customers" not in (await client.post("/choices/lists/boxes?of=lists", data=theirs)).text
+    tag = (await client.get(f"/tags/{keys[0]}")).text
+    assert ('list="into-names"' in tag, tag.count("<option")) == (True, 0)
+    wrong = await client.post(f"/tags/{keys[0]}/merge", data={"into": "nothing", **csrf})
+    assert (wrong.status_code, "There is no tag called nothing" in wrong.text) == (422, True)
+    added = {"email": "bo@x.test", "consent_source": "fair", "list": "no such", **csrf}
+    refused = await client.post("/contacts/new", data=added)
+    assert (refused.status_code, 'id="list-error"' in refused.text) == (422, True)
+    made = await client.post("/contacts/new", data={**added, "list": "Branch 100"})
+    assert "Branch 100" in (await client.get(made.headers["location"])).text

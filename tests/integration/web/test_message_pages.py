@@ -69,6 +69,8 @@ async def test_a_template_is_made_saved_compared_restored_and_copied(client: Any
     typed = await client.post("/templates/preview", data={"html": HTML.replace("Hello", "Typed"), **csrf})
     assert "Typed Ann" in typed.text
     assert "<script" not in typed.text
+    text = await client.post("/templates/text", data={"html": "<p>Hi <b>you</b></p><p>5 &lt; 6</p>", **csrf})
+    assert text.text.strip() == "Hi you\n\n5 &lt; 6"
     half = await client.post("/templates/preview", data={"html": "{{ first_name", **csrf})
     assert half.status_code == 200
     assert "cannot be used" in half.text

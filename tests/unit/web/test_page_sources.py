@@ -16,6 +16,10 @@ INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son[a-z]+=|javascr
 HEX_COLOUR = re.compile(r"#[0-9a-f]{3,8}\b", re.I)
 BUDGET_BYTES = 30_000
 MACRO = re.compile(r"\{%-? macro (\w+)\(.*?\{%-? endmacro", re.S)
+POST = re.compile(r"\{\{ post_button\(.*?\) \}\}", re.S)
+ENDS = re.compile(
+    r'post_button\("(?:Delete|Remove|Revoke|Withdraw|Erase|Leave|Cancel|Switch off|Take back|End)\b'
+)
 # What the numbers that come late are exchanged with; the number itself is shown.
 UNSEEN = {"late_numbers", "late_answer", "late_total"}
 
@@ -65,3 +69,12 @@ def test_the_style_guide_shows_every_component() -> None:
         seen += "".join(macros[name] for name in shown)
         unseen -= shown
     assert unseen == set()
+
+
+def test_whatever_ends_something_asks_first() -> None:
+    """P0-07: in the ConfirmModal, which a title opens."""
+    found = [
+        call[0] for path in TEMPLATES for call in POST.finditer(path.read_text()) if ENDS.search(call[0])
+    ]
+    assert len(found) > 15
+    assert [call for call in found if "title=" not in call] == []

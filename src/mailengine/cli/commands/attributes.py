@@ -97,7 +97,7 @@ def delete(
     async def look(rt: "Runtime", scope: "Scope") -> int:
         async with rt.db.read(scope) as tx:
             await get_attribute(tx, scope, name=name)
-            return await attribute_changes.holders(tx, scope, name=name)
+            return (await attribute_changes.holders(tx, scope, name=name))[0]
 
     if not yes:
         confirm(f"Remove {name}, and the values of {in_tenant(ctx, look):,} contacts?", yes=yes)

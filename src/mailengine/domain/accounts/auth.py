@@ -22,7 +22,7 @@ from mailengine.domain.accounts.sessions import NewLogin
 from mailengine.domain.accounts.tokens import token_hash
 from mailengine.domain.accounts.users import UNKNOWN_USER, user_with
 from mailengine.mail.address import AddressError
-from mailengine.models import ApiKey, Membership, TokenKind, User
+from mailengine.models import ApiKey, Membership, Tenant, TokenKind, User
 
 KEY_PREFIX = "mek_"
 _USED_AFTER = timedelta(minutes=15)  # a busy key costs a write now and then, not one a request
@@ -142,6 +142,19 @@ async def memberships_of(tx: ReadTx, instance: InstanceScope, *, user_id: int) -
     """The tenants that a user is in, the oldest first."""
     mine = sa.select(Membership).where(col(Membership.user_id) == user_id)
     return list(await tx.scalars(mine.order_by(col(Membership.tenant_id))))
+
+
+async def organisations_of(
+    tx: ReadTx, instance: InstanceScope, *, user_id: int
+) -> list[tuple[int, str, str]]:
+    """Id, name and role of the user in each tenant that they are in, by name."""
+    rows = await tx.execute(
+        sa.select(col(Tenant.id), col(Tenant.name), col(Membership.role))
+        .join(Membership, col(Membership.tenant_id) == col(Tenant.id))
+        .where(col(Membership.user_id) == user_id)
+        .order_by(sa.func.lower(col(Tenant.name)), col(Tenant.id))
+    )
+    return [(tenant_id or 0, name, role) for tenant_id, name, role in rows]
 
 
 async def scope_of_key(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> KeyLogin | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from mailengine.core.errors import NotFound, Unauthorised
@@ -45,6 +46,7 @@ class Login:
     csrf_token: str
     proved_at: datetime | None
     renew: bool
+    organisations: int  # that the user is in
 
     def proved(self, now: datetime) -> bool:
         """Whether the person showed a password or a code within the last minutes."""
@@ -82,8 +84,10 @@ async def begin(
 
 async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> Login | None:
     """Who is logged in with this token, with today's role; None when it is unknown, expired or void."""
+    every = aliased(Membership)
+    mine = sa.select(sa.func.count()).select_from(every).where(col(every.user_id) == col(WebSession.user_id))
     found = await tx.execute(
-        sa.select(WebSession, User, Membership)
+        sa.select(WebSession, User, Membership, mine.scalar_subquery())
         .join(User, col(User.id) == col(WebSession.user_id))
         .join(
             Membership,
@@ -97,7 +101,7 @@ async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, n
     row = found.first()
     if row is None:
         return None
-    session, user, member = row
+    session, user, member, organisations = row
     return Login(
         scope=scope_of(member, instance),
         user=user,
@@ -106,6 +110,7 @@ async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, n
         csrf_token=session.csrf_token,
         proved_at=session.proved_at,
         renew=_stale(session, now),
+        organisations=organisations,
     )
 
 

@@ -42,11 +42,17 @@ class Change:
         return "rename" if self.to else "remove"
 
 
-async def holders(tx: ReadTx, scope: Scope, *, name: str) -> int:
-    """How many contacts have a value, those that were deleted too."""
+async def holders(tx: ReadTx, scope: Scope, *, name: str, among: int | None = None) -> tuple[int, bool]:
+    """How many contacts have a value, those that were deleted too, and whether all were looked at: `among` is how
+    many, because each one's values are read for it."""
     held = sa.not_(JsonValue(col(Contact.attributes), name, postgres=tx.postgres).empty())
-    query = sa.select(sa.func.count()).select_from(Contact).where(tenant_of(Contact) == scope.tenant_id, held)
-    return await tx.scalar(query) or 0
+    looked_at = sa.select(held.label("held")).where(tenant_of(Contact) == scope.tenant_id)
+    if among is not None:
+        looked_at = looked_at.order_by(col(Contact.id)).limit(among)
+    rows = looked_at.subquery()
+    query = sa.select(sa.func.count(), sa.func.sum(sa.case((rows.c.held, 1), else_=0))).select_from(rows)
+    seen, found = (await tx.execute(query)).one()
+    return int(found or 0), among is None or seen < among
 
 
 async def request(tx: WriteTx, scope: Scope, change: Change, *, now: datetime) -> Job:

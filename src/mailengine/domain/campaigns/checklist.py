@@ -48,11 +48,16 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One rule's verdict; `code` is stable, `message` is for a person."""
+    """One rule's verdict; `code` is stable, `words` are for a person, `remedy` names a command that mends it."""
 
     code: str
     level: Level
-    message: str
+    words: str
+    remedy: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{self.words}; {self.remedy}" if self.remedy else self.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +178,13 @@ def _audience(facts: Facts) -> Iterator[Item]:
 
 def _relay_set(facts: Facts) -> Iterator[Item]:
     if facts.relay is None:
-        yield Item("relay", "error", "there is no SMTP server to send with; `mailengine relay add` sets one")
+        yield Item(
+            "relay", "error", "there is no SMTP server to send with", "`mailengine relay add` sets one"
+        )
     elif not facts.relay.enabled:
         name = facts.relay.name
         remedy = f"`mailengine relay update {name} --enable` enables it"
-        yield Item("relay", "error", f"the relay {name} is disabled; {remedy}")
+        yield Item("relay", "error", f"the relay {name} is disabled", remedy)
     else:
         yield Item("relay", "ok", f"it is sent through {facts.relay.name}")
 
@@ -195,7 +202,7 @@ def _domain(facts: Facts) -> Iterator[Item]:
         return
     todo = "verify" if facts.domain is not None else "add"
     level: Level = "warning" if facts.relay is not None and is_private(facts.relay.host) else "error"
-    yield Item("domain", level, f"{name} is not verified; run `mailengine domain {todo} {name}`")
+    yield Item("domain", level, f"{name} is not verified", f"run `mailengine domain {todo} {name}`")
 
 
 def _values(facts: Facts) -> Iterator[Item]:

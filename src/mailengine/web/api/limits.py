@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 
 from mailengine.core.scope import Scope
 from mailengine.domain.delivery.limits import limits, quiet_hours, warm_up
-from mailengine.domain.delivery.limits.lines import LimitLine, limit_lines
+from mailengine.domain.delivery.limits.lines import LimitLine, limit_lines, lines_of
 from mailengine.domain.delivery.limits.rates import MAX_AMOUNT, Rate
 from mailengine.domain.delivery.limits.targets import limit_target, warm_up_target
 from mailengine.domain.senders import relays
@@ -110,8 +110,8 @@ class Limits(Controller):
             kind, target = await limit_target(tx, caller, relay=data.relay, provider=data.provider)
             rate = Rate(data.amount, data.period)
             row = await limits.set_limit(tx, caller, kind=kind, target=target, rate=rate, now=now)
-            lines = await limit_lines(tx, caller, await relays.names(tx, caller), now=now)
-        return next(limit_shape(line) for line in lines if line.row.id == row.id)
+            (line,) = await lines_of(tx, caller, [row], await relays.names(tx, caller), now=now)
+        return limit_shape(line)
 
     @delete("/{limit_id:int}", **MANAGE, **WRITE, summary="Remove a limit")
     async def remove(self, site: NamedDependency[Site], caller: NamedDependency[Scope], limit_id: Id) -> None:

@@ -161,7 +161,8 @@ async def switch(request: UserRequest, site: NamedDependency[Site]) -> Response[
             tenant_id=form.number("organisation"),
             now=site.rt.clock.now(),
         )
-    return with_session(site, go_to(HOME), login)
+        name = (await names_of(tx, instance, ids=[login.scope.tenant_id]))[login.scope.tenant_id]
+    return with_session(site, done(site, HOME, f"You work in {name} now"), login)
 
 
 @post("/account/leave", opt=OWN_AND_FRESH)
@@ -186,8 +187,7 @@ async def account_page(site: Site, request: UserRequest, form: Form) -> Response
         raise InvalidInput("the account is not there any more")
     async with site.rt.db.read(instance) as tx:
         rows = await sessions.sessions_of(tx, instance, user_id=user.id, now=now)
-        mine = await auth.memberships_of(tx, instance, user_id=user.id)
-        names = await names_of(tx, instance, ids=[member.tenant_id for member in mine])
+        organisations = await auth.organisations_of(tx, instance, user_id=user.id)
         codes = await second_factor.codes_left(tx, user_id=user.id)
     return await form_page(
         site,
@@ -196,7 +196,7 @@ async def account_page(site: Site, request: UserRequest, form: Form) -> Response
         form,
         sessions=rows,
         here=request.auth.session_id,
-        organisations=[(row.tenant_id, names[row.tenant_id], row.role) for row in mine],
+        every_organisation=organisations,
         current=request.auth.scope.tenant_id,
         totp_since=user.totp_since,
         codes_left=codes,

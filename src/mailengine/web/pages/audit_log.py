@@ -6,16 +6,17 @@ from datetime import UTC, datetime, timedelta
 from litestar import Response, get
 from litestar.di import NamedDependency
 
+from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts import api_keys, audit
 from mailengine.domain.accounts.users import list_members
-from mailengine.web.pages.contacts import CHOICES
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
 from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
 PATH = "/audit"
+KEYS = PageRequest(limit=500)  # whose names are known; the others are told by their number
 # Whose acts are told apart besides the members': programs and roles.
 PROGRAMS = {
     "cli": "The command line",
@@ -40,7 +41,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
     async with site.rt.db.read(scope) as tx:
         found = await audit.list_(tx, scope, page=page_of(params), wanted=wanted_of(params))
         members = {f"user:{member.user_id}": member.email for member in await list_members(tx, scope)}
-        keys = (await api_keys.list_(tx, scope, request=CHOICES)).items
+        keys = (await api_keys.list_(tx, scope, request=KEYS)).items
     listing = Listing(PATH, params, found, "entry", "entries")
     actors = {**members, **{f"key:{key.id}": f"API key {key.name}" for key in keys}, **PROGRAMS}
     return await page(

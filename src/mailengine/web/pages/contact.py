@@ -27,7 +27,8 @@ from mailengine.domain.delivery import reengagement
 from mailengine.domain.reports.timeline import timeline
 from mailengine.models import Contact
 from mailengine.web.forms import Form
-from mailengine.web.pages.contacts import CHOICES, PATH
+from mailengine.web.pages.choices import Kind, menu
+from mailengine.web.pages.contacts import PATH
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import params_of
 from mailengine.web.site import Site
@@ -49,6 +50,10 @@ async def create(request: UserRequest, site: NamedDependency[Site]) -> Response[
     with form.checking("consent_source"):
         if not form.text("consent_source"):
             form.reject("consent_source", "say how they agreed to be written to")
+    with form.checking("list"):
+        if form.text("list"):
+            async with site.rt.db.read(scope) as read:
+                await lists.get_list(read, scope, name=form.text("list"))
     with form.checking("email"):
         wanted = contacts.check_contact(
             form.text("email"),
@@ -72,14 +77,8 @@ async def _add(tx: WriteTx, scope: Scope, form: Form, wanted: contacts.NewContac
         wanted,
         now=site.rt.clock.now(),
         hash_key=site.rt.keyring.derive_for_ever(HASH_PURPOSE),
-        list_id=await _own_list(tx, scope, int(chosen)) if chosen.isdecimal() else None,
+        list_id=ListId((await lists.get_list(tx, scope, name=chosen)).id or 0) if chosen else None,
     )
-
-
-async def _own_list(tx: ReadTx, scope: Scope, list_id: int) -> ListId:
-    """Raises NotFound for another tenant's."""
-    found = await lists.get_by_id(tx, scope, list_id=list_id)
-    return ListId(found.id or 0)
 
 
 @get("/contacts/{contact_id:int}")
@@ -202,7 +201,7 @@ async def _show_form(site: Site, request: UserRequest, form: Form, contact: Cont
     scope.require(Grant.EDIT)
     async with site.rt.db.read(scope) as tx:
         labels = await attributes.attribute_labels(tx, scope)
-        offered = (await lists.list_lists(tx, scope, page=CHOICES)).items
+        offered = await menu(tx, scope, Kind.LISTS)
     values = {"contact": contact, "labels": labels, "lists": offered, "prefix": ATTRIBUTE}
     return await form_page(site, request, "pages/contact_form.html", form, **values)
 

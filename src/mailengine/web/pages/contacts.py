@@ -1,6 +1,6 @@
 """The contacts: a table, and what can be done with those that are ticked, or with all that a filter matches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,18 +8,18 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from mailengine.core.errors import InvalidInput
-from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts import lists, tags
+from mailengine.domain.contacts import tags
 from mailengine.domain.contacts.browsing import Filter, Order, browse, counted_apart, state_counts, total
 from mailengine.domain.contacts.bulk import Act, BulkRequest, do_at_once
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
 from mailengine.domain.contacts.exports.chosen import Choice
 from mailengine.domain.contacts.exports.formats import Format
-from mailengine.models import Contact, ContactList, ContactState, Job, JobState, Tag
+from mailengine.models import Contact, ContactState, Job, JobState
 from mailengine.web.forms import Form
+from mailengine.web.pages.choices import Kind, Menu, chosen, id_named, menu
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, id_in, one_of, page_of, params_of
 from mailengine.web.rendering import html
@@ -28,7 +28,6 @@ from mailengine.web.site import Site
 
 PATH = "/contacts"
 FILTERS = ("q", "state", "list", "tag", "deleted")  # parameters of the address that say whom the table shows
-CHOICES = PageRequest(limit=1000)  # lists and tags that a menu offers; nobody finds one among more
 NOTHING_CHOSEN = "Nothing was selected"
 # What an act did; `{people}` is how many contacts something changed of, `{name}` the tag or list.
 DONE = {
@@ -65,15 +64,17 @@ class Overview:
 
     listing: Listing[Contact]
     tags: dict[int, list[str]]
-    lists: Sequence[ContactList]
-    all_tags: Sequence[Tag]
+    lists: Menu
+    all_tags: Menu
+    list_name: str  # of the chosen ones, or as they were typed
+    tag_name: str
 
 
 @get(PATH)
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """The contacts that match, a page at a time; how many there are is asked for by the page, because of many that
     takes a while."""
-    scope, params = request.auth.scope, params_of(request, *FILTERS[1:])
+    scope, params = request.auth.scope, params_of(request, *FILTERS[1:], "list_name", "tag_name")
     async with site.rt.db.read(scope) as tx:
         seen = await _overview(tx, scope, params)
     return await page(
@@ -110,14 +111,28 @@ def _count_of(chosen: Filter) -> str:
 
 
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
+    list_name = await _named(tx, scope, Kind.LISTS, params, "list")
+    tag_name = await _named(tx, scope, Kind.TAGS, params, "tag")
     order = one_of(params["sort"], Order) or Order.NEWEST
     found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order, count=False)
     return Overview(
         Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, _count_of(filter_of(params))),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
-        (await lists.list_lists(tx, scope, page=CHOICES)).items,
-        (await tags.list_tags(tx, scope, page=CHOICES)).items,
+        await menu(tx, scope, Kind.LISTS),
+        await menu(tx, scope, Kind.TAGS),
+        list_name,
+        tag_name,
     )
+
+
+async def _named(tx: ReadTx, scope: Scope, kind: Kind, params: dict[str, str], param: str) -> str:
+    """The name of the list or tag that the table is filtered by; one that was typed becomes the id in `params`."""
+    typed = params.pop(f"{param}_name")
+    if typed:
+        params[param] = str(await id_named(tx, scope, kind, typed))
+        return typed
+    found = await chosen(tx, scope, kind, [id_in(params[param]) or 0]) if params[param] else []
+    return found[0].name if found else ""
 
 
 def filter_of(params: Mapping[str, str]) -> Filter:

@@ -1,6 +1,7 @@
 """How sending stands: kill switch, limits, warm-up, quiet hours; messages that failed or are in doubt."""
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -18,10 +19,11 @@ from mailengine.domain.senders import relays
 from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
-from mailengine.web.pages.listing import Listing, id_in, page_of, params_of
+from mailengine.web.pages.listing import Listing, id_in, one_of, page_of, params_of
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
 
+Choice = TypeVar("Choice", bound=StrEnum)
 PATH = "/delivery"
 NOTHING_CHOSEN = "Nothing was selected"
 
@@ -104,21 +106,30 @@ async def _set_limit(site: Site, scope: Scope, form: Form) -> str:
     return f"The limit of {rate} holds from now on"
 
 
+def _chosen(form: Form, name: str, kind: type[Choice]) -> Choice:
+    """A hidden field of the page; raises InvalidInput for what was not made by it."""
+    found = one_of(form.text(name), kind)
+    if found is None:
+        raise InvalidInput(f"{form.text(name)!r} is no {name}")
+    return found
+
+
 async def _remove_limit(site: Site, scope: Scope, form: Form) -> str:
     async with site.rt.db.write(scope) as tx:
         await limits.remove_limit(
             tx,
             scope,
-            kind=LimitScope(form.text("scope")),
+            kind=_chosen(form, "scope", LimitScope),
             target=form.text("target"),
-            period=Period(form.text("period")),
+            period=_chosen(form, "period", Period),
             now=site.rt.clock.now(),
         )
     return "The limit was removed"
 
 
 async def _warm_up(site: Site, scope: Scope, form: Form) -> str:
-    kind, target, now = WarmUpScope(form.text("scope") or "tenant"), form.text("target"), site.rt.clock.now()
+    kind = _chosen(form, "scope", WarmUpScope) if form.text("scope") else WarmUpScope.TENANT
+    target, now = form.text("target"), site.rt.clock.now()
     async with site.rt.db.write(scope) as tx:
         if form.text("to") == "stop":
             await warm_up.stop(tx, scope, kind=kind, target=target, now=now)

@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.datastructures import State
 
 from mailengine.core.scope import Grant
+from mailengine.domain.accounts.auth import organisations_of
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.delivery import kill_switch
@@ -14,6 +15,7 @@ from mailengine.web import flash
 from mailengine.web.forms import Form
 from mailengine.web.pages.navigation import navigation
 from mailengine.web.rendering import html, theme_of
+from mailengine.web.session import instance_of
 from mailengine.web.site import Site
 
 UserRequest = Request[Any, Login, State]
@@ -43,9 +45,20 @@ async def frame(site: Site, request: UserRequest) -> dict[str, Any]:
         "navigation": navigation(login.scope, catcher=site.caught is not None),
         "may": May(*(grant in login.scope.grants for grant in (Grant.EDIT, Grant.SEND, Grant.MANAGE))),
         "stopped_since": switch.set_at if switch else None,
+        "switchable": await _others(site, request),
         "setup_open": tenant.onboarded_at is None and Grant.MANAGE in login.scope.grants,
         "toasts": flash.said(site, request),
     }
+
+
+async def _others(site: Site, request: UserRequest) -> list[tuple[int, str]]:
+    """The other organisations of the reader's, whom most have none of."""
+    login, instance = request.auth, instance_of(request.auth.scope)
+    if login.organisations < 2 or login.user.id is None:
+        return []
+    async with site.rt.db.read(instance) as tx:
+        mine = await organisations_of(tx, instance, user_id=login.user.id)
+    return [(tenant_id, name) for tenant_id, name, _ in mine if tenant_id != login.scope.tenant_id]
 
 
 async def page(

@@ -11,6 +11,7 @@ from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 
 from mailengine.core.errors import InvalidInput, NotFound
+from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import attributes, lists
@@ -26,13 +27,14 @@ from mailengine.domain.contacts.tags import check_tag
 from mailengine.domain.jobs import jobs
 from mailengine.models import AttributeKind, JobState
 from mailengine.web.forms import Form
-from mailengine.web.pages.contacts import CHOICES
+from mailengine.web.pages.choices import Kind, menu
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.site import Site
 from mailengine.web.uploads import IMPORTS, surroundings, take_turn
 
 PATH = "/imports"
+MAPPINGS = PageRequest(limit=200)  # saved ones that are offered
 MAX_FORM_BYTES = (
     32 << 20
 )  # without a script a file comes inside a form, whose other fields are held in memory
@@ -83,7 +85,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
             state=one_of(params["state"], JobState),
             text=params["q"],
         )
-        saved = (await mappings.list_mappings(tx, scope, page=CHOICES)).items
+        saved = (await mappings.list_mappings(tx, scope, page=MAPPINGS)).items
     listing = Listing(PATH, params, found, "import", "imports")
     limit = uploads.MAX_BYTES >> 20
     return await page(
@@ -277,9 +279,9 @@ async def _show(
 
 async def _offered(tx: ReadTx, scope: Scope) -> dict[str, Any]:
     return {
-        "lists": (await lists.list_lists(tx, scope, page=CHOICES)).items,
+        "lists": (await menu(tx, scope, Kind.LISTS)).rows,
         "attributes": await attributes.attribute_labels(tx, scope),
-        "saved": (await mappings.list_mappings(tx, scope, page=CHOICES)).items,
+        "saved": (await mappings.list_mappings(tx, scope, page=MAPPINGS)).items,
     }
 
 

@@ -7,7 +7,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from mailengine.core.errors import Forbidden, InvalidInput
+from mailengine.core.errors import Forbidden
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.accounts import auth, invitations, sessions
 from mailengine.domain.accounts.invitations import Offer
@@ -15,7 +15,7 @@ from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.accounts.users import hash_password
 from mailengine.mail.address import parse_address
 from mailengine.web import flash
-from mailengine.web.forms import sentence
+from mailengine.web.forms import Form
 from mailengine.web.pages.login import admitted
 from mailengine.web.pages.passwords import check_pair
 from mailengine.web.redirects import HOME, go_to
@@ -35,7 +35,7 @@ from mailengine.web.visitors import (
 async def see(request: AnyRequest, site: NamedDependency[Site], token: FromPath[str]) -> Response[Any]:
     """What is offered, and how to take it."""
     offer, login = await read(site, request, token)
-    return show(site, request, token, offer, login)
+    return show(site, request, token, offer, login, Form())
 
 
 @post("/invitations/{token:str}", request_max_body_size=MAX_FORM_BYTES)
@@ -48,10 +48,9 @@ async def accept(request: AnyRequest, site: NamedDependency[Site], token: FromPa
     if site.rt.settings.accounts.sign_up == "closed":
         raise Forbidden("this installation makes no new accounts; ask whoever runs it for one")
     password, again = await fields(request, "password", "again")
-    try:
-        check_pair(password, again, email=offer.email)
-    except InvalidInput as error:
-        return show(site, request, token, offer, login, error=sentence(str(error)), status=422)
+    form = check_pair(password, again, email=offer.email)
+    if form.failed:
+        return show(site, request, token, offer, login, form)
     return await join_as_new(site, request, token, await hash_password(password))
 
 
@@ -98,17 +97,15 @@ def show(
     token: str,
     offer: Offer,
     login: Login | None,
-    *,
-    error: str = "",
-    status: int = 200,
+    form: Form,
 ) -> Response[str]:
     return visitor_page(
         site,
         request,
         "pages/account/invitation.html",
-        status=status,
+        status=422 if form.failed else 200,
         offer=offer,
-        error=error,
+        form=form,
         fits=login is not None and is_for(offer, login),
         login_url="/login?" + urlencode({"next": f"/invitations/{token}"}),
         closed=site.rt.settings.accounts.sign_up == "closed",

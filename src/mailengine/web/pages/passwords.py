@@ -11,12 +11,11 @@ from litestar.background_tasks import BackgroundTask
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import InstanceScope
 from mailengine.domain.accounts import attempts, recovery
 from mailengine.domain.accounts.users import check_password, hash_password
 from mailengine.web import flash, letters
-from mailengine.web.forms import sentence
+from mailengine.web.forms import Form
 from mailengine.web.redirects import go_to
 from mailengine.web.session import instance_scope
 from mailengine.web.site import Site
@@ -56,7 +55,7 @@ async def forgot(request: AnyRequest, site: NamedDependency[Site]) -> Response[s
 @get("/reset/{token:str}")
 async def reset_form(request: AnyRequest, site: NamedDependency[Site], token: FromPath[str]) -> Response[str]:
     """The form for the new password, while the link is good."""
-    return show_reset(site, request, await address_of(site, request, token))
+    return show_reset(site, request, await address_of(site, request, token), Form())
 
 
 @post("/reset/{token:str}", status_code=200, request_max_body_size=MAX_FORM_BYTES)
@@ -65,10 +64,9 @@ async def reset(request: AnyRequest, site: NamedDependency[Site], token: FromPat
     await require_our_form(site, request)
     password, again = await fields(request, "password", "again")
     email = await address_of(site, request, token)
-    try:
-        check_pair(password, again, email=email)
-    except InvalidInput as error:
-        return show_reset(site, request, email, error=sentence(str(error)), status=422)
+    form = check_pair(password, again, email=email)
+    if form.failed:
+        return show_reset(site, request, email, form)
     password_hash = await hash_password(password)
     instance, now = instance_scope(request), site.rt.clock.now()
     async with site.rt.db.write(instance) as tx:
@@ -102,11 +100,15 @@ async def address_of(site: Site, request: AnyRequest, token: str) -> str:
         return await recovery.address_of_reset(tx, instance, token=token, now=site.rt.clock.now())
 
 
-def check_pair(password: str, again: str, *, email: str) -> None:
-    """Raises InvalidInput for a password that is not good enough, or was typed differently the second time."""
-    check_password(password, email=email)
+def check_pair(password: str, again: str, *, email: str) -> Form:
+    """What is wrong with a password that is not good enough, or was typed differently the second time. What was typed
+    is not in it: a password goes into no page."""
+    form = Form()
+    with form.checking("password"):
+        check_password(password, email=email)
     if password != again:
-        raise InvalidInput("the two passwords are not the same")
+        form.reject("again", "the two passwords are not the same")
+    return form
 
 
 def show_forgot(
@@ -115,7 +117,6 @@ def show_forgot(
     return visitor_page(site, request, "pages/account/forgot.html", status=status, email=email, error=error)
 
 
-def show_reset(
-    site: Site, request: AnyRequest, email: str, *, error: str = "", status: int = 200
-) -> Response[str]:
-    return visitor_page(site, request, "pages/account/reset.html", status=status, email=email, error=error)
+def show_reset(site: Site, request: AnyRequest, email: str, form: Form) -> Response[str]:
+    status = 422 if form.failed else 200
+    return visitor_page(site, request, "pages/account/reset.html", status=status, email=email, form=form)

@@ -1,5 +1,7 @@
 """Templates as messages, for frames: a page of their own origin and policy, where nothing of them can act on us."""
 
+from html import escape
+
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -62,6 +64,20 @@ async def typed(request: UserRequest, site: NamedDependency[Site]) -> Response[s
     except InvalidInput as error:
         return _fault(site, str(error))
     return await _rendered(site, scope, prepared.html)
+
+
+@post("/templates/text", status_code=200)
+async def text(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
+    """The plain text that saving what stands in the editor would make: what programs show that know no HTML."""
+    scope, form = request.auth.scope, await Form.of(request)
+    scope.require(Grant.EDIT)
+    async with site.rt.db.read(scope) as tx:
+        known = BUILT_IN_TAGS | frozenset(await attribute_labels(tx, scope))
+    try:
+        words = (await templates.prepare(form.value("html"), known=known)).text
+    except InvalidInput as error:
+        words = sentence(str(error))
+    return html(escape(words))
 
 
 async def _rendered(site: Site, scope: Scope, source: str) -> Response[str]:

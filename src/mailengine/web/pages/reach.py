@@ -12,8 +12,9 @@ from mailengine.domain.contacts import lists
 from mailengine.domain.contacts.audience import Explanation, choose, explain
 from mailengine.models import MemberState
 from mailengine.web.forms import Form, sentence
+from mailengine.web.pages.choices import FEW
 from mailengine.web.pages.frame import UserRequest
-from mailengine.web.pages.wizard import CHOICES, draft_of
+from mailengine.web.pages.wizard import draft_of
 from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
@@ -37,7 +38,7 @@ async def members(request: UserRequest, site: NamedDependency[Site]) -> Response
     """How many subscribed members each list has that is offered."""
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
-        offered = (await lists.list_lists(tx, scope, page=CHOICES)).items
+        offered = (await lists.list_lists(tx, scope, page=FEW)).items
         counted = await lists.member_counts(
             tx, scope, list_ids=[row.id for row in offered if row.id is not None]
         )

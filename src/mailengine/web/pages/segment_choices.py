@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailengine.core.paging import PageRequest
+from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import list_campaigns
@@ -12,11 +12,11 @@ from mailengine.domain.contacts.attributes import attribute_labels
 from mailengine.domain.contacts.segments.check import OPERATORS_OF, kind_of
 from mailengine.domain.contacts.segments.names import Names
 from mailengine.domain.contacts.segments.rules import OPERATORS, field_name
-from mailengine.models import ContactState
+from mailengine.models import ContactList, ContactState, Tag
 from mailengine.web.pages.segment_draft import EVERYONE, NOT, Condition
 
 Option = tuple[str, str]
-MOST = PageRequest(limit=1000)  # nobody finds one among more in a menu; the text form names any
+MOST = PageRequest(limit=1000)  # in a menu; where there are more, the name is typed
 
 FIELDS: tuple[tuple[str, tuple[Option, ...]], ...] = (
     (
@@ -128,7 +128,12 @@ async def choices(tx: ReadTx, scope: Scope, names: Names) -> Choices:
     return Choices(
         names,
         fields,
-        [each.name for each in (await lists.list_lists(tx, scope, page=MOST)).items],
-        [each.name for each in (await tags.list_tags(tx, scope, page=MOST)).items],
+        _names(await lists.list_lists(tx, scope, page=MOST)),
+        _names(await tags.list_tags(tx, scope, page=MOST)),
         [each.name for each in (await list_campaigns(tx, scope, request=MOST)).items],
     )
+
+
+def _names(found: Page[ContactList] | Page[Tag]) -> Sequence[str]:
+    """For a menu; nothing where it would not hold all of them."""
+    return [] if found.next else [each.name for each in found.items]

@@ -7,7 +7,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from mailengine.core.errors import InvalidInput
-from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
@@ -17,6 +16,7 @@ from mailengine.domain.signup.embed import HONEYPOT, embed_code
 from mailengine.domain.signup.forms import FormFields
 from mailengine.models import SignupForm
 from mailengine.web.forms import Form
+from mailengine.web.pages.choices import Kind, boxes
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
 from mailengine.web.rendering import html, theme_of
@@ -24,7 +24,6 @@ from mailengine.web.security import FRAMED_BY_US, PAGE_CSP
 from mailengine.web.site import Site
 
 PATH = "/forms"
-CHOICES = PageRequest(limit=1000)  # lists to choose from; nobody finds one among more
 TEXTS = ("name", "title", "intro", "wording")
 FRAMED = {"Content-Security-Policy": PAGE_CSP + FRAMED_BY_US}
 
@@ -159,7 +158,7 @@ async def _list_names(tx: ReadTx, scope: Scope, ids: list[int]) -> list[str]:
 async def _form(site: Site, request: UserRequest, form: Form, row: SignupForm | None) -> Response[str]:
     scope, base_url = request.auth.scope, site.rt.settings.base_url
     async with site.rt.db.read(scope) as tx:
-        offered = (await lists.list_lists(tx, scope, page=CHOICES)).items
+        offered = await boxes(tx, scope, Kind.LISTS, form.ids("lists"))
     return await form_page(
         site, request, "pages/form.html", form,
         signup=row, lists=offered,

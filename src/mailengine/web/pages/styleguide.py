@@ -11,9 +11,10 @@ from mailengine.domain.contacts.audience import Explanation
 from mailengine.domain.contacts.imports.report import Counts
 from mailengine.domain.contacts.segments.names import Names
 from mailengine.domain.reports.timeline import Entry
-from mailengine.models import Job, JobKind, JobState
+from mailengine.models import ContactList, Job, JobKind, JobState
 from mailengine.web.flash import CATEGORIES
 from mailengine.web.forms import Form
+from mailengine.web.pages.choices import Menu
 from mailengine.web.pages.frame import UserRequest, done, page
 from mailengine.web.pages.listing import Listing, params_of
 from mailengine.web.pages.live import Stat
@@ -29,6 +30,7 @@ TOLD = Explanation(people=1200, reachable=1100, left_out={"unsubscribed": 90, "b
 COUNTS = Counts(
     rows=1310, created=1200, updated=90, unchanged=8, restored=2, duplicates=3, rejected=12, flagged=4
 )
+MANY = [ContactList(id=number, tenant_id=0, name=f"List {number}") for number in (1, 2)]
 FIGURES = [
     Stat("Sent", 1234567, "484 in the last 30 days"),
     Stat("Opened", 4210, "30 more than before", "up"),
@@ -70,6 +72,7 @@ async def show(request: UserRequest, site: NamedDependency[Site]) -> Response[st
         steps=CAMPAIGN,
         setup=SETUP,
         editor=_editor(),
+        many=Menu(MANY, True),
     )
 
 

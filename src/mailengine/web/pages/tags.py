@@ -11,7 +11,7 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import tag_changes, tags
 from mailengine.models import Tag
 from mailengine.web.forms import Form
-from mailengine.web.pages.contacts import CHOICES
+from mailengine.web.pages.choices import Kind, Menu, menu
 from mailengine.web.pages.frame import UserRequest, done, form_page
 from mailengine.web.pages.listing import Listing, either, page_of, params_of
 from mailengine.web.rendering import html
@@ -70,11 +70,15 @@ async def rename(request: UserRequest, site: NamedDependency[Site], tag_id: From
 @post("/tags/{tag_id:int}/merge")
 async def merge(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[Any]:
     scope, form = request.auth.scope, await Form.of(request)
-    async with site.rt.db.write(scope) as tx:
-        tag = await tag_changes.merge(
-            tx, scope, tag_id=tag_id, into=form.text("into"), now=site.rt.clock.now()
-        )
-    return done(site, PATH, f"It is one with {tag.name} now")
+    async with site.rt.db.read(scope) as read:
+        await tags.get_by_id(read, scope, tag_id=tag_id)
+    with form.checking("into"):
+        async with site.rt.db.write(scope) as tx:
+            tag = await tag_changes.merge(
+                tx, scope, tag_id=tag_id, into=form.text("into"), now=site.rt.clock.now()
+            )
+        return done(site, PATH, f"It is one with {tag.name} now")
+    return await _show_one(site, request, form, tag_id)
 
 
 @post("/tags/{tag_id:int}/delete")
@@ -109,5 +113,6 @@ async def _show_one(site: Site, request: UserRequest, form: Form, tag_id: int) -
     async with site.rt.db.read(scope) as tx:
         tag = await tags.get_by_id(tx, scope, tag_id=tag_id)
         carriers = (await tags.counts(tx, scope, tag_ids=[tag_id]))[tag_id]
-        others = [row for row in (await tags.list_tags(tx, scope, page=CHOICES)).items if row.id != tag_id]
+        offered = await menu(tx, scope, Kind.TAGS)
+    others = Menu([row for row in offered.rows if row.id != tag_id], offered.many)
     return await form_page(site, request, "pages/tag.html", form, tag=tag, carriers=carriers, others=others)

@@ -25,6 +25,7 @@ from mailengine.domain.senders.relays import list_relays
 from mailengine.mail.address import parse_address
 from mailengine.models import Campaign
 from mailengine.web.forms import Form
+from mailengine.web.pages.choices import FEW, Kind, boxes
 from mailengine.web.pages.frame import UserRequest, done, form_page
 from mailengine.web.site import Site
 
@@ -241,11 +242,18 @@ async def _content(site: Site, request: UserRequest, form: Form, row: Campaign |
 async def _audience(site: Site, request: UserRequest, form: Form, row: Campaign) -> Response[str]:
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
-        offered = (await lists.list_lists(tx, scope, page=CHOICES)).items
-        segments = (await saved.list_segments(tx, scope, page=CHOICES)).items
+        offered = {
+            name: await boxes(tx, scope, kind, form.ids(name))
+            for name, kind in (
+                ("lists", Kind.LISTS),
+                ("segments", Kind.SEGMENTS),
+                ("not_lists", Kind.LISTS),
+                ("not_segments", Kind.SEGMENTS),
+            )
+        }
     return await form_page(
         site, request, "pages/campaign_audience.html", form,
-        campaign=row, lists=offered, segments=segments, steps=STEPS, step="audience",
+        campaign=row, menus=offered, few=FEW.limit, steps=STEPS, step="audience",
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Limits and warm-ups as a person reads them: what they concern, and what they let through now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,7 +36,13 @@ async def limit_lines(
     tx: ReadTx, scope: Scope, relay_names: Mapping[str, str], *, now: datetime
 ) -> list[LimitLine]:
     """All limits of the tenant."""
-    rows = await limits.list_limits(tx, scope)
+    return await lines_of(tx, scope, await limits.list_limits(tx, scope), relay_names, now=now)
+
+
+async def lines_of(
+    tx: ReadTx, scope: Scope, rows: Sequence[Limit], relay_names: Mapping[str, str], *, now: datetime
+) -> list[LimitLine]:
+    """These limits, each with what is free of it."""
     keys = [limits.bucket_name(LimitScope(row.scope), row.target, Period(row.period)) for row in rows]
     rates = {key: limits.rate_of(row) for key, row in zip(keys, rows, strict=True)}
     levels = await buckets.levels(tx, scope, rates, now=now)

@@ -14,7 +14,7 @@ import { previewWhileTyping } from "./preview.js";
 import { selectRows } from "./select.js";
 import { showLocalTimes } from "./times.js";
 import { startThemeSwitch } from "./theme.js";
-import { toast } from "./toast.js";
+import { keepToastsInSight, toast } from "./toast.js";
 import { keepTyping } from "./typing.js";
 import { sendFiles } from "./upload.js";
 
@@ -28,6 +28,7 @@ selectRows();
 keepPlace();
 previewWhileTyping();
 keepTyping();
+keepToastsInSight();
 sendFiles();
 
 function prepare() {
