@@ -88,9 +88,9 @@ def _postgres(path: Path, folder: Path, count: int) -> list[dict[str, Any]]:
     with postgres() as server:
         if server is None:
             return []
-        with server.database() as dsn:
-            rows = _rows("PostgreSQL", count, asyncio.run(copy_import(path, dsn)), "COPY")
-            return rows(*asyncio.run(imports(path, folder, dsn)))
+        with server.copy() as copy:
+            rows = _rows("PostgreSQL", count, asyncio.run(copy_import(path, copy.dsn)), "COPY")
+            return rows(*asyncio.run(imports(path, folder, copy.dsn)))
 
 
 def write_contacts(path: Path, count: int) -> None:

@@ -30,7 +30,7 @@ def run(quick: bool) -> list[Row]:
         if server is None:
             return rows
         for machines in MACHINES:
-            with server.database(migrated=False) as url:
+            with server.empty() as url:
                 rate = asyncio.run(_rate(url, count, machines))
             rows.append(_row(count, machines, rate, rows[0]["value"] if rows else rate))
     return rows

@@ -65,8 +65,8 @@ def run(quick: bool) -> list[dict[str, Any]]:
     shared_run = shared.open_run()
     try:
         postgres = Postgres()
-        with contextlib.closing(postgres), postgres.database() as url:
-            rows += asyncio.run(measure(url, contacts, "PostgreSQL"))
+        with contextlib.closing(postgres), postgres.copy() as copy:
+            rows += asyncio.run(measure(copy.dsn, contacts, "PostgreSQL"))
     finally:
         shared.close_run(shared_run)
     return rows

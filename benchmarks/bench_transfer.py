@@ -37,7 +37,7 @@ def run(quick: bool) -> list[Row]:
             return []
         rows: list[Row] = []
         for count in sizes:
-            with server.database(migrated=False) as url:
+            with server.empty() as url:
                 moved = asyncio.run(_move(url, count))
                 rows += _rows(count, moved, asyncio.run(_bare(url)))
     return rows

@@ -54,7 +54,7 @@ def databases() -> Iterator[list[tuple[str, Url]]]:
     found: list[tuple[str, Url]] = [("SQLite", lambda: None)]
     with postgres() as server, ExitStack() as stack:
         if server is not None:
-            found.append(("PostgreSQL", lambda: stack.enter_context(server.database(migrated=False))))
+            found.append(("PostgreSQL", lambda: stack.enter_context(server.empty())))
         yield found
 
 
