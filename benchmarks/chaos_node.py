@@ -44,16 +44,16 @@ def lose_node(
     postgres: ThrowAwayPostgres, *, workers: int, suspended: bool, recipients: int = RECIPIENTS
 ) -> LostNode:
     """Lose one of two machines in mid-campaign: for good, or (`suspended`) until its claims were given up."""
-    with postgres.copy() as copy, tempfile.TemporaryDirectory(prefix="mailengine-chaos-") as name:
-        stays, goes = (_machine(copy.dsn, Path(name) / each, workers) for each in ("stays", "goes"))
+    with postgres.database() as url, tempfile.TemporaryDirectory(prefix="mailengine-chaos-") as name:
+        stays, goes = (_machine(url, Path(name) / each, workers) for each in ("stays", "goes"))
         delay_ms = 1000 * CONNECTIONS * workers / _PER_SECOND
         sink = CountingSink(Path(name) / "accepted.log", delay_ms=delay_ms)
         stays.campaign(recipients, sink.port)
         try:
-            held = _lose(copy.dsn, stays, goes, suspended=suspended)
+            held = _lose(url, stays, goes, suspended=suspended)
         finally:
             sink.stop()
-        ledger, received = chaos_ledger.read(copy.dsn), sink.received()
+        ledger, received = chaos_ledger.read(url), sink.received()
     verdict = chaos_ledger.compare(ledger, received, recipients, other_machine=True)
     return _judged(LostNode(workers, suspended, held, len(_given_up(ledger)), verdict))
 

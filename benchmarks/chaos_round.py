@@ -75,8 +75,8 @@ def _database(folder: Path, postgres: ThrowAwayPostgres | None) -> Iterator[str]
     if postgres is None:
         yield copy_sqlite(folder / "chaos.sqlite3")
     else:
-        with postgres.copy() as copy:
-            yield copy.dsn
+        with postgres.database() as dsn:
+            yield dsn
 
 
 def _disturb(stage: Stage) -> None:
