@@ -57,7 +57,7 @@ async def test_every_filter_finds_the_same_however_it_is_asked(
             async with db.read(scope) as tx:
                 exact = await browse(tx, scope, each, page=PageRequest())
                 uncounted = await browse(tx, scope, each, page=PageRequest(limit=3), count=False)
-                told = await total(tx, scope, each, await state_counts(tx, scope))
+                told, told_all = await total(tx, scope, each, await state_counts(tx, scope))
             expected = {
                 contact_id
                 for number, contact_id in enumerate(ids)
@@ -67,7 +67,7 @@ async def test_every_filter_finds_the_same_however_it_is_asked(
             }
             assert {row.id for row in exact.items} == expected, each
             assert exact.total == len(expected) or not exact.exact
-            assert told == len(expected), each
+            assert told == len(expected) if told_all else few, each
             if counted_apart(each):
                 assert (uncounted.total, uncounted.exact) == (min(told, 3), told <= 3), each
 

@@ -58,14 +58,13 @@ async def browse(
     order: Order = Order.NEWEST,
     count: bool = True,
 ) -> Page[Contact]:
-    """The contacts that match. Without `count` those of which one can tell at once how many (`counted_apart`) are not
-    counted, unless they are all on the page."""
+    """The contacts that match. Without `count` many are not counted where `total` does it (`counted_apart`)."""
     query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
     if chosen.text:
         match = await match_of(tx, scope, chosen.text)
-        return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
+        return await search_page(tx, scope, query, match, page, key=key, newest_first=down, count=count)
     if chosen.list_id is not None:
         links, others = members(scope, chosen.list_id), replace(chosen, text="", list_id=None)
     elif chosen.tag_id is not None:
@@ -81,16 +80,20 @@ async def browse(
 
 
 def counted_apart(chosen: Filter) -> bool:
-    """Whether `total` counts those that match: neither a text nor a list nor a tag chooses them."""
-    return not chosen.text and chosen.list_id is None and chosen.tag_id is None
+    """Whether `total` counts those that match; those of a list or a tag are counted with their page."""
+    return bool(chosen.text) or (chosen.list_id is None and chosen.tag_id is None)
 
 
-async def total(tx: ReadTx, scope: Scope, chosen: Filter, counts: Mapping[str, int]) -> int:
-    """How many match, of which `counts` (`state_counts`) may tell."""
+async def total(tx: ReadTx, scope: Scope, chosen: Filter, counts: Mapping[str, int]) -> tuple[int, bool]:
+    """How many match, of which `counts` (`state_counts`) may tell; and whether it is exact, for of a text's many only
+    so many are counted."""
+    if chosen.text:
+        found = await browse(tx, scope, chosen, page=PageRequest(limit=1))
+        return found.total, found.exact
     if not chosen.deleted and counted_apart(chosen):
-        return sum(counts.values()) if chosen.state is None else counts.get(chosen.state, 0)
+        return sum(counts.values()) if chosen.state is None else counts.get(chosen.state, 0), True
     query = sa.select(sa.func.count()).select_from(Contact).where(tenant_of(Contact) == scope.tenant_id)
-    return await tx.scalar(query.where(*conditions(scope, chosen))) or 0
+    return await tx.scalar(query.where(*conditions(scope, chosen))) or 0, True
 
 
 def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:

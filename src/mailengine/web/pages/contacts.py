@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 from litestar import Response, get, post
 from litestar.di import NamedDependency
@@ -21,7 +22,7 @@ from mailengine.models import Contact, ContactState, Job, JobState
 from mailengine.web.forms import Form
 from mailengine.web.pages.choices import Kind, Menu, chosen, id_named, menu
 from mailengine.web.pages.frame import UserRequest, done, page
-from mailengine.web.pages.listing import Listing, id_in, one_of, page_of, params_of
+from mailengine.web.pages.listing import Listing, id_in, in_words, one_of, page_of, params_of
 from mailengine.web.rendering import html
 from mailengine.web.session import FRESH, NEEDS
 from mailengine.web.site import Site
@@ -97,17 +98,16 @@ async def counts(request: UserRequest, site: NamedDependency[Site]) -> Response[
     scope, chosen = request.auth.scope, filter_of(params_of(request, *FILTERS[1:]))
     async with site.rt.db.read(scope) as tx:
         states = await state_counts(tx, scope)
-        matching = await total(tx, scope, chosen, states) if counted_apart(chosen) else None
+        matching, exact = await total(tx, scope, chosen, states) if counted_apart(chosen) else (0, True)
     figures = {name: sum(states.get(state, 0) for state in of) for name, of in FIGURES.items()}
-    values = {"figures": figures, "count": _count_of(chosen), "matching": matching}
+    count = "" if chosen.text and exact else _count_of(chosen)  # the page has said it
+    values = {"figures": figures, "count": count, "matching": in_words(matching, exact=exact)}
     return html(site.render("fragments/contact_counts.html", **values))
 
 
 def _count_of(chosen: Filter) -> str:
     """Names what `counts` counts for this filter, so that an answer which comes late is not taken for another's."""
-    if not counted_apart(chosen):
-        return ""
-    return f"{'deleted' if chosen.deleted else 'living'}-{chosen.state or 'all'}"
+    return f"of-{crc32(repr(chosen).encode()):x}" if counted_apart(chosen) else ""
 
 
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
@@ -115,8 +115,9 @@ async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overvie
     tag_name = await _named(tx, scope, Kind.TAGS, params, "tag")
     order = one_of(params["sort"], Order) or Order.NEWEST
     found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order, count=False)
+    count = "" if filter_of(params).text and found.exact else _count_of(filter_of(params))
     return Overview(
-        Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, _count_of(filter_of(params))),
+        Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, count),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
         await menu(tx, scope, Kind.LISTS),
         await menu(tx, scope, Kind.TAGS),

@@ -16,6 +16,11 @@ PAGE_ROWS = 50
 _MAX_CHARS = 500  # a cursor may be a name; more was not made by our pages
 
 
+def in_words(number: int, *, exact: bool) -> str:
+    """`10,000+` where no more were counted."""
+    return f"{number:,}" if exact else f"{number:,}+"
+
+
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Row]):
     """`params` are the filters that hold (`q`, `sort`, those of the page); `unit` and `units` name one row and
@@ -39,10 +44,8 @@ class Listing(Generic[Row]):
 
     @property
     def counted(self) -> str:
-        """How many there are, in words for people: `10,000+` where no more were counted."""
-        if self.page.exact:
-            return f"{self.page.total:,}"
-        return f"{max(self.page.total, len(self.page.items)):,}+"
+        """How many there are, in words for people."""
+        return in_words(max(self.page.total, len(self.page.items)), exact=self.page.exact)
 
     @property
     def filtered(self) -> bool:
