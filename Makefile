@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types bench chaos seed screenshots install man binary clean peers gate tests
+.PHONY: help demo test check lint types bench chaos seed screenshots install man binary clean peers tests
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,14 @@ help: ## show this list
 demo: $(DONE)/runtime ## set everything up, run the main job on examples/, then serve until Ctrl-C
 	@$(BIN)/mailengine demo $(ARGS)
 
-test: peers ## install missing peers (PostgreSQL, Redis, Postfix, Chromium) and do what `check` does
+# What Debian's packages wait for (downloads, disks) goes on beside what pip waits for.
+test: $(DONE)/venv ## install missing peers (PostgreSQL, Redis, Postfix, Chromium) and do what `check` does
+	@$(MAKE) --no-print-directory -j2 peers $(DONE)/dev
 	@$(MAKE) --no-print-directory check
 
-check: gate tests ## the gate: lint, format, types, layers, then all tests, with the peers that are there
+# mypy needs one core, and half a minute when it begins anew.
+check: lint ## the gate: lint, format, types, layers, and all tests, with the peers that are there
+	@$(MAKE) --no-print-directory -j2 types tests
 
 lint: $(DONE)/dev ## ruff (rules and format) and the import contracts
 	$(BIN)/ruff check .
@@ -62,10 +66,8 @@ clean: ## remove .venv, built assets and caches
 	rm -rf $(VENV) src/mailengine/web/static/dist src/mailengine/web/assets/node_modules
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-gate: lint types
-
 # Three on two cores: a test that waits (for a server, a page, a clock) leaves its core to another.
-tests: gate
+tests: $(DONE)/dev
 	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 peers:

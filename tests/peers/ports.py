@@ -23,9 +23,11 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float = 30, *, every: float = POLL_SECONDS
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from peers.sink import CountingSink
 from support.program import Program
 from support.world import INSTANCE, a_world
 
+SELDOM_SECONDS = 0.1  # a look at the database costs as much as sending fifty messages
 SECRET = (b"s" * 32).hex()  # the one of a world's keyring
 
 
@@ -72,15 +73,23 @@ class House:
         tasks = table_of(EmailTask).c
         return dict(self._rows(sa.select(tasks.email, tasks.status)))
 
+    def tally(self) -> dict[str, int]:
+        """How many recipients there are of each status."""
+        status = table_of(EmailTask).c.status
+        return dict(self._rows(sa.select(status, sa.func.count()).group_by(status)))
+
     def state(self) -> str:
         (row,) = self._rows(sa.select(table_of(Campaign).c.state))
         return str(row[0])
 
     def wait_for_state(self, state: str, seconds: float = 90) -> None:
-        wait_until(lambda: self.state() == state, f"the campaign is {state}", seconds)
+        wait_until(lambda: self.state() == state, f"the campaign is {state}", seconds, every=SELDOM_SECONDS)
+
+    def wait_for_tally(self, right: Callable[[dict[str, int]], bool], what: str) -> None:
+        wait_until(lambda: right(self.tally()), what, 60, every=SELDOM_SECONDS)
 
     def wait_for_tasks(self, count: int) -> None:
-        wait_until(lambda: len(self.statuses()) >= count, f"{count} recipients are found", 60)
+        self.wait_for_tally(lambda tally: sum(tally.values()) >= count, f"{count} recipients are found")
 
     def _rows(self, query: Any) -> list[Any]:
         async def read() -> list[Any]:

@@ -105,7 +105,7 @@ def test_a_second_signal_does_not_wait(house: House, counting_sink: Sinks, signu
     sink = counting_sink(delay_ms=30_000)  # replies that never come in time
     house.campaign(50, sink.port)
     with house.daemon() as daemon:
-        wait_until(lambda: "claimed" in house.statuses().values(), "something is in hand")
+        house.wait_for_tally(lambda tally: "claimed" in tally, "something is in hand")
         daemon.process.send_signal(signum)
         wait_until(lambda: house.events("stopping"), "it heard the signal")
         assert daemon.end(signum, seconds=5) == 128 + signum

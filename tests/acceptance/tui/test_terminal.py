@@ -54,10 +54,8 @@ def test_it_is_watched_paused_and_resized_beside_a_daemon_that_sends(
                 sees("search by name", "sending")
                 terminal.press("p")
                 sees("paused")
-                wait_until(
-                    lambda: "claimed" not in house.statuses().values(), "what was claimed is put back", 30
-                )
-                sent = list(house.statuses().values()).count("sent")
+                house.wait_for_tally(lambda tally: "claimed" not in tally, "what was claimed is put back")
+                sent = house.tally()["sent"]
                 assert sent < COUNT
                 terminal.press("Enter")
                 sees("it is paused", "News for")

@@ -121,7 +121,7 @@ async def test_two_years_in_the_life_of_a_list(house: House, other: Scope) -> No
         expected = "subscribed" if month < 7 else "subscribed?" if month < 13 else "inactive?"
         assert states["silent@x.org"] == expected, f"in month {month}"
         assert states["reader@x.org"] == "subscribed"
-        await house.pass_days(30, step=5)
+        await house.pass_days(30, step=15)
     assert (await house.states())["late@x.org"] == "inactive?"
     async with house.db.write(house.scope) as tx:
         assert len((await hygiene.quiet(tx, house.scope, page=PAGE, inactive=True)).items) == 2

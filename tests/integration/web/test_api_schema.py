@@ -34,7 +34,7 @@ from peers.template import copy_sqlite
 from support.integrity import assert_integrity
 from support.served import listener, serving
 
-EXAMPLES = 4
+EXAMPLES = 3
 PARTS = 2  # of the operations, so that both cores have some and none takes minutes on a busy machine
 INSTANCE = InstanceScope("test")
 CHECKS = [
