@@ -12,7 +12,7 @@ from mailengine.db.unit import Database
 from mailengine.domain.senders import domains
 from mailengine.domain.senders.dns import Lookup, check, records
 from mailengine.domain.senders.verdicts import Checks
-from mailengine.mail.dkim import KeyPair, generate_ed25519
+from mailengine.mail.dkim import KeyPair, generate_ed25519, sign
 from mailengine.models import Campaign
 from peers.dns_zone import DnsZone
 from support.house import KEYRING, NOW, add_campaign
@@ -113,7 +113,7 @@ async def test_mail_is_signed_by_its_domain_or_the_nearest_parent(db: Database, 
 
         async def signing(domain: str) -> list[bytes]:
             found = await domains.signers(tx, scope, domain=domain, keyring=KEYRING)
-            return [signer.sign(b"From: a@example.org\r\n", b"\r\n") for signer in found]
+            return [sign([signer], b"From: a@example.org\r\n", b"\r\n") for signer in found]
 
         assert b"d=example.org" in (await signing("example.org"))[0]
         assert b"d=example.org" in (await signing("shop.example.org"))[0]

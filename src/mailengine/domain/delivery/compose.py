@@ -19,7 +19,7 @@ from mailengine.domain.content.render import CompiledMessage
 from mailengine.domain.content.values import Links, Person, Ready, recipient_values
 from mailengine.domain.tracking.tokens import TOKEN_CHARS, Purpose, TokenSigner
 from mailengine.mail.address import parse_address
-from mailengine.mail.dkim import Signer
+from mailengine.mail.dkim import Signer, sign
 from mailengine.mail.headers import (
     encode_list_id,
     encode_mailbox_header,
@@ -122,7 +122,7 @@ class Composer:
         )
         text, html = rendered.text.encode("ascii"), rendered.html.encode("ascii")
         body = b"".join((self._head, text, self._between, html, self._tail))
-        signatures = b"".join(signer.sign(headers, body) for signer in self._signers)
+        signatures = sign(self._signers, headers, body)
         return Composed(
             mail_from=encode_return_path(task_id, attempt, self.domain, self._verp_key),
             rcpt_to=recipient.envelope,

@@ -14,7 +14,7 @@ from mailengine.domain.delivery.transport import endpoint_of
 from mailengine.domain.senders.domains import signers
 from mailengine.domain.senders.relays import get_relay
 from mailengine.mail.address import Address
-from mailengine.mail.dkim import Signer
+from mailengine.mail.dkim import Signer, sign
 
 
 async def try_relay(
@@ -52,5 +52,5 @@ def trial_message(
     message.set_content(f"This message came by the relay {relay_name}. Nothing needs to be done.\n")
     head, blank, body = message.as_bytes().partition(b"\r\n\r\n")
     head += b"\r\n"
-    signatures = b"".join(key.sign(head, body, timestamp=int(now.timestamp())) for key in keys)
+    signatures = sign(keys, head, body, timestamp=int(now.timestamp()))
     return signatures + head + blank[2:] + body

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from mailengine.domain.delivery.compose import Composed
 from mailengine.domain.delivery.transactional.claim import ClaimedMessage
 from mailengine.mail.address import parse_address
-from mailengine.mail.dkim import Signer
+from mailengine.mail.dkim import Signer, sign
 from mailengine.mail.headers import encode_mailbox_header, encode_structured, encode_unstructured
 from mailengine.mail.message import MultipartFrame, plain_content_type, qp_static
 from mailengine.mail.verp import MESSAGE_PREFIX, encode_return_path
@@ -36,7 +36,7 @@ def compose(
             content_type,
         )
     )
-    signatures = b"".join(signer.sign(headers, body) for signer in signers)
+    signatures = sign(signers, headers, body)
     return Composed(
         mail_from=encode_return_path(
             message.id, message.attempts, sender.domain, verp_key, prefix=MESSAGE_PREFIX
