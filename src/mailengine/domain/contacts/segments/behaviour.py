@@ -43,8 +43,15 @@ class IdRange:
             query = query.where(contact > self.above)
         return query if self.upto is None else query.where(contact <= self.upto)
 
-    def among(self, whose: sa.ColumnElement[int], query: sa.Select[Any], contact: Any) -> Condition:
-        return (whose + 0 if self.in_order else whose).in_(self.of(query, contact))
+    def among(
+        self, whose: sa.ColumnElement[int], query: sa.Select[Any], contact: Any, *, decides: bool = False
+    ) -> Condition:
+        """`decides`: who is not among them (or, negated, who is) is out, whatever else holds. PostgreSQL joins such a
+        set, in parallel, where it is written as EXISTS; anywhere else it would search it for every contact."""
+        found = self.of(query, contact)
+        if decides:
+            return found.where(contact == whose).correlate(whose.table).exists()
+        return (whose + 0 if self.in_order else whose).in_(found)
 
 
 class Behaviour:
@@ -55,10 +62,11 @@ class Behaviour:
         self._contacts = table_of(Contact)
         self.joined: dict[str, tuple[Any, Condition]] = {}
 
-    def condition(self, rule: Activity) -> Condition:
+    def condition(self, rule: Activity, *, decides: bool) -> Condition:
         since = None if rule.within_days is None else self._now - timedelta(days=rule.within_days)
         if rule.did == "bounced" or rule.campaign is not None or (since is not None and rule.at_least > 1):
-            return self._within.among(self._contacts.c.id, *self._acts(rule, since))
+            joined = decides and rule.at_least == 1
+            return self._within.among(self._contacts.c.id, *self._acts(rule, since), decides=joined)
         sums, fresh = self._sums(), self._fresh(rule.did)
         if since is not None:
             latest = [sums.c[f"{rule.did}_at"], *([fresh.c.latest] if fresh is not None else [])]

@@ -61,20 +61,24 @@ class Compiler:
         self._behaviour = Behaviour(scope, names, now=now, within=self._within)
         self._contacts = table_of(Contact)
 
-    def condition(self, rule: Rule) -> Condition:
+    def condition(self, rule: Rule, *, decides: bool = False) -> Condition:
+        """`decides`: for whom it is false is out. Only who makes it part of an AND can say so."""
+        decides = decides and self._postgres
         match rule:
             case Everyone():
                 return sa.true()
             case All(rules=rules):
-                return sa.and_(*map(self.condition, sorted(rules, key=self._dear)))
+                ordered = sorted(rules, key=self._dear)
+                return sa.and_(*(self.condition(each, decides=decides) for each in ordered))
             case AnyOf(rules=rules):
                 return sa.or_(sa.false(), *map(self.condition, sorted(rules, key=self._dear)))
             case Not(negated=negated):
-                return sa.not_(self.condition(negated))
+                single = isinstance(negated, Compare | Activity)
+                return sa.not_(self.condition(negated, decides=decides and single))
             case Compare():
-                return self._compare(rule)
+                return self._compare(rule, decides)
             case Activity():
-                return self._behaviour.condition(rule)
+                return self._behaviour.condition(rule, decides=decides)
 
     def _dear(self, rule: Rule) -> bool:
         """Whether an attribute has to be read, which is asked last: both databases stop at what decides."""
@@ -91,13 +95,13 @@ class Compiler:
 
     # Fields and attributes
 
-    def _compare(self, rule: Compare) -> Condition:
+    def _compare(self, rule: Compare, decides: bool) -> Condition:
         contacts, values = self._contacts.c, values_of(rule)
         match rule.field, kind_of(rule.field, self._names):
             case "state", _:
                 return contacts.state.in_([value.lower() for value in values])
             case "tag" | "list", _:
-                return self._in_set(rule, values)
+                return self._in_set(rule, values, decides)
             case "email" | "domain", _:
                 return self._address(rule, values)
             case field, "time":
@@ -107,7 +111,7 @@ class Compiler:
             case field, kind:
                 return self._attribute(field.removeprefix(PREFIX), str(kind), rule, values)
 
-    def _in_set(self, rule: Compare, values: tuple[str, ...]) -> Condition:
+    def _in_set(self, rule: Compare, values: tuple[str, ...], decides: bool) -> Condition:
         tags, members = table_of(ContactTag).c, table_of(ListMember).c
         if rule.field == "tag":
             ids = [self._names.tags.get(tag_key(value), NOBODY) for value in values]
@@ -122,8 +126,8 @@ class Compiler:
             chosen = members.list_id.in_(ids)
             contact = members.contact_id
         if rule.op == "empty":
-            return sa.not_(self._within.among(self._contacts.c.id, found, contact))
-        return self._within.among(self._contacts.c.id, found.where(chosen), contact)
+            return sa.not_(self._within.among(self._contacts.c.id, found, contact, decides=decides))
+        return self._within.among(self._contacts.c.id, found.where(chosen), contact, decides=decides)
 
     def _address(self, rule: Compare, values: tuple[str, ...]) -> Condition:
         key = self._contacts.c.email_key

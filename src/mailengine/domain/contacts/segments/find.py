@@ -79,7 +79,7 @@ async def matching(
 ) -> sa.Select[Any]:
     """The living contacts that the rules describe."""
     compiler = await compiler_for(tx, scope, [rule], now=now, frozen=frozen)
-    condition = compiler.condition(rule)
+    condition = compiler.condition(rule, decides=True)
     return (
         sa.select(*columns)
         .select_from(compiler.source())
@@ -104,7 +104,7 @@ async def live_count(db: Database, scope: Scope, rule: Rule, *, now: datetime) -
 async def _count_range(db: Database, scope: Scope, rule: Rule, now: datetime, above: int, upto: int) -> int:
     async with db.read(scope) as tx:
         compiler = await compiler_for(tx, scope, [rule], now=now, above=above, upto=upto)
-        condition = compiler.condition(rule)
+        condition = compiler.condition(rule, decides=True)
         query = (
             sa.select(sa.func.count())
             .select_from(compiler.source())
