@@ -1,22 +1,22 @@
 """Mail that the development catcher took (P0-11); 404 where none is configured."""
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Any
 
 from anyio import to_thread
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from mailengine.core.errors import NotFound
+from mailengine.core.paging import Page
 from mailengine.web.maildir import Maildir, Part, body, parse, written_headers
 from mailengine.web.pages.frame import UserRequest, page
-from mailengine.web.pages.listing import one_of
+from mailengine.web.pages.listing import PAGE_ROWS, Listing, id_in, one_of, params_of
 from mailengine.web.rendering import html
 from mailengine.web.security import FRAMED_BY_US, MAIL_CSP
 from mailengine.web.site import Site
 
-PAGE = 50
+PATH = "/caught"
 
 
 def maildir(site: Site) -> Maildir:
@@ -26,29 +26,22 @@ def maildir(site: Site) -> Maildir:
     return site.caught
 
 
-@get("/caught")
-async def messages(
-    request: UserRequest,
-    site: NamedDependency[Site],
-    words: Annotated[str, QueryParameter(name="query", max_length=200)] = "",
-    part: Annotated[str, QueryParameter(name="in", max_length=20)] = "",
-    start: Annotated[int, QueryParameter(ge=0, le=10**9)] = 0,
-) -> Response[str]:
+@get(PATH)
+async def messages(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """The messages that match, newest first, a page at a time."""
-    where = one_of(part, Part)
-    found = await to_thread.run_sync(maildir(site).lines, words, where)
-    return await page(
-        site,
-        request,
-        "pages/caught.html",
-        query=words,
-        part=where,
-        parts=list(Part),
-        total=len(found),
-        messages=found[start : start + PAGE],
-        previous=_page_url(words, where, max(0, start - PAGE)) if start > 0 else None,
-        next=_page_url(words, where, start + PAGE) if start + PAGE < len(found) else None,
+    params = params_of(request, "in")
+    found = await to_thread.run_sync(maildir(site).lines, params["q"], one_of(params["in"], Part))
+    start = id_in(params["cursor"]) or 0
+    shown = found[start : start + PAGE_ROWS]
+    after, before = start + PAGE_ROWS, max(0, start - PAGE_ROWS)
+    there = Page(
+        shown,
+        len(found),
+        str(after) if after < len(found) else None,
+        str(before) if start else None,
     )
+    listing = Listing(PATH, params, there, "message", "messages")
+    return await page(site, request, "pages/caught.html", listing=listing, parts=list(Part))
 
 
 @get("/caught/{message_id:str}")
@@ -94,7 +87,3 @@ def _read(source: Maildir, message_id: str) -> dict[str, Any]:
         "raw_url": f"{line.url}/raw",
         "headers": written_headers(parsed),
     }
-
-
-def _page_url(query: str, part: Part | None, start: int) -> str:
-    return "?" + urlencode({"query": query, "in": part or "", "start": start})
