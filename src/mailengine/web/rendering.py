@@ -1,5 +1,6 @@
 """HTML answers: Jinja templates with autoescape, where a variable that is missing is an error."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mailengine.web.manifest import Manifest
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEMES = ("light", "dark")
+_NAME = re.compile(r"[a-z0-9_]+")
 
 
 def environment(manifest: Manifest) -> Environment:
@@ -31,6 +33,7 @@ def environment(manifest: Manifest) -> Environment:
     env.filters["pairs"] = pairs
     env.filters["triples"] = triples
     env.filters["capfirst"] = capfirst
+    env.filters["worded"] = worded
     return env
 
 
@@ -69,6 +72,11 @@ def theme_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 
 def html(body: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[str]:
     return Response(body, media_type=MediaType.HTML, status_code=status, headers=headers)
+
+
+def worded(label: str) -> str:
+    """An attribute's label; one that is only its name, as `signed_up`, reads as words."""
+    return capfirst(label.replace("_", " ")) if _NAME.fullmatch(label) else label
 
 
 def capfirst(text: str) -> str:

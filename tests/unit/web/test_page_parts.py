@@ -15,7 +15,7 @@ from mailengine.domain.reports.campaigns import Progress
 from mailengine.domain.reports.speed import Speeds
 from mailengine.web import manifest
 from mailengine.web.pages.audit_log import KINDS
-from mailengine.web.rendering import environment
+from mailengine.web.rendering import environment, worded
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ROW = Progress(
@@ -70,6 +70,17 @@ def test_without_assets_pages_are_plain_and_the_log_says_why(tmp_path: Path) -> 
     assert "web assets are not built" in logged[0]["event"]
     page = environment(found).get_template("public/gone.html").render(theme="")
     assert "This link does not work" in page
+
+
+def test_an_attribute_that_is_called_by_its_name_reads_as_words() -> None:
+    labels = {
+        "signed_up": "Signed up",
+        "plan": "Plan",
+        "T-shirt size": "T-shirt size",
+        "größe": "größe",
+        "iPhone": "iPhone",
+    }
+    assert {label: worded(label) for label in labels} == labels
 
 
 def test_the_audit_page_offers_every_kind_of_act_as_a_filter() -> None:
