@@ -106,9 +106,9 @@ async def faults(page: Page, options: dict[str, Any]) -> list[str]:
     return found
 
 
-async def sound(page: Page, url: str, *, dark: bool) -> None:
+async def sound(page: Page, url: str, *, dark: bool, both: bool = True) -> None:
     """The page at this address: one heading, nothing that moves while it loads, no wider than a phone, accessible; in
-    one theme, and legible in the other one."""
+    one theme, and legible in the other one (`both`)."""
     here, there = ("dark", "light") if dark else ("light", "dark")
     await resize(page, DESKTOP)
     await page.emulate_media(color_scheme=here)
@@ -118,6 +118,8 @@ async def sound(page: Page, url: str, *, dark: bool) -> None:
     await resize(page, PHONE)
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], url
     await accessible(page)
+    if not both:
+        return
     await page.emulate_media(color_scheme=there)
     assert await faults(page, CONTRAST) == [], f"{url}, {there}"
 
