@@ -155,7 +155,7 @@ class World:
             self.db, settings, self.keyring, self.clock, owner=self.owner, wire_folder=self.wire_folder
         )
 
-    async def settled(self, campaign_id: CampaignId, *, waiting: int = 0, seconds: float = 30) -> None:
+    async def settled(self, campaign_id: CampaignId, *, waiting: int = 0, seconds: float = 60) -> None:
         """Until every task has an outcome, but for `waiting` of them."""
         async with asyncio.timeout(seconds):
             while True:
