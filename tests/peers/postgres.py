@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ ROLE = "mailengine_app"
 TEMPLATE = "mailengine_template"
 T = TypeVar("T")
 Wait = Callable[[Coroutine[Any, Any, Any]], Any]
+Connect = Callable[[], Coroutine[Any, Any, asyncpg.Connection]]
 
 
 # Who is still connected is thrown out; what has rows is emptied; every sequence begins again. Rows are deleted where
@@ -57,12 +59,15 @@ class Copy:
     """A migrated database without rows, and a connection of the superuser's that stays: a new one for each test would
     be most of what a test with few statements takes."""
 
-    def __init__(self, name: str, dsn: str, wait: Wait, caretaker: asyncpg.Connection) -> None:
+    def __init__(self, name: str, dsn: str, wait: Wait, connect: Connect) -> None:
         self.name, self.dsn = name, dsn
-        self._wait, self._caretaker = wait, caretaker
+        self._wait, self._connect = wait, connect
+        self._caretaker = wait(connect())
         self._shape = self._wait(self._emptied())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
+        if self._caretaker.is_closed():  # by a test that threw everybody out
+            self._caretaker = self._wait(self._connect())
         return [tuple(row) for row in self._wait(self._caretaker.fetch(query))]
 
     def emptied(self) -> bool:
@@ -151,7 +156,7 @@ class Postgres:
     def _copy(self) -> Copy:
         name = next(self._names)
         self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}")
-        return Copy(name, self.dsn(name), self._wait, self._wait(self._connect(name, **_CARETAKER)))
+        return Copy(name, self.dsn(name), self._wait, partial(self._connect, name, **_CARETAKER))
 
     def _take_back(self, copy: Copy) -> None:
         if copy.emptied():

@@ -1,23 +1,31 @@
 """Statements on SQLite are one trip to its thread, and leave behind what those of aiosqlite's own cursor do."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection, AsyncAdapt_aiosqlite_cursor
+from sqlalchemy.dialects.sqlite.aiosqlite import (
+    AsyncAdapt_aiosqlite_connection,
+    AsyncAdapt_aiosqlite_cursor,
+    AsyncAdapt_aiosqlite_ss_cursor,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from mailengine.db.engine import sqlite_engine
+from mailengine.db.engine import DURABLE, sqlite_engine
 
 pytestmark = pytest.mark.anyio
 NAMES = (
     (AsyncAdapt_aiosqlite_connection, "_cursor_cls"),
+    (AsyncAdapt_aiosqlite_connection, "_ss_cursor_cls"),
     (AsyncAdapt_aiosqlite_cursor, "_make_new_cursor"),
+    (AsyncAdapt_aiosqlite_ss_cursor, "_execute_async"),
     (aiosqlite.Connection, "_conn"),
     (aiosqlite.Connection, "_execute"),
 )
@@ -47,8 +55,9 @@ async def test_what_it_takes_of_other_libraries_is_there() -> None:
     )
 
 
-async def test_a_statement_is_one_trip(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch):
-    trips = []
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    trips: list[Any] = []
     run = aiosqlite.Connection._execute
 
     async def counted(self: Any, function: Any, *args: Any, **options: Any) -> Any:
@@ -56,11 +65,59 @@ async def test_a_statement_is_one_trip(engine: AsyncEngine, monkeypatch: pytest.
         return await run(self, function, *args, **options)
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
-    async with engine.begin() as connection:
+    return trips
+
+
+async def test_a_statement_is_one_trip_and_an_end_another(engine: AsyncEngine, trips: list[Any]):
+    for durable in (True, False):
         trips.clear()
-        names = (await connection.scalars(sa.select(THINGS.c.name).order_by(THINGS.c.name))).all()
-        assert names == ["a", "b", "c"]
-        assert len(trips) == 1
+        async with engine.connect() as plain:
+            connection = await plain.execution_options(**{DURABLE: durable})
+            async with connection.begin():
+                names = (await connection.scalars(sa.select(THINGS.c.name).order_by(THINGS.c.name))).all()
+                assert names == ["a", "b", "c"]
+                assert len(trips) == 1
+                level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
+                assert level == (2 if durable else 1)
+        assert len(trips) == 3
+
+
+async def test_a_transaction_without_a_statement_is_none(engine: AsyncEngine, trips: list[Any]):
+    async with engine.begin():
+        trips.clear()
+    async with engine.connect() as connection, connection.begin():
+        pass
+    assert trips == []
+    async with engine.begin() as connection:
+        streamed = await connection.stream(sa.select(THINGS.c.name).order_by(THINGS.c.name))
+        assert [row.name async for row in streamed] == ["a", "b", "c"]
+        assert (await connection.get_raw_connection()).driver_connection.in_transaction
+
+
+async def test_what_was_cancelled_or_failed_leaves_no_transaction_behind(engine: AsyncEngine):
+    with pytest.raises(IntegrityError):
+        async with engine.begin() as connection:
+            await connection.execute(sa.insert(THINGS), [{"name": "a"}])
+    task = asyncio.ensure_future(_slow(engine))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(THINGS), [{"name": "d"}])
+    async with engine.begin() as connection:
+        assert await connection.scalar(sa.select(sa.func.count()).select_from(THINGS)) == 4
+
+
+async def _slow(engine: AsyncEngine) -> None:
+    """For seconds, when nobody ends it."""
+    count = sa.text(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT max(i) FROM n"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(count)
+        await connection.execute(sa.insert(THINGS), [{"name": "never"}])
+        raise AssertionError("it was not cancelled")
 
 
 async def test_counts_keys_and_returned_rows_are_those_of_the_statement(engine: AsyncEngine):
