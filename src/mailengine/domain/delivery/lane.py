@@ -26,6 +26,7 @@ from mailengine.mail.replies import Reply, Verdict, judge
 _IDLE_SECONDS = 5.0  # an open connection waits so long for more before it says QUIT
 _AHEAD_MESSAGES = 16
 _AHEAD_BYTES = 256_000  # and no more than these, or one above: a message may be of megabytes
+_AHEAD_SECONDS = 0.002  # or those of so long: while sixteen are signed, claims and replies wait
 _TROUBLE = frozenset({"server", "rate", "auth", "network"})  # causes that concern the relay, not the message
 
 log = get_logger("lane")
@@ -177,7 +178,11 @@ class Lane:
     def _compose_ahead(self) -> bool:
         """Compose a few; False when nothing that waits may be sent."""
         room, now = _AHEAD_BYTES, self.clock.now()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _AHEAD_SECONDS
         while self._ready and room > 0 and len(self._composed) < _AHEAD_MESSAGES:
+            if self._composed and loop.time() > until:
+                break
             job = self._ready.popleft()
             if not self.hooks.may_send(job):
                 job.batch.release(job)
