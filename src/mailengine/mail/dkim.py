@@ -4,7 +4,7 @@ Invariants: the input is one header block and one body with CRLF line ends, as t
 From, To and Subject are oversigned, so that nobody can add a second one in transit; a key is parsed once.
 
 Bodies are signed as they are: what servers do to white space on the way ("relaxed") cannot happen to
-quoted-printable, whose lines are short and end in none, and looking for it took half as long as an RSA signature.
+quoted-printable, whose lines are short and end in none, and looking for it was most of the work beside the signature.
 """
 
 import re

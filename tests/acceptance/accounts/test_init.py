@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from peers.ports import wait_until
+from peers.postgres import Postgres
 from support.program import PASSWORD, Program
 
 NOBODY = 65534
@@ -155,8 +156,8 @@ def test_a_secret_from_the_environment_is_checked_and_not_written(program: Progr
     assert not (program.data_dir / "secret.key").exists()
 
 
-def test_it_initialises_postgresql(program: Program, postgres: object) -> None:
-    with postgres.empty() as dsn:  # type: ignore[attr-defined]
+def test_it_initialises_postgresql(program: Program, postgres: Postgres) -> None:
+    with postgres.empty() as dsn:
         url = dsn.replace("+asyncpg", "")
         made = program.ok("--database-url", url, *given(), "--json").json
         assert made["database"].startswith("postgresql://")

@@ -3,7 +3,7 @@
 import re
 from email import message_from_bytes
 from email.policy import default
-from html import unescape
+from html import escape
 
 import pytest
 from hypothesis import given, settings
@@ -89,4 +89,6 @@ def test_links_arrive_as_they_are(base_url: str) -> None:
     body = message_from_bytes(made.content, policy=default).get_body(("html",))
     assert body is not None
     (link,) = re.findall("<a href='(.*?)'>", body.get_content())
-    assert re.fullmatch(re.escape(base_url) + "/c/[\\w-]{30}/0", unescape(link))
+    assert re.fullmatch(re.escape(escape(base_url)) + "/c/[\\w-]{30}/0", link)
+    encoded = made.content.partition(b"\r\n\r\n")[2]
+    assert max(map(len, encoded.split(b"\r\n"))) <= 76

@@ -100,22 +100,24 @@ async def counts(request: UserRequest, site: NamedDependency[Site]) -> Response[
         states = await state_counts(tx, scope)
         matching, exact = await total(tx, scope, chosen, states) if counted_apart(chosen) else (0, True)
     figures = {name: sum(states.get(state, 0) for state in of) for name, of in FIGURES.items()}
-    count = "" if chosen.text and exact else _count_of(chosen)  # the page has said it
+    count = _count_of(chosen, exact=exact)
     values = {"figures": figures, "count": count, "matching": in_words(matching, exact=exact)}
     return html(site.render("fragments/contact_counts.html", **values))
 
 
-def _count_of(chosen: Filter) -> str:
+def _count_of(chosen: Filter, *, exact: bool) -> str:
     """Names what `counts` counts for this filter, so that an answer which comes late is not taken for another's."""
-    return f"of-{crc32(repr(chosen).encode()):x}" if counted_apart(chosen) else ""
+    said = not counted_apart(chosen) or (chosen.text and exact)  # by the page
+    return "" if said else f"of-{crc32(repr(chosen).encode()):x}"
 
 
 async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overview:
     list_name = await _named(tx, scope, Kind.LISTS, params, "list")
     tag_name = await _named(tx, scope, Kind.TAGS, params, "tag")
     order = one_of(params["sort"], Order) or Order.NEWEST
-    found = await browse(tx, scope, filter_of(params), page=page_of(params), order=order, count=False)
-    count = "" if filter_of(params).text and found.exact else _count_of(filter_of(params))
+    wanted = filter_of(params)
+    found = await browse(tx, scope, wanted, page=page_of(params), order=order, count=False)
+    count = _count_of(wanted, exact=found.exact)
     return Overview(
         Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, count),
         await tags.tags_of(tx, scope, [row.id for row in found.items if row.id is not None]),
