@@ -25,6 +25,7 @@ from mailengine.backup.bulk_load import unburdened
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Conflict, InvalidInput, Unavailable
 from mailengine.db.engine import normalise_url
+from mailengine.db.statistics import analyse
 from mailengine.db.tenancy import owned_tables
 from mailengine.db.types import UTCDateTime
 from mailengine.db.unit import translated_errors
@@ -108,9 +109,7 @@ async def _copy_all(
             raise Unavailable(
                 f"{name}: {count} rows were read and {found.get(name)} arrived; nothing was kept"
             )
-    for name in (name for name, count in counted.items() if count):
-        # Until autovacuum comes by, the planner would take every table for empty, and walk through it for a row.
-        await connection.execute(sa.text(f'ANALYZE "{name}"'))
+    await analyse(connection, [name for name, count in counted.items() if count])
     return Transferred(counted)
 
 

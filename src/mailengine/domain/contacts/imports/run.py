@@ -19,6 +19,7 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, MailengineError, Unavailable
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
+from mailengine.db.statistics import follow_growth
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
@@ -31,7 +32,7 @@ from mailengine.domain.contacts.imports.source import Batch, Source, understand
 from mailengine.domain.contacts.imports.store import Rules, store
 from mailengine.domain.contacts.imports.tables import unpack_folder
 from mailengine.domain.jobs import jobs
-from mailengine.models import Job, JobKind, JobState
+from mailengine.models import Contact, ContactTag, Job, JobKind, JobState, ListMember
 
 FOLDER = "imports"  # of the data directory: error files, uploads, what is being unpacked
 _SERIALISATION = frozenset({"40001", "40P01"})  # PostgreSQL: deadlock, serialisation failure
@@ -351,6 +352,8 @@ async def _finish(around: Surroundings, scope: Scope, run: _Run) -> None:
             await audit.record(
                 tx, scope, "suppression.override", "job", run.job_id, now=now, contacts=brought_back
             )
+    async with around.db.write(scope) as tx:
+        await follow_growth(tx, (Contact, ListMember, ContactTag), added=run.records)
 
 
 def _report(run: _Run, errors: ErrorsFile, state: JobState) -> ImportReport:
