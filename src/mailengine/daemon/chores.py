@@ -104,6 +104,7 @@ CHORES = (
     Chore("message bodies", timedelta(hours=1), erase_messages),
     Chore("old messages", timedelta(days=1), forget_messages),
     Chore("activity", timedelta(seconds=20), sum_activity),
+    Chore("deleted lists", timedelta(seconds=10), cleaning.empty_lists),
     Chore("trash", timedelta(hours=6), cleaning.empty_trash),
     Chore("old imports and exports", timedelta(hours=6), cleaning.forget_files),
     Chore("erase again", timedelta(hours=6), cleaning.erase_again),

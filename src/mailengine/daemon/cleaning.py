@@ -1,11 +1,12 @@
 """The chores that keep a tenant's data clean and no longer than it may be kept: the works of `chores.CHORES`."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import datetime
 
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
-from mailengine.domain.campaigns import trash
+from mailengine.domain.campaigns import list_removal, trash
 from mailengine.domain.contacts import hygiene
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
@@ -37,6 +38,16 @@ async def empty_trash(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str,
     async with rt.db.write(_INSTANCE) as tx:
         figures = await trash.empty(tx, _INSTANCE, before=before)
     yield figures
+
+
+async def empty_lists(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
+    """Who is on a list that was deleted is taken off it."""
+    async with rt.db.read(_INSTANCE) as tx:
+        gone = await list_removal.to_empty(tx, _INSTANCE)
+    for tenant_id, list_id in gone:
+        async with aclosing(list_removal.empty(rt.db, _scope(tenant_id), list_id=list_id, now=now)) as pages:
+            async for taken_off in pages:
+                yield {"members": taken_off}
 
 
 async def erase_again(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:

@@ -135,9 +135,27 @@ class Attribute(SQLModel, table=True):
 
 
 class ContactList(SQLModel, table=True):
+    """One that was deleted keeps its row: campaigns that went to it and consents still name it, its id never means
+    another list, and who had left it is still known to have left (domain/campaigns/list_removal.py)."""
+
     __tablename__ = "lists"
     __personal__: ClassVar[Holdings] = nothing("name", "description")
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        sa.Index(
+            "uq_lists_tenant_id_name",
+            "tenant_id",
+            "name",
+            unique=True,
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        ),
+        sa.Index(
+            "ix_lists_to_empty",
+            "deleted_at",
+            sqlite_where=sa.text("deleted_at IS NOT NULL AND emptied_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NOT NULL AND emptied_at IS NULL"),
+        ),
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")
@@ -146,6 +164,8 @@ class ContactList(SQLModel, table=True):
     double_opt_in: bool = False  # who signs up is on it once they confirmed by a link
     public: bool = False  # offered to everybody in the preference centre
     created_at: datetime = moment()
+    deleted_at: datetime | None = moment(nullable=True)
+    emptied_at: datetime | None = moment(nullable=True)  # since then only those who had left are on it
 
 
 class ListMember(SQLModel, table=True):

@@ -41,6 +41,7 @@ OF_ANOTHER_TENANT = [
     ("forms", "update", "Site", "--disable"),
     ("forms", "delete", "Site", "--yes"),
     ("lists", "update", "Customers", "--public"),
+    ("lists", "delete", "Customers", "--yes"),
     ("segments", "show", "Locals"),
     ("segments", "count", "Locals"),
     ("segments", "sample", "Locals"),

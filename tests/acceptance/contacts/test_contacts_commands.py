@@ -70,6 +70,16 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     assert (shown["subscribed"], shown["audience"], shown["left_out"]) == (2, 1, {"suppressed": 1})
     program.ok("suppression", "remove", "ann@example.org", "--yes")
     assert program.ok("lists", "show", "Customers", "--json").json["audience"] == 2
+    program.ok("forms", "create", "Site", "--list", "Customers")
+    kept = program.run("lists", "delete", "Customers", "--yes")
+    assert (kept.code, "Customers is used by the form Site; take it out there" in kept.complaint) == (1, True)
+    program.ok("forms", "delete", "Site", "--yes")
+    asked = program.run("lists", "delete", "Customers")
+    assert (asked.code, "--yes" in asked.complaint) == (2, True)
+    gone = program.ok("lists", "delete", "Customers", "--yes", "--json").json
+    assert (gone["name"], gone["taken_off"]) == ("Customers", 2)
+    assert program.run("lists", "show", "Customers").code == 1
+    assert program.ok("contacts", "show", "ann@example.org", "--json").json["lists"] == {}
 
 
 def test_what_is_refused_is_one_clear_line(program: Program, file: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailengine.cli import output
+from mailengine.cli.answers import confirm
 from mailengine.cli.pages import Cursor, Limit, emit_page
 from mailengine.cli.session import in_tenant
 
@@ -111,6 +112,37 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
         }
 
     output.emit(in_tenant(ctx, work), as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Take everybody off a list, and the list away; the contacts stay."""
+    from mailengine.domain.campaigns import list_removal
+    from mailengine.domain.contacts import lists
+
+    async def look(rt: "Runtime", scope: "Scope") -> tuple["ContactList", int]:
+        async with rt.db.read(scope) as tx:
+            found = await lists.get_list(tx, scope, name=name)
+            await list_removal.check_unused(tx, scope, found)
+            return found, await lists.people_on(tx, scope, list_id=found.id or 0)
+
+    async def work(rt: "Runtime", scope: "Scope") -> None:
+        now = rt.clock.now()
+        async with rt.db.write(scope) as tx:
+            await list_removal.delete_list(tx, scope, list_id=found.id or 0, now=now)
+        async for _taken_off in list_removal.empty(rt.db, scope, list_id=found.id or 0, now=now):
+            pass
+
+    found, people = in_tenant(ctx, look)
+    counted = f"{people:,} {'person' if people == 1 else 'people'}"
+    confirm(f"Delete the list {output.one_line(found.name)} and take {counted} off it?", yes=yes)
+    in_tenant(ctx, work)
+    output.emit({"id": found.id, "name": found.name, "taken_off": people}, as_json=as_json)
 
 
 def _told(found: "ContactList") -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.campaigns.attribute_uses import uses
+from mailengine.domain.campaigns.attribute_uses import in_words, uses
 from mailengine.domain.contacts.attributes import check_attribute, register
 from mailengine.domain.contacts.retyping import check_alone, get_attribute
 from mailengine.domain.contacts.segments.json_values import JsonValue
@@ -27,7 +27,6 @@ from mailengine.domain.jobs import jobs
 from mailengine.models import Attribute, AttributeKind, Contact, Job, JobKind, JobState
 
 PAGE = 2_000  # contacts a transaction
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +131,7 @@ async def _prepare(tx: WriteTx, scope: Scope, change: Change) -> None:
 
 async def _check_unused(tx: ReadTx, scope: Scope, change: Change) -> None:
     if found := await uses(tx, scope, name=change.name):
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise Refused(f"{change.name} is used by {', '.join(found[:_SHOWN])}{more}; take it out there first")
+        raise Refused(f"{change.name} is used by {in_words(found)}; take it out there first")
 
 
 async def _do_page(

@@ -1,6 +1,6 @@
 """What refers to an attribute by its name: templates, shared blocks, campaigns, segments, saved mappings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -14,6 +14,14 @@ from mailengine.domain.contacts.segments.saved import rule_of
 from mailengine.domain.content.blocks import list_blocks
 from mailengine.domain.content.merge import used_names
 from mailengine.models import Campaign, ImportMapping, Segment, Snapshot, Template, TemplateVersion
+
+_SHOWN = 5
+
+
+def in_words(used: Sequence[str]) -> str:
+    """Some of them: a hundred would bury the sentence."""
+    more = f" and {len(used) - _SHOWN} more" if len(used) > _SHOWN else ""
+    return f"{', '.join(used[:_SHOWN])}{more}"
 
 
 async def uses(tx: ReadTx, scope: Scope, *, name: str) -> list[str]:

@@ -145,7 +145,7 @@ async def get_by_name(tx: ReadTx, scope: Scope, *, name: str) -> Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The names behind a campaign's ids; a list that was deleted has none, relay None is the first."""
+    """The names behind a campaign's ids; a list that was deleted keeps its own, relay None is the first."""
 
     template: str
     lists: list[str]
@@ -203,7 +203,7 @@ def _present(scope: Scope) -> "sa.Select[Campaign]":
     return owned(Campaign, scope).where(col(Campaign.deleted_at).is_(None))
 
 
-async def _apply(tx: ReadTx, scope: Scope, campaign: Campaign, fields: Fields) -> None:
+async def _apply(tx: WriteTx, scope: Scope, campaign: Campaign, fields: Fields) -> None:
     if fields.name is not None:
         campaign.name = _checked_name(fields.name)
     if fields.template is not None:
@@ -251,8 +251,8 @@ async def _segment_id(tx: ReadTx, scope: Scope, name: str) -> int:
     return found.id
 
 
-async def _list_id(tx: ReadTx, scope: Scope, name: str) -> int:
-    found = await get_list(tx, scope, name=name)
+async def _list_id(tx: WriteTx, scope: Scope, name: str) -> int:
+    found = await get_list(tx, scope, name=name, keep=True)
     assert found.id is not None
     return found.id
 

@@ -29,6 +29,7 @@ from mailengine.domain.contacts.audience import (
     choose,
     reach,
 )
+from mailengine.domain.contacts.lists import present
 from mailengine.domain.contacts.segments.rules import AnyOf
 from mailengine.domain.content.links import fault, links_in
 from mailengine.domain.content.merge import check, names_without_default, used_names
@@ -85,7 +86,7 @@ async def gather(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
     campaign = await get(tx, scope, campaign_id=campaign_id)
     sources, fault = await _sources(tx, scope, campaign)
     list_ids = {*campaign.list_ids, *campaign.excluded_list_ids}
-    lists = await tx.scalars(owned(ContactList, scope).where(col(ContactList.id).in_(list_ids)))
+    lists = await tx.scalars(present(scope).where(col(ContactList.id).in_(list_ids)))
     chosen, segment_fault = await _chosen(tx, scope, campaign, now)
     reachable, left_out = await reach(tx, scope, chosen)
     return Facts(

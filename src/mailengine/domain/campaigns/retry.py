@@ -16,6 +16,7 @@ from mailengine.db.tenancy import owned
 from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.states import move
+from mailengine.domain.contacts.lists import keep_any
 from mailengine.domain.delivery import dead_letters, doubts
 from mailengine.domain.delivery.dead_letters import Chosen
 from mailengine.models import Campaign, CampaignState
@@ -23,7 +24,8 @@ from mailengine.models import Campaign, CampaignState
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """`kept` letters stay: their contacts cannot be mailed any more, or their campaign was cancelled."""
+    """`kept` letters stay: their contacts cannot be mailed any more, or their campaign was cancelled or lost its
+    lists."""
 
     requeued: int
     kept: int
@@ -35,9 +37,9 @@ async def requeue(tx: WriteTx, scope: Scope, chosen: Chosen, *, now: datetime) -
     requeued = 0
     for campaign_id in await dead_letters.campaigns_of(tx, scope, chosen):
         campaign = await _locked(tx, scope, campaign_id)
-        if not _may_send(campaign):
+        if ended := await _ended(tx, scope, campaign):
             if chosen.campaign_id is not None:
-                raise _ended(campaign)
+                raise Conflict(ended)
             continue
         moved = await dead_letters.revive(tx, scope, chosen, campaign_id=campaign_id, now=now)
         await _go_on(tx, scope, campaign, moved, "dead_letter.requeue", now)
@@ -51,8 +53,8 @@ async def resend(tx: WriteTx, scope: Scope, *, task_ids: Sequence[int], now: dat
     moved = 0
     for campaign_id, ids in (await doubts.campaigns_of(tx, scope, task_ids)).items():
         campaign = await _locked(tx, scope, campaign_id)
-        if not _may_send(campaign):
-            raise _ended(campaign)
+        if ended := await _ended(tx, scope, campaign):
+            raise Conflict(ended)
         queued = await doubts.send_again(tx, scope, campaign_id=campaign_id, task_ids=ids, now=now)
         await _go_on(tx, scope, campaign, queued, "doubt.resend", now)
         moved += queued
@@ -69,13 +71,18 @@ async def _locked(tx: WriteTx, scope: Scope, campaign_id: int) -> Campaign:
     return campaign
 
 
-def _may_send(campaign: Campaign) -> bool:
-    return campaign.state != CampaignState.CANCELLED and campaign.deleted_at is None
-
-
-def _ended(campaign: Campaign) -> Conflict:
-    ended = "was deleted" if campaign.deleted_at is not None else "was cancelled"
-    return Conflict(f"campaign {campaign.name} {ended} and sends no more; duplicate it instead")
+async def _ended(tx: WriteTx, scope: Scope, campaign: Campaign) -> str:
+    """Why it sends no more, empty where it may. Without its lists the gate would skip everybody, and the server's
+    words would be lost."""
+    if campaign.deleted_at is not None:
+        ended = "was deleted"
+    elif campaign.state == CampaignState.CANCELLED:
+        ended = "was cancelled"
+    elif campaign.list_ids and not await keep_any(tx, scope, campaign.list_ids):
+        ended = "has no list any more"
+    else:
+        return ""
+    return f"campaign {campaign.name} {ended} and sends no more; duplicate it instead"
 
 
 async def _go_on(

@@ -164,6 +164,7 @@ async def memberships(tx: ReadTx, scope: Scope, *, contact: Contact) -> dict[str
         sa.select(col(ContactList.name), col(ListMember.state))
         .join(ContactList, col(ContactList.id) == col(ListMember.list_id))
         .where(tenant_of(ListMember) == scope.tenant_id, col(ListMember.contact_id) == contact.id)
+        .where(col(ContactList.deleted_at).is_(None))
         .order_by(col(ContactList.name))
     )
     return {str(name): str(state) for name, state in rows.all()}

@@ -47,8 +47,14 @@ async def create_list(tx: WriteTx, scope: Scope, *, name: str, now: datetime) ->
     return found
 
 
-async def get_list(tx: ReadTx, scope: Scope, *, name: str) -> ContactList:
-    found = await _named(tx, scope, check_name(name))
+def present(scope: Scope) -> sa.Select[ContactList]:
+    """Those that were not deleted (campaigns/list_removal.py)."""
+    return owned(ContactList, scope).where(col(ContactList.deleted_at).is_(None))
+
+
+async def get_list(tx: ReadTx, scope: Scope, *, name: str, keep: bool = False) -> ContactList:
+    """`keep`: nobody deletes it until the transaction, which writes, has ended."""
+    found = await _named(tx, scope, check_name(name), keep=keep)
     if found is None:
         raise NotFound(f"there is no list called {name}; `mailengine lists list` shows those there are")
     return found
@@ -59,18 +65,19 @@ async def find_list(tx: ReadTx, scope: Scope, *, name: str) -> ContactList | Non
 
 
 async def get_or_create(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ContactList:
-    found = await _named(tx, scope, check_name(name))
+    """Nobody deletes it until the transaction has ended."""
+    found = await _named(tx, scope, check_name(name), keep=True)
     if found is not None:
         return found
     try:
         return await create_list(tx, scope, name=name, now=now)
     except Conflict:  # another process made it since we looked
-        return await get_list(tx, scope, name=name)
+        return await get_list(tx, scope, name=name, keep=True)
 
 
 async def get_by_id(tx: ReadTx, scope: Scope, *, list_id: int) -> ContactList:
     """Raises NotFound, also for another tenant's."""
-    found = await tx.scalar(owned(ContactList, scope).where(col(ContactList.id) == list_id))
+    found = await tx.scalar(present(scope).where(col(ContactList.id) == list_id))
     if found is None:
         raise NotFound(f"there is no list {list_id}")
     return found
@@ -86,7 +93,7 @@ async def list_lists(
     public: bool | None = None,
 ) -> Page[ContactList]:
     """Oldest first; `text` restricts to names that hold it, None restricts nothing."""
-    query = owned(ContactList, scope)
+    query = present(scope)
     if text:
         query = query.where(contains(col(ContactList.name), text))
     if double_opt_in is not None:
@@ -110,6 +117,18 @@ async def member_counts(tx: ReadTx, scope: Scope, *, list_ids: list[int]) -> dic
     for list_id, state, number in await tx.execute(query.where(members.contact_id.in_(deleted_ids(scope)))):
         counts[list_id][state] -= number
     return {list_id: {state: n for state, n in of.items() if n} for list_id, of in counts.items()}
+
+
+async def people_on(tx: ReadTx, scope: Scope, *, list_id: int) -> int:
+    """Those who are subscribed or have yet to confirm."""
+    states = (await member_counts(tx, scope, list_ids=[list_id]))[list_id]
+    return sum(number for state, number in states.items() if state != MemberState.UNSUBSCRIBED)
+
+
+async def keep_any(tx: WriteTx, scope: Scope, list_ids: Sequence[int]) -> bool:
+    """Whether one of the lists is there; nobody deletes those until the transaction has ended."""
+    query = _kept(present(scope).where(col(ContactList.id).in_(list_ids)))
+    return bool((await tx.scalars(query)).all())
 
 
 async def join(
@@ -195,5 +214,11 @@ def check_description(text: str) -> str:
     return text
 
 
-async def _named(tx: ReadTx, scope: Scope, name: str) -> ContactList | None:
-    return await tx.scalar(owned(ContactList, scope).where(col(ContactList.name) == name))
+async def _named(tx: ReadTx, scope: Scope, name: str, *, keep: bool = False) -> ContactList | None:
+    query = present(scope).where(col(ContactList.name) == name)
+    return await tx.scalar(_kept(query) if keep else query)
+
+
+def _kept(query: sa.Select[ContactList]) -> sa.Select[ContactList]:
+    """The weakest lock: whoever deletes the list waits for it, and nobody else."""
+    return query.with_for_update(read=True, key_share=True)

@@ -176,6 +176,7 @@ async def _lists(
         .where(
             members.tenant_id == scope.tenant_id,
             members.contact_id == contact_id,
+            lists.deleted_at.is_(None),
             _before(members.joined_at, members.list_id, rank, before),
         )
         .order_by(members.joined_at.desc(), members.list_id.desc())

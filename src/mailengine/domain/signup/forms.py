@@ -17,7 +17,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts.lists import get_list, present
 from mailengine.domain.contacts.queries import contains
 from mailengine.models import ContactList, SignupForm
 
@@ -131,17 +131,17 @@ async def public_form(tx: ReadTx, scope: Scope, *, uid: str) -> SignupForm:
 
 async def lists_of(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Sequence[ContactList]:
     """Those of the lists that are there."""
-    query = owned(ContactList, scope).where(col(ContactList.id).in_(ids)).order_by(col(ContactList.name))
+    query = present(scope).where(col(ContactList.id).in_(ids)).order_by(col(ContactList.name))
     return (await tx.scalars(query)).all()
 
 
-async def _apply(tx: ReadTx, scope: Scope, form: SignupForm, fields: FormFields) -> None:
+async def _apply(tx: WriteTx, scope: Scope, form: SignupForm, fields: FormFields) -> None:
     for name in _LIMITS:
         given = getattr(fields, name)
         if given is not None:
             setattr(form, name, check_text(name, given))
     if fields.lists is not None:
-        found = [await get_list(tx, scope, name=name) for name in dict.fromkeys(fields.lists)]
+        found = [await get_list(tx, scope, name=name, keep=True) for name in dict.fromkeys(fields.lists)]
         form.list_ids = [each.id for each in found if each.id is not None]
         if not form.list_ids:
             raise InvalidInput("a form needs a list")

@@ -39,7 +39,8 @@ async def preferences_of(tx: ReadTx, scope: Scope, *, contact_id: int) -> list[P
     rows = await tx.execute(
         sa.select(lists.id, lists.name, lists.description, members.state)
         .select_from(sa.outerjoin(ContactList, ListMember, theirs))
-        .where(lists.tenant_id == scope.tenant_id, sa.or_(lists.public.is_(True), members.state.is_not(None)))
+        .where(lists.tenant_id == scope.tenant_id, lists.deleted_at.is_(None))
+        .where(sa.or_(lists.public.is_(True), members.state.is_not(None)))
         .order_by(lists.name)
     )
     mailed = contact.state == ContactState.SUBSCRIBED

@@ -180,7 +180,8 @@ class Waiting:
 
 
 async def waiting(tx: ReadTx, scope: Scope, *, signup_id: int, now: datetime) -> Waiting:
-    """Raises NotFound for a link that has ended, and for one whose person must not be mailed any more."""
+    """Raises NotFound for a link that has ended or whose lists were deleted, and for one whose person must not be
+    mailed any more."""
     signup = await tx.scalar(owned(Signup, scope).where(col(Signup.id) == signup_id))
     if signup is None:
         raise NotFound("this link leads nowhere")
@@ -190,6 +191,8 @@ async def waiting(tx: ReadTx, scope: Scope, *, signup_id: int, now: datetime) ->
     if contact.state in _CLOSED or await suppression.suppressed(tx, scope, [contact.email_key]):
         raise NotFound("this link has ended; fill in the form again")
     lists = await lists_of(tx, scope, signup.list_ids)
+    if not lists:
+        raise NotFound("what this link was for is not there any more")
     return Waiting(signup, contact, lists, (await get_tenant(tx, scope)).name)
 
 

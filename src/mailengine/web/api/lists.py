@@ -3,12 +3,13 @@
 from datetime import datetime
 
 import msgspec
-from litestar import Controller, get, patch, post
+from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
 from mailengine.db.unit import WriteTx
+from mailengine.domain.campaigns import list_removal
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList
 from mailengine.web.api.shapes import (
@@ -107,6 +108,15 @@ class Lists(Controller):
     ) -> ListShape:
         async with site.rt.db.write(caller) as tx:
             return await _changed(tx, caller, list_id, data, site.rt.clock.now())
+
+    @delete("/{list_id:int}", **WRITE, summary="Delete a list")
+    async def delete_list(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], list_id: Id
+    ) -> None:
+        """Whoever is on it is taken off; the contacts stay. Refused while a campaign that has not ended (or has
+        messages in doubt), a segment, a form or a job uses it."""
+        async with site.rt.db.write(caller) as tx:
+            await list_removal.delete_list(tx, caller, list_id=list_id, now=site.rt.clock.now())
 
 
 async def _changed(tx: WriteTx, scope: Scope, list_id: int, change: ListChange, now: datetime) -> ListShape:

@@ -134,8 +134,12 @@ async def _named(tx: ReadTx, scope: Scope, kind: Kind, params: dict[str, str], p
     if typed:
         params[param] = str(await id_named(tx, scope, kind, typed))
         return typed
-    found = await chosen(tx, scope, kind, [id_in(params[param]) or 0]) if params[param] else []
-    return found[0].name if found else ""
+    if (key := id_in(params[param])) is None:
+        return ""
+    if found := await chosen(tx, scope, kind, [key]):
+        return str(found[0].name)
+    params[param] = "0"  # nobody's: a list that was deleted may have members still
+    return ""
 
 
 def filter_of(params: Mapping[str, str]) -> Filter:

@@ -8,6 +8,8 @@ from litestar.params import FromPath
 
 from mailengine.core.scope import Grant
 from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns import list_removal
+from mailengine.domain.campaigns.list_uses import uses
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList, MemberState
 from mailengine.web.forms import Form
@@ -41,8 +43,8 @@ async def counts(request: UserRequest, site: NamedDependency[Site]) -> Response[
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
         ids = [row.id for row in (await _listing(tx, request)).rows if row.id is not None]
-        members = await lists.member_counts(tx, scope, list_ids=ids)
-    return html(site.render("fragments/list_counts.html", members=members, states=list(MemberState)))
+        by_state = await lists.member_counts(tx, scope, list_ids=ids)
+    return html(site.render("fragments/list_counts.html", members=by_state, states=list(MemberState)))
 
 
 @get("/lists/new")
@@ -74,7 +76,26 @@ async def edit(request: UserRequest, site: NamedDependency[Site], list_id: FromP
         "double_opt_in": "1" if row.double_opt_in else None,
         "public": "1" if row.public else None,
     }
-    return await form_page(site, request, "pages/list_form.html", Form(values), row=row)
+    return await _show_one(site, request, Form(values), row)
+
+
+@get("/lists/{list_id:int}/members")
+async def members(request: UserRequest, site: NamedDependency[Site], list_id: FromPath[int]) -> Response[str]:
+    """How many are on it, and the button that takes them off: a piece of the page."""
+    row, scope = await _row(site, request, list_id), request.auth.scope
+    async with site.rt.db.read(scope) as tx:
+        number = await lists.people_on(tx, scope, list_id=list_id)
+    values = {"row": row, "people": number, "csrf": request.auth.csrf_token}
+    return html(site.render("fragments/list_members.html", **values))
+
+
+@post("/lists/{list_id:int}/delete")
+async def delete(request: UserRequest, site: NamedDependency[Site], list_id: FromPath[int]) -> Response[Any]:
+    """The scheduler takes off who is on it."""
+    scope = request.auth.scope
+    async with site.rt.db.write(scope) as tx:
+        row = await list_removal.delete_list(tx, scope, list_id=list_id, now=site.rt.clock.now())
+    return done(site, PATH, f"The list {row.name} was deleted")
 
 
 @post("/lists/{list_id:int}")
@@ -88,7 +109,14 @@ async def change(request: UserRequest, site: NamedDependency[Site], list_id: Fro
                 tx, scope, list_id=list_id, name=form.text("name"), now=now, **_settings(form)
             )
         return done(site, PATH, "The list was saved")
-    return await form_page(site, request, "pages/list_form.html", form, row=row)
+    return await _show_one(site, request, form, row)
+
+
+async def _show_one(site: Site, request: UserRequest, form: Form, row: ContactList) -> Response[str]:
+    scope = request.auth.scope
+    async with site.rt.db.read(scope) as tx:
+        used = await uses(tx, scope, row)
+    return await form_page(site, request, "pages/list_form.html", form, row=row, used=used)
 
 
 async def _listing(tx: ReadTx, request: UserRequest) -> Listing[ContactList]:

@@ -128,6 +128,7 @@ async def _lists(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Mapping[int, d
         sa.select(col(ListMember.contact_id), col(ContactList.name), col(ListMember.state))
         .join(ContactList, col(ContactList.id) == col(ListMember.list_id))
         .where(tenant_of(ListMember) == scope.tenant_id, col(ListMember.contact_id).in_(ids))
+        .where(col(ContactList.deleted_at).is_(None))
         .order_by(col(ContactList.name))
     )
     for contact_id, name, state in rows:

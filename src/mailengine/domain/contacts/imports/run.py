@@ -88,7 +88,8 @@ async def import_file(around: Surroundings, scope: Scope, request: ImportRequest
 
 
 async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> ImportReport:
-    """Go on with an import that failed, was cancelled or killed; raises Conflict when its file changed."""
+    """Go on with an import that failed, was cancelled or killed; raises Conflict when its file changed
+    or its list was deleted."""
     scope.require(Grant.EDIT)
     async with around.db.read(scope) as tx:
         job = await jobs.get(tx, scope, job_id=job_id)
@@ -103,6 +104,8 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
         if _fingerprint(source) != job.result["file"]:
             raise Conflict(f"{request.path} is not the file that job {job_id} read; import it anew")
         async with around.db.write(scope) as write:
+            if not await lists.keep_any(write, scope, [job.subject_id or 0]):
+                raise Conflict(f"the list of job {job_id} was deleted; import the file anew")
             job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
         return await _run(around, scope, _Run.of(job, source, request))
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import table_of, tenant_of
+from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.attributes import attribute_kinds
 from mailengine.domain.contacts.segments.rules import Activity, Compare, Rule, conditions
@@ -57,8 +57,8 @@ async def read_names(tx: ReadTx, scope: Scope, rules: Iterable[Rule]) -> Names:
     counted = await _counted_events(tx) if acts else 0
     return Names(
         attributes=await attribute_kinds(tx, scope),
-        tags=await _ids(tx, scope, Tag, col(Tag.key)) if "tag" in fields else {},
-        lists=await _ids(tx, scope, ContactList, col(ContactList.name)) if "list" in fields else {},
+        tags=await _tags(tx, scope) if "tag" in fields else {},
+        lists=await _lists(tx, scope) if "list" in fields else {},
         campaigns=await _campaigns(tx, scope) if any(act.campaign is not None for act in acts) else {},
         counted_events=counted,
         fresh_events=bool(acts) and await _fresh_events(tx, scope, counted),
@@ -66,8 +66,17 @@ async def read_names(tx: ReadTx, scope: Scope, rules: Iterable[Rule]) -> Names:
     )
 
 
-async def _ids(tx: ReadTx, scope: Scope, model: type[Tag] | type[ContactList], name: Any) -> dict[str, int]:
-    rows = await tx.execute(sa.select(name, table_of(model).c.id).where(tenant_of(model) == scope.tenant_id))
+async def _tags(tx: ReadTx, scope: Scope) -> dict[str, int]:
+    tags = table_of(Tag).c
+    rows = await tx.execute(sa.select(tags.key, tags.id).where(tags.tenant_id == scope.tenant_id))
+    return {row.key: row.id for row in rows}
+
+
+async def _lists(tx: ReadTx, scope: Scope) -> dict[str, int]:
+    lists = table_of(ContactList).c
+    rows = await tx.execute(
+        sa.select(lists.name, lists.id).where(lists.tenant_id == scope.tenant_id, lists.deleted_at.is_(None))
+    )
     return {row[0]: row[1] for row in rows}
 
 
