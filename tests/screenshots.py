@@ -14,6 +14,7 @@ from playwright.async_api import Browser, async_playwright
 
 from mailengine.core.config import load_settings
 from mailengine.runtime import open_runtime
+from support.chromium import PROGRAM
 from support.served import listener, serving
 
 PAGES = (
@@ -38,7 +39,7 @@ async def main(folder: Path) -> None:
         serving(rt, bound, asyncio.Event()),
         async_playwright() as playwright,
     ):
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
         for theme in ("dark", "light"):
             for width in WIDTHS:
                 await walk(browser, url, folder, theme, width)

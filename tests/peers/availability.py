@@ -15,9 +15,15 @@ from peers import postfix, postgres_server
 from peers.shared import run_directory
 
 
-def _program(name: str) -> Callable[[], str | None]:
+def _program(*names: str) -> Callable[[], str | None]:
+    """One of them is enough."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    return lambda: None if shutil.which(name, path=path) else f"no program {name}"
+
+    def lacking() -> str | None:
+        there = any(shutil.which(name, path=path) for name in names)
+        return None if there else f"no program {' or '.join(names)}"
+
+    return lacking
 
 
 LACKING: dict[str, Callable[[], str | None]] = {
@@ -26,7 +32,7 @@ LACKING: dict[str, Callable[[], str | None]] = {
     "smtp_sink": _program("smtp-sink"),
     "smtp_source": _program("smtp-source"),
     "redis": _program("redis-server"),
-    "chromium": _program("chromium"),
+    "chromium": _program("chromium-headless-shell", "chromium"),
     "tmux": _program("tmux"),
 }
 

@@ -16,7 +16,7 @@ from mailengine.domain.accounts import totp
 from peers.catcher import Catcher
 from peers.ports import wait_until
 from support.browsing import PASSWORD
-from support.chromium import FAULTS, FLAGS, NAMED, RINGED, STILL, WCAG
+from support.chromium import FAULTS, FLAGS, NAMED, PROGRAM, RINGED, STILL, WCAG
 from support.daemon import House
 
 pytestmark = pytest.mark.peer("chromium")
@@ -29,7 +29,7 @@ expect.set_options(timeout=30_000)
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
         yield browser.new_page(viewport={"width": 1280, "height": 900})
         browser.close()
 
