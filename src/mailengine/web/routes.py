@@ -114,6 +114,7 @@ PUBLIC = [
 ]
 PAGES = [
     dashboard.index,
+    dashboard.counts,
     campaigns.campaigns,
     campaigns.events,
     campaigns.change,

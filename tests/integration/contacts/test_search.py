@@ -68,6 +68,8 @@ CASES = {
     "ÅSE": ["aase"],
     "o'n": ["aase"],
     "100%": ["per_cent"],
+    "100% bob": ["per_cent"],
+    "100% bot": [],
     "a_b": ["per_cent"],
     "r_c": ["per_cent"],
     "le": ["bob"],

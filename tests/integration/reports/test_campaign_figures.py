@@ -7,9 +7,11 @@ import pytest
 
 from mailengine.core.errors import NotFound
 from mailengine.core.ids import CampaignId
+from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Scope
 from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.reports.campaigns import Count, figures, overall, recent_progress
+from mailengine.domain.reports.recipients import Outcome, recipients
 from mailengine.models import (
     Campaign,
     CampaignState,
@@ -138,6 +140,14 @@ async def test_every_figure(db: Database, scope: Scope, other: Scope):
             )
     async with db.read(scope) as tx:
         report = await figures(tx, scope, campaign_id=CampaignId(campaign_id), now=NOW)
+        of = {"campaign_id": campaign_id}
+        listed = {each: await recipients(tx, scope, outcome=each, **of) for each in (None, *Outcome)}
+        one = PageRequest(limit=1)
+        counted = {
+            each: (await recipients(tx, scope, outcome=each, request=one, **of)).total for each in listed
+        }
+    assert counted == {each: len(page.items) for each, page in listed.items()}
+    assert list(counted.values()) == [7, 4, 1, 0, 1, 1, 2, 2, 1]
     progress = report.progress
     assert (progress.total, progress.sent, progress.failed, progress.skipped) == (7, 4, 1, 1)
     assert (progress.doubt, progress.queued, progress.lists) == (0, 1, "Customers")

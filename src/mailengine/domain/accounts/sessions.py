@@ -6,6 +6,7 @@ so that one that was planted or seen before is worth nothing after; a session ac
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -84,20 +85,7 @@ async def begin(
 
 async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, now: datetime) -> Login | None:
     """Who is logged in with this token, with today's role; None when it is unknown, expired or void."""
-    every = aliased(Membership)
-    mine = sa.select(sa.func.count()).select_from(every).where(col(every.user_id) == col(WebSession.user_id))
-    found = await tx.execute(
-        sa.select(WebSession, User, Membership, mine.scalar_subquery())
-        .join(User, col(User.id) == col(WebSession.user_id))
-        .join(
-            Membership,
-            sa.and_(
-                col(Membership.user_id) == col(WebSession.user_id),
-                col(Membership.tenant_id) == col(WebSession.tenant_id),
-            ),
-        )
-        .where(col(WebSession.token_hash) == token_hash(token), col(WebSession.expires_at) > now)
-    )
+    found = await tx.execute(_of_token(), {"hash": token_hash(token), "now": now})
     row = found.first()
     if row is None:
         return None
@@ -111,6 +99,25 @@ async def scope_of_session(tx: ReadTx, instance: InstanceScope, *, token: str, n
         proved_at=session.proved_at,
         renew=_stale(session, now),
         organisations=organisations,
+    )
+
+
+@cache  # every request asks it, and to build it takes as long as to run it
+def _of_token() -> sa.Select[WebSession, User, Membership, int]:
+    every = aliased(Membership)
+    mine = sa.select(sa.func.count()).select_from(every).where(col(every.user_id) == col(WebSession.user_id))
+    return (
+        sa.select(WebSession, User, Membership, mine.scalar_subquery())
+        .join(User, col(User.id) == col(WebSession.user_id))
+        .join(
+            Membership,
+            sa.and_(
+                col(Membership.user_id) == col(WebSession.user_id),
+                col(Membership.tenant_id) == col(WebSession.tenant_id),
+            ),
+        )
+        .where(col(WebSession.token_hash) == sa.bindparam("hash"))
+        .where(col(WebSession.expires_at) > sa.bindparam("now"))
     )
 
 

@@ -15,7 +15,7 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.contacts.queries import contains
-from mailengine.models import EmailEvent, EmailTask, EventKind, TaskStatus
+from mailengine.models import CampaignTotals, EmailEvent, EmailTask, EventKind, TaskStatus
 
 
 class Outcome(StrEnum):
@@ -71,8 +71,9 @@ async def recipients(
     outcome: Outcome | None = None,
     text: str = "",
     request: PageRequest | None = None,
+    count: bool = True,
 ) -> Page[Recipient]:
-    """By contact; raises NotFound."""
+    """By contact; raises NotFound. `count` is for who shows how many there are."""
     await get(tx, scope, campaign_id=campaign_id)
     query = owned(EmailTask, scope).where(col(EmailTask.campaign_id) == campaign_id)
     if outcome in _STATUSES:
@@ -81,8 +82,30 @@ async def recipients(
         query = query.where(col(EmailTask.contact_id).in_(_who_did(scope, campaign_id, _EVENTS[outcome])))
     if text:
         query = query.where(contains(col(EmailTask.email), text))
-    page = await keyset_page(tx, query, col(EmailTask.contact_id), request or PageRequest())
+    total = 0 if not count else None if text else await _counted(tx, scope, campaign_id, outcome)
+    key = col(EmailTask.contact_id)
+    page = await keyset_page(tx, query, key, request or PageRequest(), total=total)
     return Page([_recipient(row) for row in page.items], page.total, page.next, page.previous)
+
+
+async def _counted(tx: ReadTx, scope: Scope, campaign_id: int, outcome: Outcome | None) -> int | None:
+    """What the campaign's totals say of it, which are kept in the transactions that change its tasks; None where they
+    do not."""
+    if outcome in _EVENTS:
+        return None
+    totals = await tx.scalar(
+        owned(CampaignTotals, scope).where(col(CampaignTotals.campaign_id) == campaign_id)
+    )
+    if totals is None:
+        return 0  # it was not launched
+    return {
+        None: totals.tasks,
+        Outcome.SENT: totals.sent,
+        Outcome.FAILED: totals.failed,
+        Outcome.DOUBT: totals.doubt,
+        Outcome.SKIPPED: totals.skipped,
+        Outcome.WAITING: totals.tasks - totals.sent - totals.failed - totals.doubt - totals.skipped,
+    }[outcome]
 
 
 def _who_did(scope: Scope, campaign_id: int, kind: EventKind) -> "sa.Select[int]":

@@ -155,6 +155,7 @@ async def _pages(
                 outcome=outcome,
                 text=text,
                 request=PageRequest(MAX_PAGE, cursor),
+                count=False,
             )
         yield [_cells(row) for row in found.items]
         cursor = found.next

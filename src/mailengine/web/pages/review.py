@@ -1,6 +1,8 @@
 """The last step of a campaign: the checklist, and the buttons that send it, now or later (P4-03, P4-07)."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -86,7 +88,8 @@ async def _review(site: Site, request: UserRequest, form: Form, campaign_id: int
     )  # fmt: skip
 
 
-def zones() -> list[tuple[str, str]]:
+@cache  # 600 files are looked into
+def zones() -> Sequence[tuple[str, str]]:
     """Time zones for a menu: places, and UTC, not the offsets and old names."""
     named = {
         name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/"))

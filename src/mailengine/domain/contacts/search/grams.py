@@ -6,7 +6,7 @@ found where a text begins with them.
 """
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 BREAK = "\x1f"
@@ -41,6 +41,13 @@ def wanted(text: str, *, beginning: bool = False) -> list[list[str]]:
         return [[BREAK + plain], [" " + plain]]
     groups = dict.fromkeys(plain[start : start + SIZE] for start in range(len(plain) - SIZE + 1))
     return [list(groups)[:_MOST]] if groups else []
+
+
+def telling(groups: Sequence[str]) -> Sequence[str]:
+    """Those of them that few contacts have, as far as a text says: a number tells people apart, the letters of their
+    domain do not. All of them where it has none, or nothing else."""
+    numbers = [group for group in groups if any(letter.isdigit() for letter in group)]
+    return numbers if len(numbers) > 1 else groups
 
 
 def mark_of(tenant_id: int) -> str:
