@@ -19,7 +19,7 @@ from mailengine.domain.jobs import jobs
 from mailengine.domain.senders import domains
 from mailengine.domain.signup.forms import FormFields, create_form
 from mailengine.domain.tracking.tokens import Purpose
-from mailengine.models import Campaign, CampaignState, JobKind, Role
+from mailengine.models import Campaign, CampaignState, JobKind, Message, Role
 from mailengine.runtime import Runtime
 from support.chromium import accessible, chromium, listen, log_in, reach, sound
 from support.house import INSTANCE
@@ -144,6 +144,8 @@ PAGES = [
     "/delivery",
     "/delivery/dead-letters",
     "/delivery/doubts",
+    "/delivery/messages",
+    "/delivery/messages/{message}",
     "/domains?q=nothing",
     "/team",
     "/settings/keys",
@@ -254,7 +256,12 @@ async def more_rows(rt: Runtime, sent: Any) -> dict[str, int | str]:
         draft = Campaign(
             name="Draft", state=CampaignState.DRAFT, subject="S", from_email="a@x.test", **of, **at
         )
-        tx.add(draft)
+        message = Message(
+            tenant_id=at["tenant_id"], kind="notice", email="a@x.test", from_email="b@x.test",
+            subject="Your link", text="x", status="failed", cause="auth", last_reply="535 5.7.8 " + "no" * 200,
+            created_at=now, scheduled_at=now, finished_at=now,
+        )  # fmt: skip
+        tx.add_all([draft, message])
         await tx.flush()
         job = await jobs.create(tx, sent.scope, kind=JobKind.BULK, title="Tag contacts", now=now)
         signs = {"key": key, "keyring": rt.keyring}
@@ -262,6 +269,7 @@ async def more_rows(rt: Runtime, sent: Any) -> dict[str, int | str]:
     assert rt.settings.catcher.maildir is not None
     caught = Maildir(rt.settings.catcher.maildir).add(b"From: a@x.test\r\nSubject: Hello\r\n\r\nHi\r\n")
     rows = {"segment": segment.id, "form": form.id, "draft": draft.id, "job": job.id, "caught": caught}
+    rows["message"] = message.id
     return {name: found or 0 for name, found in rows.items()} | {"domain": "acme.test"}
 
 

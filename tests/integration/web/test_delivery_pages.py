@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import col
 
 from mailengine.core.scope import InstanceScope
+from mailengine.db.tenancy import owned
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
     JobKind,
     Membership,
+    Message,
     Relay,
     SendingDomain,
     TaskStatus,
@@ -115,8 +118,48 @@ async def test_a_failure_is_found_and_tried_again(client: Any, rt: Runtime, acme
     assert "554 &lt;spam&gt;" in page
     assert "554" not in (await client.get("/delivery/dead-letters?q=nothing")).text
     ids = re.findall(r'name="ids" value="(\d+)"', page)
+    name = "acme &lt;script&gt;"
+    named = f'href="/campaigns/{acme.campaign_id}" title="{name}">{name}</a>'
+    assert named in page
     again = await client.post("/delivery/dead-letters", data={"ids": ids, **csrf})
     assert "1 back in the queue" in await follow(client, again)
+    assert named in (await client.get("/audit")).text, "the audit log names it, too"
+
+
+async def test_single_messages_are_found_shown_and_tried_again(
+    client: Any, rt: Runtime, acme: Any, other: Any
+):
+    csrf, path, now = await log_in(client), "/delivery/messages", rt.clock.now()
+    async with rt.db.write(acme.scope) as tx:
+        rows = ("Reset <b>", "failed", "SECRET"), ("Old", "failed", ""), ("Hello", "sent", "")
+        for subject, status, text in rows:
+            tx.add(Message(
+                tenant_id=acme.scope.tenant_id, kind="notice", email=f"{status}@x.test", from_email="a@acme.test",
+                subject=subject, text=text, status=status, created_at=now, scheduled_at=now, finished_at=now,
+                cause="auth" if status == "failed" else "", last_reply="535 <no>",
+            ))  # fmt: skip
+    page = (await client.get(f"{path}?status=failed&q=reset")).text
+    (message_id,) = re.findall(r'name="ids" value="(\d+)"', page)
+    assert ("Reset &lt;b&gt;" in page, "sent@x.test" in page, "SECRET" in page) == (True, False, False)
+    assert "sent@x.test" in (await client.get(f"{path}?q=SENT@x")).text
+    shown = (await client.get(f"{path}/{message_id}")).text
+    assert ("535 &lt;no&gt;" in shown, "Try again" in shown, "SECRET" in shown) == (True, True, False)
+    (old,) = re.findall(r'name="ids" value="(\d+)"', (await client.get(f"{path}?q=old")).text)
+    assert "kept for 7 days only" in (await client.get(f"{path}/{old}")).text
+    await client.post("/logout", data=csrf)
+    theirs = await log_in(client, "other")
+    assert (await client.get(f"{path}/{message_id}")).status_code == 404
+    assert "No message yet" in (await client.get(path)).text
+    answer = await client.post(path, data={"ids": [message_id], **theirs})
+    assert "0 back in the queue; 1 stay" in await follow(client, answer)
+    await client.post("/logout", data=theirs)
+    csrf = await log_in(client)
+    assert "Nothing was selected" in await follow(client, await client.post(path, data=csrf))
+    answer = await client.post(path, data={"ids": [message_id, old], **csrf})
+    assert "1 back in the queue; 1 stay" in await follow(client, answer)
+    async with rt.db.read(acme.scope) as tx:
+        found = await tx.scalars(owned(Message, acme.scope).where(col(Message.status) == "queued"))
+        assert [(row.id, row.cause, row.text) for row in found] == [(int(message_id), "", "SECRET")]
 
 
 async def test_a_doubt_is_settled_and_jobs_are_listed(client: Any, rt: Runtime, acme: Any):

@@ -10,6 +10,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant
 from mailengine.domain.accounts import api_keys, audit
 from mailengine.domain.accounts.users import list_members
+from mailengine.domain.reports.names import names_of
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.listing import Listing, page_of, params_of
 from mailengine.web.session import NEEDS
@@ -41,11 +42,19 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
     async with site.rt.db.read(scope) as tx:
         found = await audit.list_(tx, scope, page=page_of(params), wanted=wanted_of(params))
         members = {f"user:{member.user_id}": member.email for member in await list_members(tx, scope)}
+        names = await names_of(tx, scope, [(row.resource, row.resource_id) for row in found.items])
         keys = (await api_keys.list_(tx, scope, request=KEYS)).items
     listing = Listing(PATH, params, found, "entry", "entries")
     actors = {**members, **{f"key:{key.id}": f"API key {key.name}" for key in keys}, **PROGRAMS}
     return await page(
-        site, request, "pages/audit_log.html", listing=listing, actors=actors, gone=GONE, kinds=KINDS
+        site,
+        request,
+        "pages/audit_log.html",
+        listing=listing,
+        actors=actors,
+        gone=GONE,
+        kinds=KINDS,
+        names=names,
     )
 
 

@@ -15,6 +15,7 @@ from mailengine.domain.delivery.dead_letters import Chosen
 from mailengine.domain.delivery.limits import limits, quiet_hours, warm_up
 from mailengine.domain.delivery.limits.lines import limit_lines, warm_up_lines
 from mailengine.domain.delivery.limits.rates import parse_rate
+from mailengine.domain.reports.names import names_of
 from mailengine.domain.senders import relays
 from mailengine.models import LimitScope, Period, WarmUpScope
 from mailengine.web.forms import Form
@@ -173,8 +174,9 @@ async def letters(request: UserRequest, site: NamedDependency[Site]) -> Response
             tx, scope, Chosen(cause=params["cause"] or None, text=params["q"]), request=page_of(params)
         )
         causes = await dead_letters.all_causes(tx, scope)
+        names = await names_of(tx, scope, [("campaign", row.campaign_id) for row in found.items])
     listing = Listing("/delivery/dead-letters", params, found, "message", "messages")
-    return await page(site, request, "pages/dead_letters.html", listing=listing, causes=causes)
+    return await page(site, request, "pages/dead_letters.html", listing=listing, causes=causes, names=names)
 
 
 @post("/delivery/dead-letters")

@@ -13,6 +13,7 @@ from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
+from mailengine.domain.contacts.queries import contains
 from mailengine.models import Message, MessageStatus
 
 FORGOTTEN = timedelta(days=90)  # after its end a message's row goes, with the address in it
@@ -26,14 +27,17 @@ async def list_messages(
     *,
     status: MessageStatus | None = None,
     kind: str | None = None,
+    text: str = "",
     request: PageRequest | None = None,
 ) -> Page[Message]:
-    """Newest first."""
+    """Newest first; `text` is in the address or the subject."""
     query = owned(Message, scope)
     if status is not None:
         query = query.where(col(Message.status) == status)
     if kind is not None:
         query = query.where(col(Message.kind) == kind)
+    if text:
+        query = query.where(sa.or_(contains(col(Message.email), text), contains(col(Message.subject), text)))
     return await keyset_page(tx, query, col(Message.id), request or PageRequest(), newest_first=True)
 
 
