@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from peers.ports import LOOPBACK
+from peers.ports import LOOPBACK, wait_until
 from peers.processes import spawn
 from peers.started import Started, on_free_port
 
@@ -64,5 +64,8 @@ def start(directory: Path) -> Started:
             return spawn([bin_ / "postgres", *place], log=handle, parent_death=signal.SIGQUIT, **who)
 
     process, port = on_free_port(launch, "PostgreSQL", log)
+    # It takes connections before it serves: "the database system is starting up".
+    ask = [bin_ / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
+    wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, "PostgreSQL serves")
     # SIGINT is PostgreSQL's fast shutdown: sessions that a test left open do not hold it up.
     return Started(process, {"port": port}, stop_signal=signal.SIGINT)
