@@ -1,10 +1,15 @@
 """The batches of a file, each read in a thread beside the work on the one before."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from mailengine.domain.contacts.imports.source import Batch, Reader, Source
+
+# Seconds that the reading thread keeps the interpreter while the database's thread waits for it, after each of its
+# statements: with Python's 5 ms an import takes a tenth longer. For the whole process, and for good.
+_TURN = 0.0005
 
 
 class Batches(AsyncIterator[Batch]):
@@ -39,6 +44,7 @@ class Batches(AsyncIterator[Batch]):
 
 @asynccontextmanager
 async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[Batches]:
+    sys.setswitchinterval(_TURN)
     found = Batches(Reader(source, skip_records=skip_records))
     try:
         yield found
