@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from sqlalchemy.orm import configure_mappers
 
+from mailengine.web.app import made_once
 from peers.ports import wait_until
 from peers.processes import python_path, spawn
 from peers.shared import obtain
@@ -97,6 +98,7 @@ def main(path: str) -> int:
     for name in _IMPORTS:
         importlib.import_module(name)
     configure_mappers()
+    made_once()
     gc.freeze()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

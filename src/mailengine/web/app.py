@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from jinja2 import Environment
 from litestar import Litestar
@@ -33,17 +34,25 @@ def create_app(
     pulse: Pulse | None = None,
     restart: Callable[[], None] | None = None,
 ) -> Litestar:
-    """The whole web face. Set `stopping` before the server shuts down, so that event streams end."""
-    built = manifest.load()
-    site = make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), environment(built))
+    """The whole web face, of which a process has one: the app of an earlier call answers for this installation too.
+    Set `stopping` before the server shuts down, so that event streams end."""
+    app, pages = made_once()
+    site = _make_site(rt, pulse or Pulse(hits=hits), stopping or asyncio.Event(), pages)
     if restart is not None:
         site = replace(site, restart=restart)
-    app = routes(built)
     app.state.site = site
     return app
 
 
-def make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, pages: Environment) -> Site:
+@cache
+def made_once() -> tuple[Litestar, Environment]:
+    """The routes and the templates, the same for every installation: half a second of work, which a daemon that
+    starts again with other settings has done."""
+    built = manifest.load()
+    return routes(built), environment(built)
+
+
+def _make_site(rt: Runtime, pulse: Pulse, stopping: asyncio.Event, pages: Environment) -> Site:
     maildir = rt.settings.catcher.maildir
     return Site(
         rt=rt,

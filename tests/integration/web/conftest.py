@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from jinja2 import Environment
 from litestar import Litestar
 from sqlmodel import SQLModel, col
 
@@ -42,11 +41,7 @@ from mailengine.models import (
     TemplateVersion,
 )
 from mailengine.runtime import Runtime
-from mailengine.web import manifest
-from mailengine.web.app import make_site
-from mailengine.web.pulse import Pulse
-from mailengine.web.rendering import environment
-from mailengine.web.routes import routes
+from mailengine.web.app import create_app, made_once
 from support.served import listener, serving
 from support.tenancy_guard import attach
 
@@ -110,28 +105,20 @@ def hits() -> HitBuffer:
 
 @pytest.fixture(scope="session")
 def all_routes() -> Litestar:
-    """Half a second of work, the same for every installation."""
-    return routes(manifest.load())
-
-
-@pytest.fixture(scope="session")
-def pages() -> Environment:
-    return environment(manifest.load())
+    return made_once()[0]
 
 
 @pytest.fixture
-def app(rt: Runtime, hits: HitBuffer, all_routes: Litestar, pages: Environment) -> Litestar:
-    all_routes.state.site = make_site(rt, Pulse(hits=hits), asyncio.Event(), pages)
-    return all_routes
+def app(rt: Runtime, hits: HitBuffer) -> Litestar:
+    return create_app(rt, hits)
 
 
 @pytest.fixture
-def visit(all_routes: Litestar, pages: Environment) -> Callable[[Runtime], httpx.AsyncClient]:
+def visit() -> Callable[[Runtime], httpx.AsyncClient]:
     """Another visitor, of this runtime: that of the last call is the one that answers."""
 
     def visitor(rt: Runtime) -> httpx.AsyncClient:
-        all_routes.state.site = make_site(rt, Pulse(hits=HitBuffer()), asyncio.Event(), pages)
-        transport = httpx.ASGITransport(all_routes, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(create_app(rt, HitBuffer()), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025")
 
     return visitor
