@@ -1,5 +1,6 @@
 """Single sign-on against a real provider library: there and back, and every way in which somebody else comes back."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from mailengine.domain.accounts.openid.provider import claims_of
 from mailengine.models import Identity, User
 from mailengine.runtime import Runtime
 from peers.identity_provider import IdentityProvider
-from support.browsing import advance
+from support.browsing import advance, token_on
 from support.house import INSTANCE
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +146,26 @@ async def test_a_code_needs_the_verifier_of_its_login(
     refused = await visitor.get("/oidc/callback", params={"code": stolen, "state": state})
     assert refused.status_code in (403, 503)
     assert SESSION not in visitor.cookies
+
+
+async def test_whoever_has_no_password_proves_it_at_the_provider(
+    visitor: Any, house: Runtime, provider: IdentityProvider, acme: Any
+):
+    provider.know("s-9", email=OWNER, email_verified=True)
+    await come_back(visitor, provider.authorise(await leave(visitor), "s-9"))
+    old = visitor.cookies[SESSION]
+    advance(house, minutes=11)
+    stop = {"to": "on", "reason": "x", "_csrf_token": await token_on(visitor, "/account")}
+    asked = await visitor.post("/delivery/kill-switch", data=stop)
+    page = (await visitor.get(asked.headers["location"])).text
+    assert "Log in again with Keycloak" in page
+    again = re.search(r'href="(/oidc/login\?next=[^"]+)"', page)
+    assert again is not None
+    back = provider.authorise((await visitor.get(again[1])).headers["location"], "s-9")
+    assert (await come_back(visitor, back)).status_code == 303
+    assert visitor.cookies[SESSION] != old
+    stop["_csrf_token"] = await token_on(visitor, "/account")
+    assert (await visitor.post("/delivery/kill-switch", data=stop)).headers["location"] == "/delivery"
 
 
 async def test_it_takes_ten_minutes_at_most(

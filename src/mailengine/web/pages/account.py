@@ -110,7 +110,7 @@ async def confirm_form(
     request: UserRequest, site: NamedDependency[Site], next: FromQuery[str] = ""
 ) -> Response[str]:
     """The question for the password, before something dangerous."""
-    return await form_page(site, request, "pages/account/confirm.html", Form(), next=own_path(next))
+    return await _ask_again(site, request, Form(), next)
 
 
 @post("/account/confirm", opt=OWN)
@@ -122,11 +122,18 @@ async def confirm(request: UserRequest, site: NamedDependency[Site]) -> Response
     right = await (knows_code if has_code else knows_password)(site, request, password)
     if not right:
         form.reject("password", "this is not right")
-        return await form_page(site, request, "pages/account/confirm.html", form, next=own_path(next_path))
+        return await _ask_again(site, request, form, next_path)
     instance = instance_scope(request)
     async with site.rt.db.write(instance) as tx:
         login = await sessions.confirm(tx, instance, login=request.auth, now=site.rt.clock.now())
     return with_session(site, go_to(own_path(next_path)), login)
+
+
+async def _ask_again(site: Site, request: UserRequest, form: Form, next_path: str) -> Response[str]:
+    """Whoever never had a password here proves it where they log in."""
+    provider = site.rt.settings.oidc.name if site.provider else ""
+    template, back = "pages/account/confirm.html", own_path(next_path)
+    return await form_page(site, request, template, form, next=back, provider=provider)
 
 
 @post("/account/sessions/{session_id:str}/end", opt=OWN)
