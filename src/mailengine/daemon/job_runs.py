@@ -67,6 +67,7 @@ def export_tenant(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
 # The work begins with a job that runs already, and ends it with `jobs.finish`.
 WORKS: dict[JobKind, Work] = {
     JobKind.UPLOAD: contact_files.import_upload,
+    JobKind.SUPPRESSION_LIST: contact_files.suppress_upload,
     JobKind.UNDO_IMPORT: contact_files.undo_import,
     JobKind.EXPORT: contact_files.export,
     JobKind.BULK: page_by_page(bulk.bulk_page),

@@ -30,6 +30,7 @@ class JobKind(StrEnum):
     RETYPE = "retype"  # an attribute becomes another kind
     RENAME_ATTRIBUTE = "rename-attribute"
     REMOVE_ATTRIBUTE = "remove-attribute"
+    SUPPRESSION_LIST = "suppression-list"  # one that was uploaded is taken over
 
 
 class Job(SQLModel, table=True):

@@ -1,19 +1,25 @@
 """Suppression lists come in from files, go out again, and hold at every door."""
 
 import io
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailengine.core.clock import ManualClock
 from mailengine.core.errors import InvalidInput, NotFound, Refused
+from mailengine.core.ids import JobId
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
-from mailengine.domain.contacts import contacts, suppression
+from mailengine.domain.contacts import contacts, suppression, suppression_uploads
+from mailengine.domain.contacts.imports import uploads
 from mailengine.domain.contacts.suppression import HASH_PURPOSE, Target, erased_hash, parse_target
 from mailengine.domain.contacts.suppression_files import Taken, read, take_over, write_out
+from mailengine.domain.jobs import jobs
 from mailengine.models import Contact, Suppression, SuppressionKind
 from support.house import KEYRING, NOW
 
@@ -92,6 +98,55 @@ async def test_a_list_comes_back_as_it_went_out(db: Database, scope: Scope, othe
     assert ",=cmd" not in out.getvalue()
     await take(db, other, out.getvalue())
     assert await listed(db, other) == await listed(db, scope)
+
+
+async def test_an_upload_is_gone_on_with_where_it_was_killed(
+    db: Database, scope: Scope, other: Scope, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression_uploads, "PAGE", 2)
+    ann = await add(db, scope, "ann@example.org")
+    hashed = erased_hash(HASH_KEY, "ann@example.org")
+    rows = [
+        "a@x.test,",
+        "b@x.test,",
+        "secret@no@where,",
+        "c@x.test,",
+        f"{hashed},hash",
+        "a@x.test,",
+        "d@x.test,",
+    ]
+
+    async def content() -> AsyncIterator[bytes]:
+        yield "\n".join(["value,kind", *rows]).encode()
+
+    token, _size = await uploads.receive(tmp_path, scope, content(), now=NOW)
+    async with db.write(scope) as tx:
+        job = await suppression_uploads.queue(tx, scope, token=token, name="list.csv", lines=8, now=NOW)
+        job_id = JobId(job.id or 0)
+        await jobs.start(tx, scope, job_id=job_id, now=NOW)
+    for tenant, problem in ((other, "no job"), (scope, "no such uploaded file")):
+        with pytest.raises(NotFound, match=problem):
+            await anext(pieces(db, tenant, job_id, tmp_path / "elsewhere"))
+    begun = pieces(db, scope, job_id, tmp_path)
+    for _ in range(2):
+        await anext(begun)
+    await begun.aclose()
+    assert sorted(value for _kind, value in await listed(db, scope)) == ["a@x.test", "b@x.test", "c@x.test"]
+    assert len([None async for _ in pieces(db, scope, job_id, tmp_path)]) == 2
+    async with db.read(scope) as tx:
+        job = await jobs.get(tx, scope, job_id=job_id)
+        ann = await contacts.get_contact(tx, scope, address="ann@example.org")
+    assert (job.state, job.done, job.total, ann.state) == ("done", 7, 7, "suppressed")
+    figures = {"added": 5, "known": 1, "rejected": 1, "unread": [4]}
+    assert job.result == {"file": token, **figures}, "what the job holds is of nobody"
+    assert len(await listed(db, scope)) == 5
+    with pytest.raises(NotFound):
+        uploads.find(tmp_path, scope, token)
+
+
+def pieces(db: Database, scope: Scope, job_id: JobId, data_dir: Path) -> AsyncGenerator[None]:
+    clock = ManualClock(NOW)
+    return suppression_uploads.pieces(db, clock, scope, job_id, data_dir=data_dir, hash_key=HASH_KEY)
 
 
 async def test_another_tenants_list_is_not_there(db: Database, scope: Scope, other: Scope) -> None:

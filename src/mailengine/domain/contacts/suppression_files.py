@@ -8,7 +8,7 @@ the installation that made them.
 
 import csv
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -21,7 +21,7 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned
-from mailengine.db.unit import Database
+from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
 from mailengine.domain.contacts.suppression import (
@@ -36,7 +36,7 @@ from mailengine.models import Contact, ContactState, Suppression, SuppressionKin
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NAMES = frozenset({"value", "email", "e-mail", "email address", "address", "mail", "domain", "recipient"})
 _PAGE = 5000
-_SHOWN = 20
+SHOWN = 20  # of the lines that could not be read
 # A spreadsheet takes what begins so for a formula; the apostrophe is taken off again by whoever reads it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("kind", "value", "reason", "source", "created_at")
@@ -58,9 +58,20 @@ class Taken:
 
     lines: int = 0
     added: int = 0
-    known: int = 0
     rejected: int = 0
     problems: list[Line] = field(default_factory=list)  # the first few
+
+    @property
+    def known(self) -> int:
+        return self.lines - self.rejected - self.added
+
+    def note(self, page: Sequence[Line], added: int) -> None:
+        """What came of a page of them."""
+        wrong = [line for line in page if line.target is None]
+        self.lines += len(page)
+        self.added += added
+        self.rejected += len(wrong)
+        self.problems += wrong[: SHOWN - len(self.problems)]
 
 
 def read(file: TextIO) -> Iterator[Line]:
@@ -126,29 +137,37 @@ async def take_over(
     scope.require(Grant.EDIT)
     taken, hashes, each = Taken(), set[str](), iter(lines)
     while page := list(islice(each, _PAGE)):
-        by_reason: dict[str, list[Target]] = {}
-        for line in page:
-            if line.target is None:
-                taken.rejected += 1
-                taken.problems += [line] if len(taken.problems) < _SHOWN else []
-            else:
-                by_reason.setdefault(line.reason or reason, []).append(line.target)
-        added = 0
         async with db.write(scope) as tx:
-            for why, targets in by_reason.items():
-                added += await suppress_all(tx, scope, targets, reason=why, source=source, now=now())
-        hashes |= {
-            line.target.value for line in page if line.target and line.target.kind is SuppressionKind.HASH
-        }
-        taken.lines += len(page)
-        taken.added += added
-    taken.known = taken.lines - taken.rejected - taken.added
+            added = await take_page(tx, scope, page, reason=reason, source=source, now=now())
+        hashes |= hashes_in(page)
+        taken.note(page, added)
     if hashes:
-        await _suppress_hashed(db, scope, hashes, hash_key, now)
+        await suppress_hashed(db, scope, hashes, hash_key, now)
     return taken
 
 
-async def _suppress_hashed(
+async def take_page(
+    tx: WriteTx, scope: Scope, page: Sequence[Line], *, reason: str, source: str, now: datetime
+) -> int:
+    """Suppress what some lines name; returns how many are new."""
+    by_reason: dict[str, list[Target]] = {}
+    for line in page:
+        if line.target is not None:
+            by_reason.setdefault(line.reason or reason, []).append(line.target)
+    return sum(
+        [
+            await suppress_all(tx, scope, targets, reason=why, source=source, now=now)
+            for why, targets in by_reason.items()
+        ]
+    )
+
+
+def hashes_in(page: Sequence[Line]) -> set[str]:
+    targets = [line.target for line in page if line.target is not None]
+    return {target.value for target in targets if target.kind is SuppressionKind.HASH}
+
+
+async def suppress_hashed(
     db: Database, scope: Scope, hashes: set[str], hash_key: bytes, now: Callable[[], datetime]
 ) -> None:
     """A hash cannot be looked up from an address in SQL: the contacts that are there are compared here, once."""

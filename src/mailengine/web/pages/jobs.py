@@ -24,7 +24,7 @@ from mailengine.web.uploads import IMPORTS
 PATH = "/jobs"
 OPEN = (JobState.QUEUED, JobState.RUNNING)
 # Imports and exports of all data have pages of their own.
-CANCELLABLE = (JobKind.BULK, JobKind.EXPORT, *CHANGES)
+CANCELLABLE = (JobKind.BULK, JobKind.EXPORT, JobKind.SUPPRESSION_LIST, *CHANGES)
 
 
 @get(PATH)

@@ -1,6 +1,7 @@
 """Who must never be mailed: looked through, added to by hand or by a file, taken off, given out as a file."""
 
 import io
+from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Response, get, post
@@ -10,7 +11,8 @@ from litestar.response import Stream
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Grant, Scope
-from mailengine.domain.contacts import suppression, suppression_files
+from mailengine.domain.contacts import suppression, suppression_files, suppression_uploads
+from mailengine.domain.contacts.imports import uploads
 from mailengine.domain.contacts.suppression_files import Taken
 from mailengine.models import SuppressionKind
 from mailengine.web.forms import Form
@@ -28,8 +30,9 @@ REASONS = {
     "inactive": "Inactive for long",
     "erased": "Asked to be forgotten",
 }
-MAX_FILE_BYTES = 8 << 20  # a quarter of a million addresses; it is read while somebody waits for the page
-MAX_BODY_BYTES = MAX_FILE_BYTES + 100_000
+# What somebody waits for: some 8,000 lines, half a second. Above it the daemon does it.
+AT_ONCE_BYTES = 250_000
+MAX_BODY_BYTES = 64 << 20  # two million addresses; a browser's form, of which more would only fill the disk
 
 
 @get(PATH)
@@ -64,16 +67,38 @@ async def import_(request: UserRequest, site: NamedDependency[Site]) -> Response
     with form.checking("file"):
         if not isinstance(file, UploadFile) or not file.filename:
             raise InvalidInput("choose a file")
-        body = await file.read()
-        if len(body) > MAX_FILE_BYTES:
-            raise InvalidInput("the file is larger than 8 MB; `mailengine suppression import` takes any")
-        taken = await _take_over(site, request.auth.scope, file.filename, body)
+        head = await file.read(AT_ONCE_BYTES + 1)
+        if len(head) > AT_ONCE_BYTES:
+            job_id = await _begin(site, request.auth.scope, file, head)
+            return done(site, f"/jobs/{job_id}", "The import has begun")
+        taken = await _take_over(site, request.auth.scope, file.filename, head)
         if not taken.rejected:
             return done(site, PATH, f"{taken.added:,} added, {taken.known:,} were on the list already")
         answer = await _show(site, request, form, taken)
         answer.headers["HX-Push-Url"] = "false"
         return answer
     return await _show(site, request, form)
+
+
+async def _begin(site: Site, scope: Scope, file: UploadFile, head: bytes) -> int:
+    """The job by which the daemon takes over what was given."""
+    lines = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal lines
+        chunk = head
+        while chunk:
+            lines += chunk.count(b"\n")
+            yield chunk
+            chunk = await file.read(1 << 20)
+
+    now = site.rt.clock.now()
+    token, _size = await uploads.receive(site.rt.settings.data_dir, scope, chunks(), now=now)
+    async with site.rt.db.write(scope) as tx:
+        job = await suppression_uploads.queue(
+            tx, scope, token=token, name=file.filename.replace("\x00", ""), lines=lines, now=now
+        )
+    return job.id or 0
 
 
 @post(f"{PATH}/remove")
