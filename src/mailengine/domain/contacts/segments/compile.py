@@ -72,6 +72,9 @@ class Compiler:
                 return sa.and_(*(self.condition(each, decides=decides) for each in ordered))
             case AnyOf(rules=rules):
                 return sa.or_(sa.false(), *map(self.condition, sorted(rules, key=self._dear)))
+            case Not(negated=Compare(op="empty", field="tag" | "list") as none):
+                # PostgreSQL joins EXISTS and NOT EXISTS, not NOT (NOT EXISTS).
+                return self._in_set(none, (), decides)
             case Not(negated=negated):
                 single = isinstance(negated, Compare | Activity)
                 return sa.not_(self.condition(negated, decides=decides and single))
@@ -101,7 +104,8 @@ class Compiler:
             case "state", _:
                 return contacts.state.in_([value.lower() for value in values])
             case "tag" | "list", _:
-                return self._in_set(rule, values, decides)
+                found = self._in_set(rule, values, decides)
+                return sa.not_(found) if rule.op == "empty" else found
             case "email" | "domain", _:
                 return self._address(rule, values)
             case field, "time":
@@ -112,6 +116,7 @@ class Compiler:
                 return self._attribute(field.removeprefix(PREFIX), str(kind), rule, values)
 
     def _in_set(self, rule: Compare, values: tuple[str, ...], decides: bool) -> Condition:
+        """Who has one of the tags, or is on one of the lists; where the rule is about having none, who has any."""
         tags, members = table_of(ContactTag).c, table_of(ListMember).c
         if rule.field == "tag":
             ids = [self._names.tags.get(tag_key(value), NOBODY) for value in values]
@@ -125,9 +130,9 @@ class Compiler:
             )
             chosen = members.list_id.in_(ids)
             contact = members.contact_id
-        if rule.op == "empty":
-            return sa.not_(self._within.among(self._contacts.c.id, found, contact, decides=decides))
-        return self._within.among(self._contacts.c.id, found.where(chosen), contact, decides=decides)
+        if rule.op != "empty":
+            found = found.where(chosen)
+        return self._within.among(self._contacts.c.id, found, contact, decides=decides)
 
     def _address(self, rule: Compare, values: tuple[str, ...]) -> Condition:
         key = self._contacts.c.email_key
