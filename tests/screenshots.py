@@ -23,7 +23,8 @@ PAGES = (
     "/templates/new", "/templates/1/edit", "/templates/1/versions", "/templates/1/versions/1", "/contacts",
     "/contacts?deleted=1", "/contacts/1", "/contacts/new", "/attributes", "/imports", "/lists", "/lists/1", "/tags",
     "/tags/1", "/segments", "/segments/new", "/forms", "/forms/new", "/audit", "/suppression", "/delivery",
-    "/delivery/dead-letters", "/delivery/doubts", "/relays", "/relays/new", "/domains", "/domains/new", "/jobs",
+    "/delivery/dead-letters", "/delivery/doubts", "/delivery/messages", "/delivery/messages/1",
+    "/relays", "/relays/new", "/domains", "/domains/new", "/jobs",
     "/settings/organisation", "/settings/links", "/settings/keys", "/team", "/account", "/account/second-factor",
     "/setup", "/styleguide",
 )  # fmt: skip
