@@ -76,6 +76,14 @@ class Behaviour:
             times = times + sa.func.coalesce(fresh.c.times, 0)
         return times >= rule.at_least
 
+    def in_joined(self, query: sa.Select[Any]) -> Condition:
+        """`among` for PostgreSQL where the set does not decide: `query` gives each contact's id once. Joined, it is
+        read in parallel; IN below an OR is not, and takes twice as long."""
+        table = query.subquery(f"set_{len(self.joined)}")
+        (contact,) = table.c
+        self.joined[table.name] = (table, contact == self._contacts.c.id)
+        return contact.is_not(None)
+
     def _acts(self, rule: Activity, since: datetime | None) -> tuple[sa.Select[Any], Any]:
         """Contacts with rows of that act, and the column that names them."""
         campaign = None if rule.campaign is None else self._names.campaigns.get(rule.campaign, NOBODY)

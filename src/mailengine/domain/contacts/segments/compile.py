@@ -132,7 +132,11 @@ class Compiler:
             contact = members.contact_id
         if rule.op != "empty":
             found = found.where(chosen)
-        return self._within.among(self._contacts.c.id, found, contact, decides=decides)
+        if decides or not self._postgres:
+            return self._within.among(self._contacts.c.id, found, contact, decides=decides)
+        if rule.op == "empty" or len(ids) > 1:
+            found = found.distinct()
+        return self._behaviour.in_joined(self._within.of(found, contact))
 
     def _address(self, rule: Compare, values: tuple[str, ...]) -> Condition:
         key = self._contacts.c.email_key
