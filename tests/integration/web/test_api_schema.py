@@ -1,6 +1,7 @@
 """The API against its own document: schemathesis makes up requests, and no answer may differ from what is said.
 
-One server for the module, in a thread with a loop of its own, because hypothesis' tests are not async.
+One server for the module, in a thread with a loop of its own, because hypothesis' tests are not async. What is of
+schemathesis is imported where it is used: every worker collects this module, and one runs it.
 """
 
 import asyncio
@@ -9,16 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 import uvloop
 from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from mailengine.core.clock import SystemClock
 from mailengine.core.config import load_settings
@@ -37,12 +30,6 @@ from support.served import listener, serving
 EXAMPLES = 3
 PARTS = 2  # of the operations, so that both cores have some and none takes minutes on a busy machine
 INSTANCE = InstanceScope("test")
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-]
 
 
 async def make_key(rt: Runtime) -> str:
@@ -57,6 +44,9 @@ async def make_key(rt: Runtime) -> str:
 
 @pytest.fixture(scope="module")
 def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    import schemathesis
+    from schemathesis.specs.openapi import converter
+
     folder = tmp_path_factory.mktemp("api")
     dsn = copy_sqlite(folder / "test.sqlite3")
     bound, ready, ended, key = listener(), threading.Event(), threading.Event(), []
@@ -75,23 +65,37 @@ def api_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     thread = threading.Thread(target=uvloop.run, args=(serve(),))
     thread.start()
     assert ready.wait(20)
-    schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json")
-    schema.key = key[0]
-    yield schema
+    with pytest.MonkeyPatch.context() as patch:
+        # It would write a longest length of 20,000 into the pattern, which then takes 0.2 s whenever it is compiled.
+        patch.setattr(converter, "update_quantifier", lambda pattern, *_lengths: pattern)
+        schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json")
+        schema.key = key[0]
+        yield schema
     ended.set()
     thread.join(20)
     assert_integrity(dsn)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("mode", list(GenerationMode))
-def test_the_api_does_what_its_document_says(api_schema: Any, mode: GenerationMode, part: int) -> None:
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_the_api_does_what_its_document_says(api_schema: Any, mode: str, part: int) -> None:
+    from schemathesis.generation import GenerationMode
+
     for found in list(api_schema.get_all_operations())[part::PARTS]:
-        explore(found.ok(), mode, {"Authorization": f"Bearer {api_schema.key}"})
+        explore(found.ok(), GenerationMode(mode), {"Authorization": f"Bearer {api_schema.key}"})
 
 
-def explore(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
+def explore(operation: Any, mode: Any, headers: dict[str, str]) -> None:
     """A few requests to one operation: right by the document (positive), or wrong in some way."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    conform = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+    ]
 
     @settings(
         max_examples=EXAMPLES,
@@ -101,6 +105,6 @@ def explore(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> No
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case: Any) -> None:
-        case.call_and_validate(checks=CHECKS, headers=headers)
+        case.call_and_validate(checks=conform, headers=headers)
 
     run()
