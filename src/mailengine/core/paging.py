@@ -27,8 +27,11 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
+    """Without `count` the page's total only says how many are on it at least: for who does not show it."""
+
     limit: int = 50
     cursor: str | None = None
+    count: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_PAGE:

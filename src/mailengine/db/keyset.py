@@ -35,7 +35,7 @@ async def keyset_page(
     rows = rows[: request.limit]
     if total is None:
         whole = request.cursor is None and not more
-        total = len(rows) if whole else await count_rows(tx, query)
+        total = len(rows) if whole or not request.count else await count_rows(tx, query)
     if backwards:
         rows.reverse()
     if not rows:

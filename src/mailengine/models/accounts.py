@@ -196,6 +196,7 @@ class AuditEntry(SQLModel, table=True):
     __personal__: ClassVar[Holdings] = staff("actor", "address") | nothing("action", "resource", "details")
     __table_args__ = (
         sa.Index(None, "tenant_id", "at"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
         # Reputation counts the complaints of a month every minute.
         sa.Index(
             "ix_audit_log_complaints",

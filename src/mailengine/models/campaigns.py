@@ -39,6 +39,14 @@ class Campaign(SQLModel, table=True):
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
         sa.Index(None, "finished_at"),
+        # The order of the pages.
+        sa.Index(
+            "ix_campaigns_present",
+            "tenant_id",
+            "id",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        ),
         sa.Index(
             "ix_campaigns_scheduled",
             "scheduled_at",

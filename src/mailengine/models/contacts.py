@@ -149,6 +149,14 @@ class ContactList(SQLModel, table=True):
             sqlite_where=sa.text("deleted_at IS NULL"),
             postgresql_where=sa.text("deleted_at IS NULL"),
         ),
+        # The order of the pages.
+        sa.Index(
+            "ix_lists_present",
+            "tenant_id",
+            "id",
+            sqlite_where=sa.text("deleted_at IS NULL"),
+            postgresql_where=sa.text("deleted_at IS NULL"),
+        ),
         sa.Index(
             "ix_lists_to_empty",
             "deleted_at",
@@ -186,7 +194,11 @@ class Suppression(SQLModel, table=True):
 
     __tablename__ = "suppressions"
     __personal__: ClassVar[Holdings] = {"value": Hold.KEY, "source": Hold.WORDS} | nothing("reason")
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "kind", "value"), one_of("kind", SuppressionKind))
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "kind", "value"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
+        one_of("kind", SuppressionKind),
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")

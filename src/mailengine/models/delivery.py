@@ -84,6 +84,7 @@ class DeadLetter(SQLModel, table=True):
     )
     __table_args__ = (
         sa.Index(None, "tenant_id", "at"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
         sa.Index(None, "campaign_id"),
         # Reputation counts the bounces of a month every minute, from this index alone.
         sa.Index(
@@ -150,6 +151,7 @@ class Message(SQLModel, table=True):
             postgresql_where=sa.text("claim_token IS NOT NULL"),
         ),
         sa.Index(None, "tenant_id", "status"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
         one_of("status", MessageStatus),
         {"sqlite_autoincrement": True},  # its id is in its Message-ID
     )

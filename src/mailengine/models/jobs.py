@@ -38,6 +38,9 @@ class Job(SQLModel, table=True):
     __personal__: ClassVar[Holdings] = nothing("title", "error", "result")
     __table_args__ = (
         sa.Index(None, "tenant_id", "created_at"),
+        sa.Index(
+            None, "tenant_id", "id"
+        ),  # the order of the pages; without it SQLite sorts all of a tenant's rows
         sa.Index(None, "state", "kind"),
         one_of("kind", JobKind),
         one_of("state", JobState),

@@ -16,7 +16,10 @@ class Segment(SQLModel, table=True):
 
     __tablename__ = "segments"
     __personal__: ClassVar[Holdings] = nothing("name", "rule")
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "name"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")

@@ -15,7 +15,11 @@ class SignupForm(SQLModel, table=True):
 
     __tablename__ = "forms"
     __personal__: ClassVar[Holdings] = nothing("uid", "name", "title", "intro", "wording", "list_ids")
-    __table_args__ = (sa.UniqueConstraint("tenant_id", "name"), sa.UniqueConstraint("uid"))
+    __table_args__ = (
+        sa.UniqueConstraint("tenant_id", "name"),
+        sa.UniqueConstraint("uid"),
+        sa.Index(None, "tenant_id", "id"),  # the order of the pages
+    )
 
     id: int | None = pk()
     tenant_id: int = ref("tenants.id")

@@ -32,7 +32,10 @@ async def uses(tx: ReadTx, scope: Scope, found: ContactList) -> list[str]:
     others: who decides to send one again sends it to somebody who is still on the list."""
     ask_for_lists = sa.cast(col(Segment.rule), sa.Text).contains('"list"')  # there may be very many segments
     segments = await tx.scalars(owned(Segment, scope).where(ask_for_lists).order_by(col(Segment.name)))
-    forms = await tx.scalars(owned(SignupForm, scope).order_by(col(SignupForm.name)))
+    form = table_of(SignupForm).c
+    forms = await tx.execute(
+        sa.select(form.name, form.list_ids).where(form.tenant_id == scope.tenant_id).order_by(form.name)
+    )
     open_jobs = owned(Job, scope).where(col(Job.state).in_((JobState.QUEUED, JobState.RUNNING)))
     return [
         *await _campaigns(tx, scope, found),

@@ -71,9 +71,8 @@ async def recipients(
     outcome: Outcome | None = None,
     text: str = "",
     request: PageRequest | None = None,
-    count: bool = True,
 ) -> Page[Recipient]:
-    """By contact; raises NotFound. `count` is for who shows how many there are."""
+    """By contact; raises NotFound."""
     await get(tx, scope, campaign_id=campaign_id)
     query = owned(EmailTask, scope).where(col(EmailTask.campaign_id) == campaign_id)
     if outcome in _STATUSES:
@@ -82,9 +81,9 @@ async def recipients(
         query = query.where(col(EmailTask.contact_id).in_(_who_did(scope, campaign_id, _EVENTS[outcome])))
     if text:
         query = query.where(contains(col(EmailTask.email), text))
-    total = 0 if not count else None if text else await _counted(tx, scope, campaign_id, outcome)
-    key = col(EmailTask.contact_id)
-    page = await keyset_page(tx, query, key, request or PageRequest(), total=total)
+    request = request or PageRequest()
+    total = await _counted(tx, scope, campaign_id, outcome) if request.count and not text else None
+    page = await keyset_page(tx, query, col(EmailTask.contact_id), request, total=total)
     return Page([_recipient(row) for row in page.items], page.total, page.next, page.previous)
 
 

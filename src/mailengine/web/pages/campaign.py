@@ -154,8 +154,7 @@ async def _pages(
                 campaign_id=campaign_id,
                 outcome=outcome,
                 text=text,
-                request=PageRequest(MAX_PAGE, cursor),
-                count=False,
+                request=PageRequest(MAX_PAGE, cursor, count=False),
             )
         yield [_cells(row) for row in found.items]
         cursor = found.next

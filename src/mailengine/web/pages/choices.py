@@ -24,8 +24,8 @@ from mailengine.web.rendering import html
 from mailengine.web.session import NEEDS
 from mailengine.web.site import Site
 
-FEW = PageRequest(limit=100)  # that a menu shows
-FOUND = PageRequest(limit=20)  # that a search shows
+FEW = PageRequest(limit=100, count=False)  # that a menu shows
+FOUND = PageRequest(limit=20, count=False)  # that a search shows
 MOST_TICKED = 200  # boxes that stay while one searches for others; a page of ours ticks no more
 _MAX_CHARS = 200
 

@@ -34,7 +34,7 @@ class Todo:
 async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[str]:
     """The dashboard."""
     scope, now = request.auth.scope, site.rt.clock.now()
-    one = PageRequest(limit=1)
+    one = PageRequest(limit=1, count=False)
     async with site.rt.db.read(scope) as tx:
         figures = await overall(tx, scope)
         campaigns = await recent_progress(tx, scope, limit=RECENT, now=now)

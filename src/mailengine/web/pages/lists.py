@@ -19,6 +19,7 @@ from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
 PATH = "/lists"
+MOST_USES = 20  # that are shown
 # How one gets onto a list, as the filter of the page names it.
 KINDS: dict[str, dict[str, bool]] = {
     "single": {"double_opt_in": False},
@@ -116,7 +117,8 @@ async def _show_one(site: Site, request: UserRequest, form: Form, row: ContactLi
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
         used = await uses(tx, scope, row)
-    return await form_page(site, request, "pages/list_form.html", form, row=row, used=used)
+    shown, more = used[:MOST_USES], len(used) - MOST_USES
+    return await form_page(site, request, "pages/list_form.html", form, row=row, used=shown, more=more)
 
 
 async def _listing(tx: ReadTx, request: UserRequest) -> Listing[ContactList]:
