@@ -21,6 +21,7 @@ from mailengine.models import (
     EmailTask,
     Job,
     ListMember,
+    Segment,
     Suppression,
     Tag,
     metadata,
@@ -51,11 +52,32 @@ async def leave_traces(db: Database, scope: Scope, folder: Path, *, address: str
             updated_at=NOW,
         )
         customers = ContactList(tenant_id=scope.tenant_id, name=f"List {address[:3]}", created_at=NOW)
-        job = Job(tenant_id=scope.tenant_id, kind="import", state="done", created_at=NOW)
-        tx.add_all([contact, customers, job])
+        rule = {
+            "rule": "compare",
+            "field": "email",
+            "op": "in",
+            "value": [address.upper(), "bob@example.org"],
+        }
+        job = Job(
+            tenant_id=scope.tenant_id, kind="import", state="done", created_at=NOW,
+            title=f"tag vip: email = {address}".ljust(300, "."), error=f"no {address}.", result={address: [rule]},
+        )  # fmt: skip
+        segment = Segment(
+            tenant_id=scope.tenant_id,
+            name=f"Segment {address[:3]}",
+            rule=rule,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+        tx.add_all([contact, customers, job, segment])
         await tx.flush()
         assert contact.id is not None
         contact_id, job_id = contact.id, job.id
+        await tx.execute(
+            sa.update(Campaign)
+            .where(table_of(Campaign).c.id == campaign.id, tenant_of(Campaign) == scope.tenant_id)
+            .values(audience_rules={"include": [rule]})
+        )
         tx.add(
             ListMember(list_id=customers.id, contact_id=contact.id, tenant_id=scope.tenant_id, joined_at=NOW)
         )

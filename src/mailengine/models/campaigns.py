@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_list, json_object, moment, one_of, pk, ref
-from mailengine.models.personal import Holdings, nothing
+from mailengine.models.personal import Holdings, nothing, quoting
 
 
 class CampaignState(StrEnum):
@@ -32,10 +32,9 @@ class Campaign(SQLModel, table=True):
         "segment_ids",
         "excluded_list_ids",
         "excluded_segment_ids",
-        "audience_rules",
         "schedule_zone",
         "schedule_faults",
-    )
+    ) | quoting("audience_rules")
     __table_args__ = (
         sa.Index(None, "tenant_id", "state"),
         sa.Index(None, "finished_at"),

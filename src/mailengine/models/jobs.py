@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from mailengine.models.base import json_object, moment, one_of, pk, ref
-from mailengine.models.personal import Holdings, nothing
+from mailengine.models.personal import Holdings, quoting
 
 
 class JobState(StrEnum):
@@ -35,7 +35,7 @@ class JobKind(StrEnum):
 
 class Job(SQLModel, table=True):
     __tablename__ = "jobs"
-    __personal__: ClassVar[Holdings] = nothing("title", "error", "result")
+    __personal__: ClassVar[Holdings] = quoting("title", "error", "result")
     __table_args__ = (
         sa.Index(None, "tenant_id", "created_at"),
         sa.Index(

@@ -18,6 +18,7 @@ class Hold(StrEnum):
     ABSENT = "absent"  # a unique word that may name the person: becomes NULL
     DATA = "data"  # a JSON object about the person: becomes {}
     ITEMS = "items"  # a JSON array about the person: becomes []
+    QUOTE = "quote"  # words about many in which an address may stand: the address alone goes
     STAFF = "staff"  # of a member of the team: goes with the user, not with a contact
     NOTHING = "nothing"  # of no person
 
@@ -28,6 +29,11 @@ Holdings = dict[str, Hold]
 def nothing(*columns: str) -> Holdings:
     """Columns that hold nothing of any person."""
     return dict.fromkeys(columns, Hold.NOTHING)
+
+
+def quoting(*columns: str) -> Holdings:
+    """Columns in which somebody may have written a person's address: a segment's rule, a job's title."""
+    return dict.fromkeys(columns, Hold.QUOTE)
 
 
 def staff(*columns: str) -> Holdings:

@@ -8,14 +8,14 @@ from sqlmodel import Field, SQLModel
 
 from mailengine.db.types import BigPK
 from mailengine.models.base import json_object, moment, pk, ref
-from mailengine.models.personal import Holdings, nothing
+from mailengine.models.personal import Holdings, nothing, quoting
 
 
 class Segment(SQLModel, table=True):
     """Rules under a name; who matches them is found when it is asked."""
 
     __tablename__ = "segments"
-    __personal__: ClassVar[Holdings] = nothing("name", "rule")
+    __personal__: ClassVar[Holdings] = nothing("name") | quoting("rule")
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "name"),
         sa.Index(None, "tenant_id", "id"),  # the order of the pages

@@ -322,10 +322,12 @@ async def test_a_file_that_cannot_be_imported_leaves_nothing(
 async def test_a_late_bad_byte_costs_its_row_only(importing: Importing, stored: Stored, scope: Scope) -> None:
     good = "".join(f"p{n}@example.org,Jürgen\n" for n in range(3000)).encode()
     report = await importing(
-        b"email,name\n" + good + b"bad@example.org,J\xfcrgen\nlast@example.org,Zo\xc3\xab\n"
+        b"email,name\n"
+        + good
+        + b"bad@example.org,J\xfcrgen\nnul@example.org,Z\x00\nlast@example.org,Zo\xc3\xab\n"
     )
-    assert (report.encoding, report.counts.created, report.counts.rejected) == ("UTF-8", 3001, 1)
-    assert report.errors[0].line == 3002
+    assert (report.encoding, report.counts.created, report.counts.rejected) == ("UTF-8", 3001, 2)
+    assert [error.line for error in report.errors] == [3002, 3003]
     assert (await stored(scope))["last@example.org"].first_name == "Zoë"
 
 

@@ -15,8 +15,19 @@ from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.privacy import person
 from mailengine.domain.privacy.erase import Erased, again, erase
 from mailengine.domain.privacy.files import forget_everywhere
-from mailengine.domain.privacy.holdings import holdings
-from mailengine.models import CampaignTotals, Contact, EmailEvent, EmailTask, Job, Message, Suppression
+from mailengine.domain.privacy.holdings import declared, holdings, models
+from mailengine.domain.privacy.quotes import NOBODY, addresses_in, without_address
+from mailengine.models import (
+    CampaignTotals,
+    Contact,
+    EmailEvent,
+    EmailTask,
+    Job,
+    Message,
+    Segment,
+    Suppression,
+)
+from mailengine.models.personal import Hold
 from support.house import INSTANCE, KEYRING, NOW
 from support.traces import ADDRESS, leave_traces, told
 
@@ -50,7 +61,8 @@ async def test_nothing_is_left_and_the_figures_stay(db: Database, scope: Scope, 
     contact_id = await leave_traces(db, scope, tmp_path)
     assert await index_some(db, INSTANCE) == 1
     before, counted = await told(db, tmp_path), await figures(db, scope)
-    missing = {each.table.name for each in holdings() if each.columns} - before.keys()
+    quoting = {str(model.__tablename__) for model in models() if Hold.QUOTE in declared(model).values()}
+    missing = ({each.table.name for each in holdings() if each.columns} | quoting) - before.keys()
     assert not missing, f"the test leaves no trace in {missing}"
     assert any(name.endswith("-errors.csv") for name in before)
     assert db.postgres or "contact_search" in before
@@ -65,6 +77,8 @@ async def test_nothing_is_left_and_the_figures_stay(db: Database, scope: Scope, 
         assert row.email == f"deleted-{contact_id}@gdpr.invalid"
         (kept,) = await tx.scalars(owned(Suppression, scope))
         assert (kept.kind, kept.reason) == ("hash", "erased")
+        (segment,) = await tx.scalars(owned(Segment, scope))
+        assert segment.rule["value"] == [NOBODY, "bob@example.org"]
     (path,) = tmp_path.rglob("*-errors.csv")
     assert "bob@example.org" in path.read_text()
 
@@ -79,6 +93,18 @@ async def test_they_cannot_be_brought_back(db: Database, scope: Scope, tmp_path:
         with pytest.raises(NotFound):
             async with db.write(scope) as tx:
                 await contacts.restore(tx, scope, address=disguise, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("email in (ANN@example.org, b@example.org)", f"email in ({NOBODY}, b@example.org)"),
+        ('"ann@example.org".', f'"{NOBODY}".'),
+        ("joann@example.org, x.ann@example.org, ann@example.org.uk", None),
+    ],
+)
+def test_an_address_is_taken_out_of_words_about_others(text: str, without: str | None) -> None:
+    assert without_address(text, addresses_in({"ann@example.org"})) == (without or text)
 
 
 async def test_several_people_are_erased_and_stay_apart(db: Database, scope: Scope, tmp_path: Path) -> None:

@@ -178,6 +178,8 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         understand(tmp_path / "missing.csv", mapping={}, folder=tmp_path)
     with pytest.raises(InvalidInput, match="is a directory"):
         understand(tmp_path, mapping={}, folder=tmp_path)
+    with pytest.raises(InvalidInput, match="zero bytes"):
+        understand(written(tmp_path, b"email\n" + bytes(range(256)) * 9), mapping={}, folder=tmp_path)
     with pytest.raises(InvalidInput, match="not an encoding"):
         understand(written(tmp_path, "email\n"), mapping={}, folder=tmp_path, encoding="zip")
     with pytest.raises(InvalidInput, match="cannot be a delimiter"):

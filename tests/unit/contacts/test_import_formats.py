@@ -207,6 +207,7 @@ def test_an_archive_of_mailchimp(tmp_path: Path) -> None:
         "Cem": ("bounced", ()),
         "Dora": ("unconfirmed", ()),
     }
+    assert source.columns.attributes == {}
     assert rejected[0].line == 3
     assert rejected[0].fields[0] == "audience/cleaned_members_export_1.csv"
 

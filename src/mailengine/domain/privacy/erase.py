@@ -24,6 +24,7 @@ from mailengine.domain.contacts.search import index as search_index
 from mailengine.domain.contacts.states import LEFT
 from mailengine.domain.contacts.suppression import erased_hash
 from mailengine.domain.privacy.holdings import ERASED_DOMAIN, Holding, People, holdings
+from mailengine.domain.privacy.quotes import unquote
 from mailengine.mail.address import parse_address
 from mailengine.models import (
     AuditEntry,
@@ -58,12 +59,14 @@ async def erase(tx: WriteTx, scope: Scope, *, address: str, hash_key: bytes, now
     scope.require(Grant.MANAGE)
     wanted = parse_address(address)
     await _no_import(tx, scope)
-    contact = await tx.scalar(
-        owned(Contact, scope).where(col(Contact.email_key) == wanted.key).with_for_update()
-    )
+    theirs = owned(Contact, scope).where(col(Contact.email_key) == wanted.key)
+    contact = await tx.scalar(theirs)
     ids = [] if contact is None or contact.id is None else [contact.id]
     spellings = {wanted.email} | ({contact.email} if contact else set())
-    rows = await _empty(tx, scope, People(ids, [wanted.key], spellings), now=now)
+    # Jobs before the contact: so does a job that is at work, and neither waits for the other.
+    rows = await unquote(tx, scope, {address.strip(), wanted.key, *spellings})
+    await tx.execute(theirs.with_for_update())
+    rows |= await _empty(tx, scope, People(ids, [wanted.key], spellings), now=now)
     if not rows:
         raise NotFound(f"there is no trace of {address}")
     await _remember(tx, scope, [wanted.key], hash_key=hash_key, now=now)
@@ -100,6 +103,7 @@ async def erase_deleted(
         )
     )
     people = People([row.id for row in rows], keys, [row.email for row in rows])
+    await unquote(tx, scope, {*people.keys, *people.addresses})
     await _empty(tx, scope, people, now=now)
     await _remove_unmailed(tx, scope, people.contact_ids)
     kept = [row.email_key for row in rows if row.state in LEFT or row.email_key in suppressed]

@@ -17,7 +17,7 @@ from mailengine.models.personal import Hold, Holdings
 
 ERASED_DOMAIN = "gdpr.invalid"  # RFC 6761 6.4: no such domain will ever exist
 ERASED = "[Deleted]"
-_OF_CONTACTS = frozenset(Hold) - {Hold.STAFF, Hold.NOTHING}
+_OF_CONTACTS = frozenset(Hold) - {Hold.QUOTE, Hold.STAFF, Hold.NOTHING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _emptied(column: sa.Column[Any], hold: Hold, contact_id: sa.Column[Any] | No
             return {}
         case Hold.ITEMS:
             return []
-        case Hold.STAFF | Hold.NOTHING:
+        case Hold.QUOTE | Hold.STAFF | Hold.NOTHING:
             return column
 
 

@@ -97,9 +97,9 @@ EXPORTERS: Sequence[Exporter] = (
             "cleanedtime": Field.BOUNCED,
         },
         _headers(
-            "member_rating, optin_time, optin_ip, latitude, longitude, gmtoff, dstoff, last_changed, leid, euid, "
-            "unsub_campaign_title, unsub_campaign_id, unsub_reason, unsub_reason_other, clean_campaign_title, "
-            "clean_campaign_id"
+            "import_file, member_rating, optin_time, optin_ip, latitude, longitude, gmtoff, dstoff, last_changed, "
+            "leid, euid, unsub_campaign_title, unsub_campaign_id, unsub_reason, unsub_reason_other, "
+            "clean_campaign_title, clean_campaign_id"
         ),
     ),
     Exporter(

@@ -19,6 +19,8 @@ from mailengine.domain.contacts.imports.encoding import Decoding, check_declared
 CHUNK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 20  # of one physical line: more is not a contact, and must not fill the memory
 _SAMPLE_BYTES = 128 * 1024  # of lines that are not ASCII, from all over the file
+_STRAY_ZEROS = 3  # of damage: their rows are rejected. Programs and pictures hold more, and some at once
+_MAGIC_BYTES = 32
 _MAGIC = {
     b"PK\x03\x04": "is an Excel, LibreOffice or ZIP file; save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel file; save the sheet as CSV",
@@ -97,14 +99,16 @@ class _Walk:
     wide: bool  # UTF-16 or UTF-32: zero bytes are part of the text
     lines: int = 0
     returns: int = 0
+    zero_bytes: int = 0
+    seen_bytes: int = 0
     invalid_bytes: int = 0
     high_bytes: int = 0
     open_bytes: int = 0  # of the line that the last chunk left unfinished
     pending: bytes = b""  # the beginning of a UTF-8 sequence that the chunk cut
 
     def take(self, chunk: bytes) -> None:
-        if not self.wide and b"\x00" in chunk:
-            raise InvalidInput(f"{self.path} is not a text file: it holds zero bytes")
+        if not self.wide:
+            self._count_zeros(chunk)
         self._measure_lines(chunk)
         if not self.wide and not (chunk.isascii() and not self.pending):
             self._check_utf8(chunk)
@@ -114,6 +118,13 @@ class _Walk:
     def finish(self) -> None:
         self.invalid_bytes += len(self.pending)
         self.lines = self.lines or self.returns  # files of old Macs end their lines with CR alone
+
+    def _count_zeros(self, chunk: bytes) -> None:
+        at_once = not self.seen_bytes and b"\x00" in chunk[:_MAGIC_BYTES]
+        self.seen_bytes += len(chunk)
+        self.zero_bytes += chunk.count(b"\x00")
+        if at_once or self.zero_bytes > max(_STRAY_ZEROS, self.seen_bytes >> 10):
+            raise InvalidInput(f"{self.path} is not a text file: it holds zero bytes")
 
     def _measure_lines(self, chunk: bytes) -> None:
         breaks = [place for place in (chunk.find(b"\n"), chunk.find(b"\r")) if place >= 0]
@@ -146,7 +157,7 @@ _ASCII = bytes(range(128))
 def _utf8_or_bytewise(known: Decoding | None, walk: _Walk, file: BinaryIO) -> Decoding:
     name = known.codec if known else "utf-8"
     if walk.invalid_bytes == 0:
-        return Decoding(name, clean=True)
+        return Decoding(name, clean=walk.zero_bytes == 0)
     # Mostly valid sequences: UTF-8 with damage, and the damaged rows are reported. Else another encoding.
     if known is not None or walk.invalid_bytes * 10 <= walk.high_bytes:
         return Decoding(name, clean=False)
