@@ -1,5 +1,7 @@
 """What the API and the pages do alike with files of contacts."""
 
+import asyncio
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailengine.core.errors import NotFound, TooSoon
@@ -7,13 +9,24 @@ from mailengine.core.ids import JobId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts.imports import undo
-from mailengine.domain.contacts.imports.run import Surroundings
+from mailengine.domain.contacts.imports.rehearse import RowSink, rehearse
+from mailengine.domain.contacts.imports.report import ImportReport
+from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job, JobKind, JobState
 from mailengine.web.site import Site
 
 IMPORTS = (JobKind.IMPORT, JobKind.UPLOAD)
+REHEARSAL_SECONDS = 8.0  # somebody waits for it; a longer one tells of the part that it got to
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """`whole`: it got to the end of the file."""
+
+    report: ImportReport
+    whole: bool
 
 
 def surroundings(site: Site) -> Surroundings:
@@ -25,6 +38,22 @@ def surroundings(site: Site) -> Surroundings:
         data_dir=rt.settings.data_dir,
         hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
     )
+
+
+async def rehearsed(
+    site: Site, scope: Scope, wanted: ImportRequest, *, each_row: RowSink | None = None
+) -> Rehearsal:
+    """What the import would do, as far as that is known within REHEARSAL_SECONDS."""
+    loop, whole = asyncio.get_running_loop(), True
+    until = loop.time() + REHEARSAL_SECONDS
+
+    def too_long() -> bool:
+        nonlocal whole
+        whole = loop.time() < until
+        return not whole
+
+    around = replace(surroundings(site), cancelled=too_long)
+    return Rehearsal(await rehearse(around, scope, wanted, each_row=each_row), whole)
 
 
 async def find_import(tx: ReadTx, scope: Scope, job_id: int) -> Job:

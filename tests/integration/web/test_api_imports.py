@@ -58,6 +58,14 @@ async def test_from_the_upload_to_the_undo(
         ("tags", "tags", None),
     ]
     assert len(seen.json()["rows"]) == 3
+    tried = (await api.post("/api/v1/imports/dry-run", json={"file": file, "list": "New"})).json()
+    assert (tried["whole"], tried["counts"]["created"], tried["errors"][0]["row"][0]) == (True, 2, "nobody")
+    assert [(row["outcome"], row.get("state"), row.get("tags")) for row in tried["rows"]] == [
+        ("created", "subscribed", ["vip"]),
+        ("created", "subscribed", []),
+        ("rejected", None, None),
+    ]
+    assert (await api.get("/api/v1/contacts?search=bob")).json()["total"] == 0
     saved = await api.put("/api/v1/imports/mappings/monthly", json={"mapping": {"city": "town"}})
     assert saved.status_code == 200, saved.text
     body = {"file": file, "name": "people.csv", "list": "New", "saved_mapping": "monthly", "tags": ["fair"]}
@@ -80,7 +88,8 @@ async def test_from_the_upload_to_the_undo(
     for method, path in (("GET", url), ("GET", f"{url}/errors"), ("POST", f"{url}/cancel")):
         assert (await api.request(method, path, headers=theirs)).status_code == 404
     assert (await api.post(f"{url}/undo", json={}, headers=theirs)).status_code == 404
-    assert (await api.post("/api/v1/imports/preview", json={"file": file}, headers=theirs)).status_code == 404
+    for path in ("/imports/preview", "/imports/dry-run", "/suppressions/import"):
+        assert (await api.post(f"/api/v1{path}", json={"file": file}, headers=theirs)).status_code == 404
     assert (await api.get("/api/v1/imports/mappings", headers=theirs)).json()["items"] == []
 
     would = await api.post(f"{url}/undo", json={"dry_run": True})
@@ -90,6 +99,27 @@ async def test_from_the_upload_to_the_undo(
     again = await api.post(f"{url}/undo", json={})
     assert (again.status_code, "taken back already" in again.json()["detail"]) == (409, True)
     assert (await api.get("/api/v1/contacts?list=New")).json()["items"] == []
+
+
+async def test_a_suppression_list_comes_as_a_file_and_goes_out_as_one(
+    api: Any, acme: Any, other: Any, key: Any, work: Any
+) -> None:
+    file = await upload(api, f"value\nann@acme.test\n@blocked.test\nnobody\n'+x@example.org\n{'a' * 64}\n")
+    viewer, theirs = await key(acme.scope, Role.VIEWER), await key(other.scope, Role.OWNER)
+    body = {"file": file, "name": "old system.csv"}
+    assert (await api.post("/api/v1/suppressions/import", json=body, headers=viewer)).status_code == 403
+    started = await api.post("/api/v1/suppressions/import", json=body)
+    assert (started.status_code, started.json()["kind"]) == (202, "suppression-list"), started.text
+    await work()
+    done = (await api.get(f"/api/v1/jobs/{started.json()['id']}")).json()
+    assert (done["state"], done["title"], done["done"]) == ("done", "old system.csv", 5)
+    assert (await api.post("/api/v1/suppressions/import", json=body)).status_code == 404, "it was taken"
+    found = await api.get("/api/v1/suppressions/file")
+    assert found.headers["content-type"].startswith("text/csv")
+    rows = {(row["kind"], row["value"]) for row in csv.DictReader(io.StringIO(found.text))}
+    assert rows == {("address", "ann@acme.test"), ("domain", "blocked.test"), ("address", "'+x@example.org")}
+    assert (await api.get("/api/v1/suppressions/file", headers=theirs)).text.count("\n") == 1
+    assert (await api.get(f"/api/v1/contacts/{acme.contact_id}")).json()["state"] == "suppressed"
 
 
 async def test_exports_expire(api: Any, acme: Any, other: Any, key: Any, work: Any, rt: Runtime) -> None:

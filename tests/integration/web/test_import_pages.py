@@ -16,7 +16,6 @@ from mailengine.daemon.job_runs import JobRuns
 from mailengine.domain.contacts.imports import mappings, uploads
 from mailengine.models import Contact, Membership
 from mailengine.runtime import Runtime
-from mailengine.web.pages import imports
 from support.browsing import log_in, token_on
 from support.house import INSTANCE
 
@@ -204,7 +203,7 @@ async def test_a_large_file_goes_to_the_disk_as_it_comes(
 
 
 async def test_who_waits_for_a_trial_waits_seconds(client: Any, csrf: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(imports, "REHEARSAL_SECONDS", 0.0)
+    monkeypatch.setattr("mailengine.web.uploads.REHEARSAL_SECONDS", 0.0)
     here = await sent(client, csrf, "email\n" + "".join(f"p{n}@example.org\n" for n in range(5000)))
     form = {"header": "email", "choice": "email", "attribute": "", "kind": "", "list": "x", "act": "check"}
     tried = await client.post(here, data=form, headers=csrf)

@@ -37,20 +37,21 @@ from mailengine.web.api.shapes import (
     Line,
     Name,
     PageOf,
+    UploadToken,
     page_of,
     page_request,
     problems,
 )
 from mailengine.web.site import Site
-from mailengine.web.uploads import begin_undo, find_import, surroundings, take_turn
+from mailengine.web.uploads import begin_undo, find_import, rehearsed, surroundings, take_turn
 
-Token = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 Mapping = Annotated[dict[Line, Line], msgspec.Meta(max_length=MAX_COLUMNS)]
 TagNames = Annotated[
     list[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]],
     msgspec.Meta(max_length=100),
 ]
 MappingName = Annotated[str, PathParameter(min_length=1, max_length=200, pattern=NO_NUL)]
+ROWS_SHOWN = 200  # of a trial
 START: dict[str, Any] = {"responses": problems(404, 409, 413, 422, 429)}
 CSV_FILE: dict[str, Any] = {"media_type": "text/csv", "responses": problems(404)}
 
@@ -77,7 +78,7 @@ class Chosen(Given):
     """A file and how to read it; what is left out is detected. `mapping` says of headers what they become: a field,
     an attribute (`score:number`) or `ignore`; it adds to a saved one."""
 
-    file: Token
+    file: UploadToken
     mapping: Mapping = msgspec.field(default_factory=dict)
     saved_mapping: Name | None = None
     encoding: Line | None = None
@@ -132,6 +133,27 @@ class PreviewShape(msgspec.Struct):
     lines: int
     columns: list[Column]
     rows: list[list[str]]
+
+
+class RejectedRow(msgspec.Struct):
+    line: int
+    reason: str
+    row: list[str]
+
+
+class TrialShape(msgspec.Struct):
+    """What an import would do. `whole` is false where it took too long and tells of the first rows only; `rows` are
+    the first, each as it would be stored, with its state, or with the reason for which it would be rejected."""
+
+    whole: bool
+    counts: dict[str, int]
+    format: str
+    encoding: str
+    delimiter: str
+    mapping: dict[str, str]
+    kinds: dict[str, str]
+    errors: list[RejectedRow]
+    rows: list[dict[str, Any]]
 
 
 class UndoShape(msgspec.Struct):
@@ -200,6 +222,22 @@ class Imports(Controller):
         request = await _request(site, caller, data)
         found = await preview(surroundings(site), caller, request)
         return msgspec.convert(found.as_dict(), PreviewShape)
+
+    @post("/dry-run", status_code=200, **START, summary="Try an import")
+    async def try_(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewImport]
+    ) -> TrialShape:
+        """Counts what would be new, changed, unchanged and rejected; nothing is stored."""
+        rows = list[dict[str, Any]]()
+
+        def note(row: dict[str, Any]) -> None:
+            if len(rows) < ROWS_SHOWN:
+                rows.append(row)
+
+        tried = await rehearsed(site, caller, await _request(site, caller, data), each_row=note)
+        report = tried.report
+        found = report.as_dict() | {"whole": tried.whole, "counts": report.counts.as_dict(), "rows": rows}
+        return msgspec.convert(found, TrialShape)
 
     @post(status_code=202, **START, summary="Import an uploaded file")
     async def start(

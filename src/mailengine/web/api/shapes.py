@@ -22,6 +22,7 @@ NO_NUL = r"^[^\u0000]*$"
 Line = Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NO_NUL)]
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=320, pattern=NO_NUL)]
+UploadToken = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 Document = Annotated[str, msgspec.Meta(max_length=1_000_000, pattern=NO_NUL)]
 
 MAX_ID = 2**53 - 1  # what JavaScript counts exactly; no sequence gets there

@@ -1,14 +1,19 @@
-"""The suppression list over the API. A list of many is sent as JSON, up to 10,000 at a time."""
+"""The suppression list over the API. One of many is sent as JSON, 10,000 at a time, or as an uploaded file."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from anyio import to_thread
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
+from litestar.response import Stream
 
-from mailengine.core.scope import Scope
+from mailengine.core.scope import Grant, Scope
+from mailengine.domain.contacts import suppression_files, suppression_uploads
+from mailengine.domain.contacts.imports import uploads
 from mailengine.domain.contacts.suppression import (
     HASH_PURPOSE,
     list_suppressions,
@@ -17,6 +22,8 @@ from mailengine.domain.contacts.suppression import (
     unsuppress,
 )
 from mailengine.models import Suppression, SuppressionKind
+from mailengine.web.api import jobs
+from mailengine.web.api.jobs import JobShape
 from mailengine.web.api.shapes import (
     NO_NUL,
     READ,
@@ -25,11 +32,15 @@ from mailengine.web.api.shapes import (
     Email,
     Given,
     Limit,
+    Name,
     PageOf,
     Search,
+    UploadToken,
     page_of,
     page_request,
+    problems,
 )
+from mailengine.web.downloads import csv_file
 from mailengine.web.site import Site
 
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=NO_NUL)]
@@ -57,6 +68,14 @@ class Suppressed(msgspec.Struct):
     """How many were not on the list yet."""
 
     added: int
+
+
+class SuppressionFile(Given):
+    """A file that was uploaded (`POST /imports/files`): our own export, another system's CSV with a column of
+    addresses or domains, or one of them a line. `name` is shown in its place."""
+
+    file: UploadToken
+    name: Name = "upload"
 
 
 class Lifted(Given):
@@ -112,3 +131,28 @@ class Suppressions(Controller):
         hash_key = site.rt.keyring.derive_for_ever(HASH_PURPOSE)
         async with site.rt.db.write(caller) as tx:
             await unsuppress(tx, caller, target, now=site.rt.clock.now(), hash_key=hash_key)
+
+    @post("/import", status_code=202, **WRITE, summary="Suppress all that a file names")
+    async def import_file(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[SuppressionFile]
+    ) -> JobShape:
+        """The daemon does it, and the job says how far it is. Lines that cannot be read stop nothing."""
+        caller.require(Grant.EDIT)
+        rt = site.rt
+        lines = await to_thread.run_sync(_lines, uploads.find(rt.settings.data_dir, caller, data.file))
+        async with rt.db.write(caller) as tx:
+            job = await suppression_uploads.queue(
+                tx, caller, token=data.file, name=data.name, lines=lines, now=rt.clock.now()
+            )
+            return jobs.shape(job)
+
+    @get("/file", media_type="text/csv", responses=problems(), summary="Get the list as a file")
+    async def export_file(self, site: NamedDependency[Site], caller: NamedDependency[Scope]) -> Stream:
+        """A CSV, which `/suppressions/import` takes; cells that a spreadsheet would run begin with an apostrophe."""
+        pages = suppression_files.rows(site.rt.db, caller, now=site.rt.clock.now())
+        return csv_file("suppression.csv", suppression_files.COLUMNS, pages)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)

@@ -19,7 +19,7 @@ from mailengine.domain.reports.campaigns import CampaignReport, Hour, figures
 from mailengine.domain.reports.progress import follow
 from mailengine.domain.reports.recipients import Outcome, Recipient, note_download, recipients
 from mailengine.models import CampaignState
-from mailengine.web.pages.downloads import csv_file, harmless
+from mailengine.web.downloads import csv_file, harmless
 from mailengine.web.pages.frame import UserRequest, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.pages.live import stream

@@ -1,6 +1,5 @@
 """Files of contacts: sent to the daemon's disk, looked at column by column, and then imported by it."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,8 +19,6 @@ from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.rehearse import rehearse
-from mailengine.domain.contacts.imports.report import ImportReport
 from mailengine.domain.contacts.imports.run import ImportRequest, queue_upload
 from mailengine.domain.contacts.tags import check_tag
 from mailengine.domain.jobs import jobs
@@ -31,14 +28,13 @@ from mailengine.web.pages.choices import Kind, menu
 from mailengine.web.pages.frame import UserRequest, done, form_page, page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.site import Site
-from mailengine.web.uploads import IMPORTS, surroundings, take_turn
+from mailengine.web.uploads import IMPORTS, Rehearsal, rehearsed, surroundings, take_turn
 
 PATH = "/imports"
 MAPPINGS = PageRequest(limit=200)  # saved ones that are offered
 MAX_FORM_BYTES = (
     32 << 20
 )  # without a script a file comes inside a form, whose other fields are held in memory
-REHEARSAL_SECONDS = 8.0  # somebody waits for it; a longer one tells of the part that it got to
 ATTRIBUTE = "attribute"  # what the choice of a column says for all that is no field
 DEFAULTS = {"list": "Contacts", "on_duplicate": OnDuplicate.UPDATE.value}
 
@@ -62,14 +58,6 @@ class Looked:
     columns: Sequence[ColumnRow] = ()
     facts: Mapping[str, Any] | None = None
     problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """`whole`: it got to the end of the file."""
-
-    report: ImportReport
-    whole: bool
 
 
 @get(PATH)
@@ -152,7 +140,7 @@ async def begin(request: UserRequest, site: NamedDependency[Site]) -> Response[A
     rehearsal: Rehearsal | None = None
     with form.checking("columns"):
         if form.text("act") != "start":
-            rehearsal = await _rehearsed(site, scope, wanted)
+            rehearsal = await rehearsed(site, scope, wanted)
         else:
             job_id = await _start(site, scope, form, wanted)
             return done(site, f"{PATH}/{job_id}", "The import has begun")
@@ -217,19 +205,6 @@ def _request(site: Site, request: UserRequest, form: Form, mapping: Mapping[str,
         delimiter=form.text("delimiter") or None,
         part=form.text("part") or None,
     )
-
-
-async def _rehearsed(site: Site, scope: Scope, wanted: ImportRequest) -> Rehearsal:
-    loop, whole = asyncio.get_running_loop(), True
-    until = loop.time() + REHEARSAL_SECONDS
-
-    def too_long() -> bool:
-        nonlocal whole
-        whole = loop.time() < until
-        return not whole
-
-    report = await rehearse(replace(surroundings(site), cancelled=too_long), scope, wanted)
-    return Rehearsal(report, whole)
 
 
 async def _start(site: Site, scope: Scope, form: Form, wanted: ImportRequest) -> int:

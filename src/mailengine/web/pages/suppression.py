@@ -15,8 +15,8 @@ from mailengine.domain.contacts import suppression, suppression_files, suppressi
 from mailengine.domain.contacts.imports import uploads
 from mailengine.domain.contacts.suppression_files import Taken
 from mailengine.models import SuppressionKind
+from mailengine.web.downloads import csv_file
 from mailengine.web.forms import Form
-from mailengine.web.pages.downloads import csv_file
 from mailengine.web.pages.frame import UserRequest, done, form_page
 from mailengine.web.pages.listing import Listing, one_of, page_of, params_of
 from mailengine.web.site import Site
