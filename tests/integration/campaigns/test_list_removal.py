@@ -1,7 +1,9 @@
 """A list is deleted: who was on it is taken off in pages, who had left is still gone; whoever uses it keeps it."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.daemon.chores import CHORES, Chores
 from mailengine.db.tenancy import owned, table_of, tenant_of
+from mailengine.db.unit import WriteTx
 from mailengine.domain.campaigns import campaigns, control, finish, list_removal, retry
 from mailengine.domain.campaigns.list_uses import uses
 from mailengine.domain.contacts import audience, bulk, contacts, lists
@@ -245,6 +248,47 @@ async def test_an_import_into_it_is_not_gone_on_with(world: World, tmp_path: Pat
         counted = sa.select(sa.func.count()).where(tenant_of(ListMember) == world.scope.tenant_id)
         assert await tx.scalar(counted) == 5
         assert (await jobs.get(tx, world.scope, job_id=job_id)).state == "cancelled"
+
+
+async def waiting(tx: WriteTx, other: asyncio.Task[Any]) -> None:
+    """Until the other waits for what this transaction has locked, or does not."""
+    told = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while not other.done() and not await tx.scalar(sa.text(told)):
+        await tx.execute(sa.text("SELECT pg_stat_clear_snapshot()"))  # else it is as it was at first
+        await asyncio.sleep(0.01)
+
+
+async def make_form(tx: WriteTx, world: World) -> None:
+    await forms.create_form(
+        tx, world.scope, FormFields(name="Site", lists=["Customers"]), organisation="Acme", now=NOON
+    )
+
+
+async def test_whoever_takes_a_list_up_at_the_same_moment_has_it_or_does_not_find_it(world: World) -> None:
+    if not world.db.postgres:
+        pytest.skip("SQLite has one writer at a time")
+    found = await the_list(world)
+    async with world.db.write(world.scope) as tx:
+        await make_form(tx, world)
+        deleting = asyncio.create_task(delete(world, found))
+        await waiting(tx, deleting)
+    with pytest.raises(Refused, match="used by the form Site"):
+        await deleting
+    async with world.db.write(world.scope) as tx:
+        form = await forms.get_form(tx, world.scope, name="Site")
+        await forms.delete_form(tx, world.scope, form_id=form.id or 0, now=NOON)
+
+    async def take_up() -> None:
+        async with world.db.write(world.scope) as write:
+            await make_form(write, world)
+
+    async with world.db.write(world.scope) as tx:
+        await list_removal.delete_list(tx, world.scope, list_id=found.id or 0, now=NOON)
+        await tx.flush()
+        taking = asyncio.create_task(take_up())
+        await waiting(tx, taking)
+    with pytest.raises(NotFound, match="no list called Customers"):
+        await taking
 
 
 def test_every_column_that_keeps_lists_is_known() -> None:
