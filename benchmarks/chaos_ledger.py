@@ -105,6 +105,18 @@ def held_by(url: str, node: str) -> int:
     return asyncio.run(in_database(url, count))
 
 
+def given_up(url: str) -> int:
+    """How many tasks are in doubt because their machine did not come back."""
+
+    async def count(db: Database) -> int:
+        async with db.read(INSTANCE) as tx:
+            lost = table_of(EmailTask).c.last_reply == DOUBT_OTHER_MACHINE
+            query = sa.select(sa.func.count()).select_from(table_of(EmailTask)).where(lost)
+            return int((await tx.execute(query)).scalar_one())
+
+    return asyncio.run(in_database(url, count))
+
+
 def _claimed_by(node: str) -> tuple[sa.ColumnElement[bool], ...]:
     tasks = table_of(EmailTask).c
     return (tasks.status == "claimed", tasks.locked_by.startswith(f"{node}:"))

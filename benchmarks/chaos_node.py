@@ -80,7 +80,7 @@ def _lose(url: str, stays: House, goes: House, *, suspended: bool) -> int:
             wait_until(staying.workers, "the other machine sends", 60)
             _take_away(going, suspended=suspended)
             held = chaos_ledger.end_leases(url, name)
-            wait_until(lambda: _given_up(chaos_ledger.read(url)), "its claims are settled", _LATEST_SECONDS)
+            wait_until(lambda: chaos_ledger.given_up(url) > 0, "its claims are settled", _LATEST_SECONDS)
             if suspended:
                 _bring_back(going)
             stays.wait_for_state("sent", _LATEST_SECONDS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.01
+_SELDOM_SECONDS = 0.1
 
 
 def free_port() -> int:
@@ -24,10 +25,13 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
 
 
 def wait_until(
-    condition: Callable[[], object], what: str, seconds: float = 30, *, every: float = POLL_SECONDS
+    condition: Callable[[], object], what: str, seconds: float = 30, *, every: float | None = None
 ) -> None:
-    deadline = time.monotonic() + seconds
+    """Looks `every` so many seconds; without it more and more seldom, a twentieth of the wait late at most: many a
+    look opens a database, reads a log or starts a program, and takes a core from what is waited for."""
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise TimeoutError(f"{what}: not within {seconds:g} s")
-        time.sleep(every)
+        time.sleep(every or min(max(POLL_SECONDS, waited / 20), _SELDOM_SECONDS))
