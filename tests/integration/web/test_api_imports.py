@@ -193,6 +193,38 @@ async def test_who_was_erased_is_not_brought_back(api: Any, acme: Any, work: Any
     assert ("asked to be forgotten" in errors, "bob@" in errors) == (True, False)
 
 
+async def test_an_import_that_was_cancelled_is_gone_on_with(
+    api: Any, acme: Any, other: Any, key: Any, work: Any, rt: Runtime
+) -> None:
+    viewer, theirs = await key(acme.scope, Role.VIEWER), await key(other.scope, Role.OWNER)
+    lines = "".join(f"p{n}@example.org\n" for n in range(4500))
+    started = await api.post("/api/v1/imports", json={"file": await upload(api, f"email\n{lines}")})
+    url = f"/api/v1/imports/{started.json()['id']}"
+    runs = JobRuns(rt)
+    while (done := (await api.get(url)).json()["done"]) == 0:
+        assert await runs.turn()
+    await api.post(f"{url}/cancel")
+    await work()
+    stopped = (await api.get(url)).json()
+    assert (stopped["state"], 0 < done <= stopped["counts"]["created"] < 4500) == ("cancelled", True)
+    assert (await api.post(f"{url}/resume", headers=viewer)).status_code == 403
+    assert (await api.post(f"{url}/resume", headers=theirs)).status_code == 404
+    again = await api.post(f"{url}/resume")
+    assert (again.status_code, again.json()["state"]) == (202, "running"), again.text
+    await work()
+    ended = (await api.get(url)).json()
+    assert (ended["state"], ended["counts"]["created"], ended["counts"]["duplicates"]) == ("done", 4500, 0)
+    over = await api.post(f"{url}/resume")
+    assert over.status_code == 409, over.text
+    gone = await api.post("/api/v1/imports", json={"file": await upload(api)})
+    here = f"/api/v1/imports/{gone.json()['id']}"
+    await api.post(f"{here}/cancel")
+    for path in (rt.settings.data_dir / "imports" / "uploads").glob("*/*"):
+        path.unlink()
+    lost = await api.post(f"{here}/resume")
+    assert (lost.status_code, "upload it anew" in lost.json()["detail"]) == (409, True)
+
+
 async def test_five_imports_a_minute(api: Any) -> None:
     file = await upload(api)
     codes = [(await api.post("/api/v1/imports", json={"file": file})).status_code for _ in range(6)]

@@ -20,7 +20,7 @@ from mailengine.domain.contacts.imports import mappings, uploads
 from mailengine.domain.contacts.imports.mapping import MAX_COLUMNS, check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.run import ImportRequest, errors_path, queue_upload
+from mailengine.domain.contacts.imports.run import ImportRequest, begin_again, errors_path, queue_upload
 from mailengine.domain.contacts.imports.undo import rehearse_undo
 from mailengine.domain.contacts.tags import MAX_NAME, check_tag
 from mailengine.domain.jobs import jobs
@@ -279,6 +279,16 @@ class Imports(Controller):
             job = await find_import(tx, caller, job_id)
             await jobs.cancel(tx, caller, job_id=JobId(job_id), now=site.rt.clock.now())
             return shape(job)
+
+    @post("/{job_id:int}/resume", status_code=202, **WRITE, summary="Go on with an import")
+    async def resume(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], job_id: Id
+    ) -> ImportShape:
+        """One that failed or was cancelled goes on behind the last row that it stored, while its file is kept: a
+        day. After a crash the daemon goes on by itself."""
+        async with site.rt.db.write(caller) as tx:
+            await find_import(tx, caller, job_id)
+            return shape(await begin_again(tx, caller, job_id=JobId(job_id), now=site.rt.clock.now()))
 
     @post("/{job_id:int}/undo", status_code=202, **WRITE, summary="Take an import back")
     async def undo(

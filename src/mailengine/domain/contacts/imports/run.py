@@ -214,6 +214,21 @@ async def queue_upload(tx: WriteTx, scope: Scope, request: ImportRequest, *, nam
     return job
 
 
+async def begin_again(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime) -> Job:
+    """Have the daemon go on with an upload that failed or was cancelled; raises Conflict when its file or its list
+    is gone."""
+    job = await jobs.locked(tx, scope, job_id=job_id)
+    if job.kind != JobKind.UPLOAD:
+        raise Conflict(f"import {job_id} was run by a command: go on with `mailengine jobs resume {job_id}`")
+    request = ImportRequest.from_dict(job.result["request"])
+    check_rights(scope, request)
+    if not request.path.is_file():
+        raise Conflict(f"the file of import {job_id} is gone; upload it anew")
+    if job.subject_id is not None and not await lists.keep_any(tx, scope, [job.subject_id]):
+        raise Conflict(f"the list of import {job_id} was deleted; import the file anew")
+    return await jobs.start(tx, scope, job_id=job_id, now=now)
+
+
 async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGenerator[None]:
     """The work of a running upload job, a batch at a time; goes on where it stopped."""
     async with around.db.read(scope) as tx:
