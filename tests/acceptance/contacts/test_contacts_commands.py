@@ -49,6 +49,11 @@ def test_contacts_one_by_one(program: Program, file: str) -> None:
     assert program.ok("contacts", "show", "eve@example.org", "--json").json["lists"] == {
         "Customers": "subscribed"
     }
+    program.ok("contacts", "update", "Eve@example.org", "--attribute", "city=", "--attribute", "age=7")
+    changed = program.ok("contacts", "update", "eve@example.org", "--last-name", "Ray", "--json").json
+    assert (changed["first_name"], changed["last_name"], changed["attributes"]) == ("", "Ray", {"age": "7"})
+    for arguments, code in ((("eve@example.org",), 2), (("no@example.org", "--first-name", "N"), 1)):
+        assert program.run("contacts", "update", *arguments).code == code
     assert "already a contact" in program.run("contacts", "add", "EVE@example.org").complaint
     program.ok("contacts", "delete", "eve@example.org", "--yes")
     assert program.run("contacts", "show", "eve@example.org").code == 1

@@ -57,6 +57,11 @@ async def test_contacts_from_birth_to_restoration(api: Any, acme: Any):
     )
     url = f"/api/v1/contacts/{contact['id']}"
     assert (await api.get(url)).json() == contact
+    for given, total in (({}, 1), ({"search": "öln"}, 0), ({"list": "acme customers"}, 1)):
+        found = await api.get("/api/v1/contacts", params={"attribute": "city", "search": "Kö", **given})
+        assert found.json()["total"] == total, given
+    for wrong in ({}, {"search": " "}, {"search": "x", "attribute": "' OR 1=1"}):
+        assert (await api.get("/api/v1/contacts", params={"attribute": "city", **wrong})).status_code == 400
     changed = await api.patch(url, json={"last_name": "Lee", "attributes": {"city": None, "age": "7"}})
     assert (changed.json()["last_name"], changed.json()["first_name"]) == ("Lee", "Bob")
     assert changed.json()["attributes"] == {"age": "7"}

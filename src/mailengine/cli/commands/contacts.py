@@ -126,6 +126,35 @@ def add(
 
 
 @app.command()
+def update(
+    ctx: typer.Context,
+    address: Address,
+    first_name: Annotated[str | None, typer.Option(help="First name.")] = None,
+    last_name: Annotated[str | None, typer.Option(help="Last name.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help='"name=value", or "name=" to remove it; repeatable.')
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Change a contact's names and attributes; what is not named stays."""
+    from mailengine.core.ids import ContactId
+    from mailengine.domain.contacts import contacts, editing
+
+    changes = editing.ContactChanges(first_name, last_name, _attributes(attribute or []))
+    if changes == editing.ContactChanges(attributes={}):
+        raise InvalidInput("say what to change: --first-name, --last-name or --attribute")
+
+    async def work(rt: "Runtime", scope: "Scope") -> "Contact":
+        async with rt.db.write(scope) as tx:
+            found = await contacts.get_contact(tx, scope, address=address)
+            return await editing.update(
+                tx, scope, contact_id=ContactId(found.id or 0), changes=changes, now=rt.clock.now()
+            )
+
+    output.emit(shown(in_tenant(ctx, work)), as_json=as_json)
+
+
+@app.command()
 def delete(
     ctx: typer.Context,
     address: Address,

@@ -31,13 +31,14 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What all has to hold; None or an empty text does not restrict."""
+    """What all has to hold; None or an empty text does not restrict. With `attribute` its value begins so."""
 
     text: str = ""
     state: ContactState | None = None
     list_id: int | None = None
     tag_id: int | None = None
     deleted: bool = False
+    attribute: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As a job keeps it."""
@@ -63,7 +64,7 @@ async def browse(
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
     if chosen.text:
-        match = await match_of(tx, scope, chosen.text)
+        match = await match_of(tx, scope, chosen.text, attribute=chosen.attribute)
         return await search_page(tx, scope, query, match, page, key=key, newest_first=down, count=count)
     if chosen.list_id is not None:
         links, others = members(scope, chosen.list_id), replace(chosen, text="", list_id=None)
@@ -103,7 +104,7 @@ def conditions(scope: Scope, chosen: Filter) -> list[sa.ColumnElement[bool]]:
     if chosen.deleted:
         found = [gone.is_not(None), col(Contact.erased_at).is_(None)]
     if chosen.text:
-        found.append(Match(scope, checked_text(chosen.text)).condition())
+        found.append(Match(scope, checked_text(chosen.text), chosen.attribute).condition())
     if chosen.state is not None:
         found.append(col(Contact.state) == chosen.state)
     if chosen.list_id is not None:

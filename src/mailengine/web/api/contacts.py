@@ -8,6 +8,7 @@ from litestar import Controller, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
+from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import ContactId, ListId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
@@ -43,6 +44,9 @@ AttributeValue = (
 )
 PersonName = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
 TagName = Annotated[str | None, QueryParameter(name="tag", min_length=1, max_length=200, pattern=NO_NUL)]
+InAttribute = Annotated[
+    str | None, QueryParameter(name="attribute", min_length=1, max_length=63, pattern=NO_NUL)
+]
 ListName = Annotated[str | None, QueryParameter(name="list", min_length=1, max_length=200, pattern=NO_NUL)]
 
 
@@ -102,17 +106,21 @@ class Contacts(Controller):
         on_list: ListName = None,
         with_tag: TagName = None,
         search: Search = None,
+        in_attribute: InAttribute = None,
         deleted: Annotated[
             bool, QueryParameter(description="those that were deleted, and only them")
         ] = False,
         sort: FromQuery[Order | None] = None,
     ) -> PageOf[ContactShape]:
-        """By id, or as `sort` says; `search` looks into addresses, names and tags. All that is given holds."""
+        """By id, or as `sort` says; `search` looks into addresses, names and tags, or for what a value of
+        `attribute` begins with. All that is given holds."""
+        if in_attribute is not None and not search:
+            raise InvalidInput("say in `search` what the attribute's value begins with")
         page = page_request(limit, cursor)
         async with site.rt.db.read(caller) as tx:
             list_id = await _list_id(tx, caller, on_list)
             tag_id = None if with_tag is None else (await get_tag(tx, caller, name=with_tag)).id
-            chosen = Filter(search or "", contact_state, list_id, tag_id, deleted)
+            chosen = Filter(search or "", contact_state, list_id, tag_id, deleted, in_attribute)
             found = await browse(tx, caller, chosen, page=page, order=sort or Order.OLDEST)
         return page_of(found, shape)
 
