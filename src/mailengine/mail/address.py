@@ -27,8 +27,8 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 # A label with hyphens in the third and fourth place is Punycode or reserved (RFC 5890 2.3.1): slow path.
 # A top-level domain ends in a letter; possessive quantifiers keep the time linear on hostile rows.
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*+)@((?:{_LABEL}\.)+(?:{_LABEL})(?<=[A-Za-z]))")
-_SAFE_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
+_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?:{_LABEL})(?<=[A-Za-z]))")
+_SAFE_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # What spreadsheets and web pages leave around an address, invisible ones included.
 _AROUND = " \t\r\n\v\f\u00a0\u1680\u200b\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

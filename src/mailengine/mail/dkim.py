@@ -29,7 +29,7 @@ SIGNED_FIELDS = (
 _OVERSIGNED = (b"From", b"To", b"Subject")
 _RSA_BITS = 2048  # RFC 8301 3.2: at least 1024 must, 2048 should; 4096 does not fit one DNS string
 
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r]*+(?:\r(?:(?!\n)|\n(?=[ \t]))[^\r]*+)*+)\r\n")
+_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:([^\r]*+(?:\r(?:(?!\n)|\n(?=[ \t]))[^\r]*+)*)\r\n")
 _DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?", re.I)
 _TABS = bytes.maketrans(b"\t", b" ")
 _PREHASHED = Prehashed(hashes.SHA256())

@@ -24,7 +24,11 @@ _CLOSERS: dict[str, tuple[Kind, str]] = {
 }
 # A longer tag is a page that was swallowed by a missing `}}`, not a tag.
 MAX_TAG_CHARS = 2_000
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\'', re.S)
+STRING = r""""[^"\\]*+(?:\\.[^"\\]*+)*"|'[^'\\]*+(?:\\.[^'\\]*+)*'"""
+_STRING = re.compile(STRING, re.S)
+# What follows a tag's name. A lookahead gives nothing back: an unclosed quote costs one look, not exponentially many.
+# No group is possessive or atomic, which Python 3.11.2 (Debian 12) gets wrong: https://github.com/python/cpython/issues/106052
+TAG_BODY = r"""(?:[^>=]++|(?=(?P<value>=\s*"[^"]*"|=\s*'[^']*'|=))(?P=value))*"""
 
 
 @dataclass(frozen=True, slots=True)

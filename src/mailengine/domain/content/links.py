@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import unescape
 from urllib.parse import urlsplit
 
-from mailengine.domain.content.lexing import MARK_PATTERN, MARK_START, Protected, Tag, protect
+from mailengine.domain.content.lexing import MARK_PATTERN, MARK_START, TAG_BODY, Protected, Tag, protect
 from mailengine.domain.content.urls import decode_attribute, normalise, split, tag_of
 
 # Values that the program makes itself: they are URLs already and are neither tracked nor encoded.
@@ -25,16 +25,14 @@ PIXEL = (
     'style="display:block;border:0;width:1px;height:1px" />'
 )
 
-_TAG = re.compile(r"""<([a-zA-Z][a-zA-Z0-9:]*)((?>=\s*"[^"]*"|=\s*'[^']*'|[^>])*+)>""")
+_TAG = re.compile(rf"<([a-zA-Z][a-zA-Z0-9:]*)({TAG_BODY})>")
 _ATTRIBUTE = re.compile(r"""([^\s"'=<>/]+)(\s*=\s*)("[^"]*"|'[^']*')""")
 _STYLE_BLOCK = re.compile(r"<style\b[^>]*>.*?</style\s*>", re.I | re.S)
 _STYLE_VALUE = re.compile(rf"""(url\(\s*["']?)?({MARK_PATTERN})""", re.I)
 _TRACK_OFF = re.compile(r"""\s+data-track\s*=\s*(?:"off"|'off')""", re.I)
 _TEXT_URL = re.compile(rf"""https?://(?:{MARK_PATTERN}|[^\s<>"{{}}|\\^`\[\]\ufdd0])+""", re.I)
 _TRAILING = ".,;:!?'*_"
-_ANCHOR = re.compile(
-    r"""<a\b((?>=\s*"[^"]*"|=\s*'[^']*'|[^>])*+)>(?:(.*?)(?=</a\s*>|<a\b|\Z))?""", re.I | re.S
-)
+_ANCHOR = re.compile(rf"<a\b({TAG_BODY})>(?:(?P<text>.*?)(?=</a\s*>|<a\b|\Z))?", re.I | re.S)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 _BODY_END = re.compile(r"</body\s*>", re.I)
 # Printed on every path, any of these ends the part of a URL in which a scheme could still be spelt.
@@ -205,7 +203,7 @@ def _link(match: re.Match[str], page: Protected) -> Link | None:
     for name, _, quoted in _ATTRIBUTE.findall(match[1]):
         if name.lower() == "href":
             url = page.restore(normalise(decode_attribute(quoted[1:-1])))
-            words = page.restore(unescape(re.sub(r"<[^>]*>", " ", match[2] or "")))
+            words = page.restore(unescape(re.sub(r"<[^>]*>", " ", match["text"] or "")))
             line = page.restore(page.text[: match.start()]).count("\n") + 1
             return Link(url, " ".join(words.split()), line)
     return None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from mailengine.core.errors import InvalidInput
-from mailengine.domain.content.lexing import MARK_PATTERN, MARK_START, protect
+from mailengine.domain.content.lexing import MARK_PATTERN, MARK_START, TAG_BODY, protect
 
 # Against bombs: depth bounds the nesting of the compiled template, the number of groups bounds the code that
 # one source expands to, options bound one chain. A newsletter by hand stays far below each of them.
@@ -22,10 +22,9 @@ MAX_GROUPS = 200
 MAX_OPTIONS = 100
 MAX_VARIANTS = 1_000_000_000
 
-_ATTRIBUTE_BODY = r"""(?>=\s*"[^"]*"|=\s*'[^']*'|[^>])*+"""
 _TOKEN = re.compile(
     rf"(?P<escape>\\[{{|}}])|(?P<opaque>{MARK_PATTERN}|<style\b.*?</style\s*>|<!--.*?-->)"
-    rf"|(?P<tag></?[a-zA-Z]{_ATTRIBUTE_BODY}>)|(?P<brace>[{{|}}])",
+    rf"|(?P<tag></?[a-zA-Z]{TAG_BODY}>)|(?P<brace>[{{|}}])",
     re.S | re.I,
 )
 _ATTRIBUTE = re.compile(r"""([^\s"'=<>/]+)(\s*=\s*)("[^"]*"|'[^']*')""")

@@ -17,7 +17,7 @@ from mailengine.domain.tracking.tokens import Recipient
 
 CAMPAIGNS = 500  # each holds its links; an old campaign that is clicked again is read again
 BATCH = 1000
-_URL_CHARS = "!#$%&'()*+,/:;=?@[]~"  # RFC 3986 reserved, %, and ~: what is already encoded stays as it is
+_URL_CHARS = "!#$%&'*+(),/:;=?@[]~"  # RFC 3986 reserved, %, and ~: what is already encoded stays as it is
 
 Waiting = tuple[Recipient, "asyncio.Future[list[str]]"]
 

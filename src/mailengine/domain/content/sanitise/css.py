@@ -62,9 +62,9 @@ _RULE_HOLDERS = frozenset({"media", "supports"})
 _FRAMES = frozenset({"keyframes", "-webkit-keyframes", "-moz-keyframes"})
 _DECLARATION_HOLDERS = frozenset({"page", "-ms-viewport", "viewport"})
 
-# What most style attributes look like: no function but plain colours, no escape, no quote but a font's name.
-_VALUE = r"(?>[A-Za-z0-9#%.,+ \t\n_-]|'[A-Za-z0-9 _-]*'|rgba?\([0-9., %]*\)|![ ]?important)"
-_SIMPLE = re.compile(rf"\s*(?>(?>[a-z-]+)[ \t\n]*+:{_VALUE}++(?:;\s*+|(?=\Z)))*+")
+# What most style attributes look like: no function, no escape, no quote but a font's name.
+_VALUE = r"(?:[A-Za-z0-9#%.,+ \t\n_-]++|'[A-Za-z0-9 _-]*+'|![ ]?important)"
+_SIMPLE = re.compile(rf"\s*+(?:[a-z-]++[ \t\n]*+:{_VALUE}+(?:;\s*+|\Z))*")
 _SUSPECT = re.compile(r"behavior|binding|expression|javascript", re.I)
 
 

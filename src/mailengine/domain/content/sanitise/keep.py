@@ -9,13 +9,13 @@ import re
 from html import unescape
 from typing import Literal
 
-from mailengine.domain.content.lexing import Tag
+from mailengine.domain.content.lexing import STRING, Tag
 
 Place = Literal["text", "attribute", "comment"]
 
 STATEMENTS_INSIDE = frozenset({"if", "elif", "else", "endif", "for", "endfor"})
 _REFUSED_STATEMENTS = frozenset({"raw", "endraw"})
-_STRINGS = re.compile(r'("(?:[^"\\]|\\.)*+"|\'(?:[^\'\\]|\\.)*+\')', re.S)
+_STRINGS = re.compile(f"({STRING})", re.S)
 # Words are spelt in Vai letters: identifiers to a CSS parser, and bleach drops what is not ASCII before it looks
 # for a scheme, so that it judges an address by its static parts.
 _DIGITS = "".join(chr(0xA500 + digit) for digit in range(16))

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from mailengine.domain.content.lexing import TAG_BODY
 from mailengine.domain.content.sanitise.policy import RAW_TEXT
 
 TokenKind = Literal["text", "start", "end", "raw", "comment", "declaration"]
 
-# `(?>…)` and `*+` never give back what they took: an unclosed quote costs one look, not exponentially many.
-_TAG = re.compile(r"""<(/?)([a-zA-Z][^\s/>]*+)((?>=\s*"[^"]*"|=\s*'[^']*'|[^>])*+)>""")
+_TAG = re.compile(rf"<(/?)([a-zA-Z][^\s/>]*+)({TAG_BODY})>")
 _ATTRIBUTE = re.compile(r"""([^\s"'>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"'>][^\s>]*))?""")
 _DECLARATION = re.compile(r"<[!?][^>]*>")
 
