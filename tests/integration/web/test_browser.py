@@ -203,6 +203,7 @@ def _shape(path: str) -> str:
     return re.sub(r"\{[^}]*\}|(?<=/)\d+|(?<=/attributes/)\w+", "{}", path)
 
 
+@pytest.mark.timeout(300)  # fifty pages, on a machine that has other things to do
 async def test_every_page_is_accessible_and_fits_a_phone(browser: Browser, served: Any, acme: Any):
     page = await browser.new_page(color_scheme="dark")
     said = listen(page, served.url)
@@ -279,6 +280,7 @@ async def test_a_contact_is_added_found_and_deleted_without_loading_a_page_anew(
     page = await browser.new_page()
     said = listen(page)
     await log_in(page, served.url)
+    await page.goto(f"{served.url}/")
     await page.evaluate("window.stillHere = true")
     await page.get_by_role("link", name="Contacts", exact=True).click()
     await page.get_by_role("link", name="Add a contact").click()

@@ -221,6 +221,7 @@ def write(folder: Path, people: int) -> Path:
 
 async def test_a_file_from_the_drop_to_the_undo(stage: Stage, tmp_path: Path):
     page, said = await stage.page("owner@none.test")
+    await page.goto(f"{stage.url}/")
     await page.get_by_role("link", name="Imports", exact=True).click()
     await expect(page.get_by_text("Nothing imported yet")).to_be_visible()
     await page.set_input_files("input[type=file]", write(tmp_path, 2500))
