@@ -82,9 +82,14 @@ async def expand_page(
 
 async def _page_end(tx: ReadTx, scope: Scope, campaign: Campaign) -> int | None:
     contacts = table_of(Contact).c
+    # The index of the living is in the order of ids: of all contacts SQLite would sort the rest for each page.
     page = (
         sa.select(contacts.id)
-        .where(contacts.tenant_id == scope.tenant_id, contacts.id > campaign.expand_cursor)
+        .where(
+            contacts.tenant_id == scope.tenant_id,
+            contacts.deleted_at.is_(None),
+            contacts.id > campaign.expand_cursor,
+        )
         .order_by(contacts.id)
         .limit(PAGE_CONTACTS)
         .subquery()
