@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import Scope
-from mailengine.db.tenancy import table_of, tenant_of
+from mailengine.db.tenancy import table_of, tenant_beside, tenant_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.queries import domain_of
 from mailengine.domain.contacts.segments.find import compiler_for
@@ -148,12 +148,12 @@ async def _by_reason(tx: ReadTx, scope: Scope, chosen: Chosen) -> dict[str, int]
     ).label("reason")
     # Whoever was deleted is named among a list's members, not among those whom a rule would describe.
     about = _on_any(scope, lists, list(MemberState)) if lists else col(Contact.deleted_at).is_(None)
-    people = (
-        sa.select(reason)
-        .select_from(chosen.source)
-        .where(tenant_of(Contact) == scope.tenant_id, about, chosen.described)
-        .subquery()
+    tenant = tenant_beside(Contact) if lists and not tx.postgres else tenant_of(Contact)
+    found = (
+        sa.select(reason).select_from(chosen.source).where(tenant == scope.tenant_id, about, chosen.described)
     )
+    # Made first: SQLite would find each one's reason twice, to sort by it and to count it.
+    people = found.cte("people").prefix_with("MATERIALIZED", dialect="sqlite")
     rows = await tx.execute(sa.select(people.c.reason, sa.func.count()).group_by(people.c.reason))
     return {row[0]: row[1] for row in rows}
 
