@@ -119,7 +119,7 @@ async def test_a_relay_that_only_drafts_name_can_go(db: Database, scope: Scope) 
         campaign = await tx.scalar(sa.select(Campaign))
         assert campaign is not None
         assert campaign.relay_id is None
-        actions = [entry.action for entry in await tx.scalars(sa.select(AuditEntry))]
+        actions = [entry.action for entry in await tx.scalars(sa.select(AuditEntry).order_by(sa.text("id")))]
     assert actions == ["tenant.create", "relay.add", "relay.remove"]
 
 
