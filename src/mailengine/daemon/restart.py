@@ -50,7 +50,9 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], stop: asyn
     while True:
         began = loop.time()
         try:
-            await run()
+            # In a task of its own: where a task group failed, its task counts as cancelled, and before Python 3.11.3,
+            # which Debian 12 has, the wait below would end this one with it. The role would never start again.
+            await asyncio.ensure_future(run())
             words = "it ended by itself"
         except MailengineError as error:
             words = str(error)

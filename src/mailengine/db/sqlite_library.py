@@ -9,18 +9,15 @@ is refused and all is as before.
 """
 
 import ctypes
+from contextlib import suppress
 from importlib.machinery import PathFinder
 
 _MEMSTATUS = 9  # SQLITE_CONFIG_MEMSTATUS
 
 
-def without_memory_account() -> bool:
-    """Whether the library took it."""
+def without_memory_account() -> None:
     found = PathFinder.find_spec("_sqlite3")
-    if found is None or found.origin is None:
-        return False
-    try:
-        library = ctypes.CDLL(found.origin)  # Python's module, and so the library that it is linked to
-        return bool(library.sqlite3_config(_MEMSTATUS, 0) == 0)
-    except (OSError, AttributeError):
-        return False
+    if found is not None and found.origin is not None:
+        with suppress(OSError, AttributeError):
+            # Python's module, and so the library that it is linked to.
+            ctypes.CDLL(found.origin).sqlite3_config(_MEMSTATUS, 0)

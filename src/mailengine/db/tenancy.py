@@ -7,7 +7,10 @@ Every table with a column `tenant_id` is owned. The transaction carries its scop
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel
 
 from mailengine.core.scope import AnyScope, InstanceScope, Scope
@@ -35,8 +38,25 @@ def tenant_of(model: type[SQLModel]) -> sa.ColumnElement[int]:
 
 def tenant_beside(model: type[SQLModel]) -> sa.ColumnElement[int]:
     """The same for rows that are chosen by many ids. SQLite has no statistics and guesses that a tenant has ten rows:
-    with the bare column it reads all of a tenant's rows to find those of the ids; no index has this expression."""
-    return tenant_of(model) + 0
+    with the bare column it reads all of a tenant's rows to find those of the ids; no index has this expression.
+    PostgreSQL has statistics of the column, and none of an expression."""
+    return _Beside(tenant_of(model))
+
+
+class _Beside(FunctionElement[int]):
+    name = "tenant_id"  # a predicate on it is one on the tenant
+    type = sa.BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Beside)
+def _bare(element: _Beside, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_Beside, "sqlite")
+def _summed(element: _Beside, compiler: SQLCompiler, **options: Any) -> str:
+    return f"{compiler.process(element.clauses, **options)} + 0"
 
 
 def owned_tables(metadata: sa.MetaData) -> list[sa.Table]:

@@ -148,7 +148,7 @@ async def _by_reason(tx: ReadTx, scope: Scope, chosen: Chosen) -> dict[str, int]
     ).label("reason")
     # Whoever was deleted is named among a list's members, not among those whom a rule would describe.
     about = _on_any(scope, lists, list(MemberState)) if lists else col(Contact.deleted_at).is_(None)
-    tenant = tenant_beside(Contact) if lists and not tx.postgres else tenant_of(Contact)
+    tenant = tenant_beside(Contact) if lists else tenant_of(Contact)
     found = (
         sa.select(reason).select_from(chosen.source).where(tenant == scope.tenant_id, about, chosen.described)
     )
