@@ -92,31 +92,37 @@ async def history(tx: ReadTx, scope: Scope, *, contact: Contact) -> list[Consent
 
 async def keep_standing(tx: WriteTx, scope: Scope, contact_ids: Sequence[int], *, new: bool = False) -> None:
     """Write down the agreements that so far stand on the contacts alone; those of `new` contacts do."""
-    contacts, consents = table_of(Contact).c, table_of(Consent).c
+    people, consents = _people(tx, scope, contact_ids).c, table_of(Consent).c
     standing = sa.select(
-        contacts.tenant_id,
-        contacts.id,
-        sa.func.coalesce(contacts.consent_at, contacts.created_at),
+        people.tenant_id,
+        people.id,
+        sa.func.coalesce(people.consent_at, people.created_at),
         sa.literal(ConsentAct.GIVEN.value),
-        contacts.consent_source,
-        contacts.consent_ip,
+        people.consent_source,
+        people.consent_ip,
         sa.literal(""),
-    ).where(
-        tenant_beside(Contact) == scope.tenant_id,
-        _among(tx, contacts.id, contact_ids),
-        sa.or_(contacts.consent_source != "", contacts.consent_at.is_not(None)),
-    )
+    ).where(sa.or_(people.consent_source != "", people.consent_at.is_not(None)))
     if not new:
         standing = standing.where(
-            ~sa.exists().where(consents.contact_id == contacts.id, consents.tenant_id == scope.tenant_id)
+            ~sa.exists().where(consents.contact_id == people.id, consents.tenant_id == scope.tenant_id)
         )
     names = ["tenant_id", "contact_id", "at", "act", "source", "ip", "wording"]
     await tx.execute(sa.insert(table_of(Consent)).from_select(names, standing))
 
 
-def _among(tx: ReadTx, column: sa.ColumnElement[int], ids: Sequence[int]) -> sa.ColumnElement[bool]:
-    """`IN` with one parameter for all: a batch of an import has thousands, each of which would be rendered."""
-    if tx.postgres:
-        return column == sa.any_(sa.bindparam("ids", list(ids), type_=ARRAY(sa.BigInteger)))
-    listed = sa.bindparam("ids", msgspec.json.encode(list(ids)).decode(), type_=sa.Text)
-    return column.in_(sa.select(sa.func.json_each(listed).table_valued("value").c.value))
+def _people(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> sa.Subquery:
+    """Contacts by their ids, which are one parameter: a batch of an import has thousands."""
+    contacts = table_of(Contact).c
+    parts = (contacts.consent_at, contacts.created_at, contacts.consent_source, contacts.consent_ip)
+    own = sa.select(contacts.tenant_id, contacts.id, *parts).where(
+        tenant_beside(Contact) == scope.tenant_id
+    )
+    if not tx.postgres:
+        listed = sa.func.json_each(msgspec.json.encode(list(ids)).decode()).table_valued("value")
+        return own.where(contacts.id.in_(sa.select(listed.c.value))).subquery()
+    # With LIMIT each is looked up by its id, whatever PostgreSQL believes of a table that an import is filling: it kept
+    # the plan of the first batches, and read all of the tenant for each of the later ones.
+    given = sa.bindparam("ids", list(ids), type_=ARRAY(sa.BigInteger))
+    wanted = sa.func.unnest(given).table_valued("id").render_derived(name="wanted")
+    each = own.where(contacts.id == wanted.c.id).limit(1).lateral("each")
+    return sa.select(each).select_from(wanted).join(each, sa.true()).subquery()
