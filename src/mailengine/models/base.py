@@ -29,6 +29,12 @@ def ref(target: str, *, nullable: bool = False, index: bool = False, cascade: bo
     return Field(default=default, foreign_key=target, nullable=nullable, index=index, sa_type=BigPK, **extra)
 
 
+def contacts_tenant() -> Any:
+    """The tenant of a row that belongs to a contact. No foreign key: that of the contact says that there is such a
+    tenant, and an import would ask PostgreSQL for it four times a contact, a seventh of its time."""
+    return Field(nullable=False, sa_type=BigPK)
+
+
 def moment(*, nullable: bool = False) -> Any:
     return Field(default=None if nullable else ..., nullable=nullable, sa_type=UTCDateTime)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from mailengine.models.base import json_object, moment, one_of, pk, ref
+from mailengine.models.base import contacts_tenant, json_object, moment, one_of, pk, ref
 from mailengine.models.personal import Hold, Holdings, nothing
 
 
@@ -178,13 +178,18 @@ class ContactList(SQLModel, table=True):
 
 class ListMember(SQLModel, table=True):
     __tablename__ = "list_members"
-    __table_args__ = (sa.Index(None, "contact_id"), one_of("state", MemberState))
+    # Without a row id SQLite keeps two trees of it instead of three.
+    __table_args__ = (
+        sa.Index(None, "contact_id"),
+        one_of("state", MemberState),
+        {"sqlite_with_rowid": False},
+    )
 
     list_id: int = Field(foreign_key="lists.id", primary_key=True, sa_type=sa.BigInteger)
     contact_id: int = Field(
         foreign_key="contacts.id", primary_key=True, sa_type=sa.BigInteger, ondelete="CASCADE"
     )
-    tenant_id: int = ref("tenants.id")
+    tenant_id: int = contacts_tenant()
     state: str = Field(default=MemberState.SUBSCRIBED, max_length=20)
     joined_at: datetime = moment()
 
@@ -226,7 +231,7 @@ class Consent(SQLModel, table=True):
     __table_args__ = (sa.Index(None, "contact_id", "id"), one_of("act", ConsentAct))
 
     id: int | None = pk()
-    tenant_id: int = ref("tenants.id")
+    tenant_id: int = contacts_tenant()
     contact_id: int = ref("contacts.id", cascade=True)
     at: datetime = moment()
     act: str = Field(max_length=20)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
-from mailengine.models.base import moment, pk, ref
+from mailengine.models.base import contacts_tenant, moment, pk, ref
 from mailengine.models.personal import Holdings, nothing
 
 
@@ -33,4 +33,4 @@ class ContactTag(SQLModel, table=True):
     contact_id: int = Field(
         foreign_key="contacts.id", primary_key=True, sa_type=sa.BigInteger, ondelete="CASCADE"
     )
-    tenant_id: int = ref("tenants.id")
+    tenant_id: int = contacts_tenant()

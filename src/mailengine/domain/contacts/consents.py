@@ -114,14 +114,12 @@ def _people(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> sa.Subquery:
     """Contacts by their ids, which are one parameter: a batch of an import has thousands."""
     contacts = table_of(Contact).c
     parts = (contacts.consent_at, contacts.created_at, contacts.consent_source, contacts.consent_ip)
-    own = sa.select(contacts.tenant_id, contacts.id, *parts).where(
-        tenant_beside(Contact) == scope.tenant_id
-    )
+    own = sa.select(contacts.tenant_id, contacts.id, *parts).where(tenant_beside(Contact) == scope.tenant_id)
     if not tx.postgres:
         listed = sa.func.json_each(msgspec.json.encode(list(ids)).decode()).table_valued("value")
         return own.where(contacts.id.in_(sa.select(listed.c.value))).subquery()
-    # With LIMIT each is looked up by its id, whatever PostgreSQL believes of a table that an import is filling: it kept
-    # the plan of the first batches, and read all of the tenant for each of the later ones.
+    # With LIMIT each is looked up by its id, whatever PostgreSQL believes of a table that an import is filling: it
+    # had kept the plan of the first batches, and read all of the tenant for each of the later ones.
     given = sa.bindparam("ids", list(ids), type_=ARRAY(sa.BigInteger))
     wanted = sa.func.unnest(given).table_valued("id").render_derived(name="wanted")
     each = own.where(contacts.id == wanted.c.id).limit(1).lateral("each")
