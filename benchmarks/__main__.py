@@ -16,6 +16,7 @@ from benchmarks import (
     bench_launch,
     bench_machines,
     bench_pages,
+    bench_search,
     bench_segments,
     bench_send,
     bench_transfer,
@@ -34,6 +35,7 @@ SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
     "segments": bench_segments.run,
     "machines": bench_machines.run,
     "pages": bench_pages.run,
+    "search": bench_search.run,
     "transfer": bench_transfer.run,
     "tui": bench_tui.run,
 }

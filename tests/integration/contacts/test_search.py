@@ -87,7 +87,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("way", ["queue", "index", "rows"])
+@pytest.mark.parametrize("way", ["queue", "index", "many", "rows"])
 async def test_whoever_is_meant_is_found(
     importing: Importing, db: Database, scope: Scope, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -95,11 +95,13 @@ async def test_whoever_is_meant_is_found(
     async with db.write(scope) as tx:
         bob = await contacts.get_contact(tx, scope, address="bob@mail.example.com")
         await tags.tag_contacts(tx, scope, tag="Big fish", contact_ids=[bob.id or 0], now=NOW)
-    if way == "index":
+    if way in ("index", "many"):
         await indexed(db)
         assert await waiting(db) == 0
-    if way == "rows":
+    if way in ("many", "rows"):
         monkeypatch.setattr(find, "FEW", 0)
+    if way == "rows":
+        monkeypatch.setattr(find, "MANY", 0)
         async with db.read(scope) as tx:
             for text, expected in CASES.items():
                 page = await contacts.search(tx, scope, text=text, page=PageRequest())
@@ -179,8 +181,9 @@ async def test_pages_of_many_are_the_pages_of_few(
     expected.sort(key=None if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else number_of.__getitem__)
     if order.value.startswith("-"):
         expected.reverse()
-    for few in (2000, 7, 1):
+    for few, many in ((2000, 2000), (7, 2000), (7, 7), (1, 1)):
         monkeypatch.setattr(find, "FEW", few)
+        monkeypatch.setattr(find, "MANY", many)
         seen, cursor, back = [], None, None
         async with db.read(scope) as tx:
             while True:

@@ -53,7 +53,7 @@ class Match:
             ways.append(contains(first + " " + last, self.text))
         if self.tag_ids is None or self.tag_ids:
             tags = _tags(self.scope, self.text) if self.tag_ids is None else self.tag_ids
-            ways.append(carries(self.scope, tags))
+            ways.append(carries(self.scope, tags, few=not by_index))
         return sa.or_(*ways)
 
 
