@@ -151,6 +151,7 @@ PAGES = [
     import_run.events,
     import_run.errors,
     import_run.cancel,
+    import_run.resume,
     import_run.take_back,
     contact.new,
     contact.create,

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from mailengine.core.clock import SystemClock
 from mailengine.core.config import DatabaseSettings, load_settings
-from mailengine.core.ids import TenantId
+from mailengine.core.ids import JobId, TenantId
 from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.daemon.job_runs import JobRuns
@@ -25,8 +25,10 @@ from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts.setup import create_owned_tenant
 from mailengine.domain.accounts.tenants import check_tenant
 from mailengine.domain.contacts import contacts, lists, tags
+from mailengine.domain.contacts.imports.run import ImportRequest, queue_upload
 from mailengine.domain.contacts.search import index
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.jobs import jobs
 from mailengine.models import (
     Campaign,
     CampaignState,
@@ -37,6 +39,7 @@ from mailengine.models import (
     SuppressionKind,
     Template,
     TemplateVersion,
+    Tenant,
 )
 from mailengine.runtime import Runtime
 from peers.template import copy_sqlite
@@ -353,6 +356,18 @@ async def test_each_page_with_nothing_one_and_many(stage: Stage, slug: str):
     await page.context.close()
 
 
+async def cancelled(rt: Runtime, slug: str, path: Path) -> int:
+    """An import of this organisation's that was cancelled before it began."""
+    now = rt.clock.now()
+    async with rt.db.write(INSTANCE) as tx:
+        tenant_id = await tx.scalar(sa.select(table_of(Tenant).c.id).where(table_of(Tenant).c.slug == slug))
+        scope = Scope(TenantId(tenant_id or 0), actor="test")
+        wanted = ImportRequest(path, list_name="Late")
+        job = await queue_upload(tx, scope, wanted, name="late.csv", now=now)
+        await jobs.cancel(tx, scope, job_id=JobId(job.id or 0), now=now)
+        return job.id or 0
+
+
 async def test_a_file_is_imported_by_the_keyboard_alone(stage: Stage, tmp_path: Path):
     page, said = await stage.page("owner@one.test")
     await page.goto(f"{stage.url}/imports")
@@ -361,6 +376,11 @@ async def test_a_file_is_imported_by_the_keyboard_alone(stage: Stage, tmp_path: 
     await expect(page.get_by_role("heading", level=1)).to_have_text("people at the fair.csv")
     await reach(page, "Start the import")
     await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="See the contacts")).to_be_visible()
+    late = await cancelled(stage.rt, "one", write(tmp_path, 2))
+    await page.goto(f"{stage.url}/imports/{late}")
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.get_by_text("The import goes on where it stopped")).to_be_visible()
     await expect(page.get_by_role("link", name="See the contacts")).to_be_visible()
     assert said == []
     await page.context.close()

@@ -90,9 +90,14 @@ async def test_a_file_is_looked_at_tried_imported_and_taken_back(
     begun = await client.post(here, data={**form, "act": "start", "save_as": "monthly/2026"}, headers=csrf)
     assert begun.status_code == 303, begun.text
     run = begun.headers["location"]
-    assert "Waiting for the daemon" in (await client.get(run)).text
+    waiting = (await client.get(run)).text
+    assert ("Waiting for the daemon" in waiting, f"{run}/resume" in waiting) == (True, False)
+    await client.post(f"{run}/cancel", headers=csrf)
+    assert f'action="{run}/resume"' in (await client.get(run)).text
+    assert (await client.post(f"{run}/resume", headers=csrf)).status_code == 303
     await work()
     done = (await client.get(run)).text
+    assert f'action="{run}/resume"' not in done
     assert "people.csv into Fair" in done
     assert "See the contacts" in done
     rejected = await client.get(f"{run}/errors")
@@ -119,6 +124,18 @@ async def test_a_file_is_looked_at_tried_imported_and_taken_back(
     assert gone.status_code == 303
     async with rt.db.read(acme.scope) as tx:
         assert (await mappings.list_mappings(tx, acme.scope, page=PageRequest())).total == 0
+
+
+async def test_what_was_taken_back_is_not_gone_on_with(client: Any, csrf: Any, work: Any):
+    here = await sent(client, csrf)
+    form = typed((await client.get(here)).text, act="start")
+    run = (await client.post(here, data=form, headers=csrf)).headers["location"]
+    for step in ("cancel", "undo"):
+        assert (await client.post(f"{run}/{step}", headers=csrf)).status_code == 303
+    await work()
+    assert f'action="{run}/resume"' not in (await client.get(run)).text
+    refused = await client.post(f"{run}/resume", headers=csrf)
+    assert (refused.status_code, "was taken back" in refused.text) == (409, True)
 
 
 async def test_what_is_wrong_is_said_where_it_is(client: Any, csrf: Any, rt: Runtime):
@@ -226,7 +243,7 @@ async def test_other_tenants_and_viewers(
     for path in (run, f"{run}/errors", run.replace("/imports", "/events/imports")):
         answer = await client.get(path)
         assert answer.status_code == 404 or not answer.content, path
-    for path in (f"{run}/cancel", f"{run}/undo"):
+    for path in (f"{run}/cancel", f"{run}/resume", f"{run}/undo"):
         assert (await client.post(path, headers=theirs)).status_code == 404, path
     await client.post("/logout", headers=theirs)
     async with rt.db.write(INSTANCE) as tx:
@@ -237,7 +254,14 @@ async def test_other_tenants_and_viewers(
     assert "Drop a file" not in (await client.get("/imports")).text
     assert (await client.get(waiting)).status_code == 403
     assert (await client.get(f"{run}/errors")).status_code == 403
-    for path in ("/imports/files?name=x", "/imports", waiting, f"{run}/cancel", f"{run}/undo"):
+    for path in (
+        "/imports/files?name=x",
+        "/imports",
+        waiting,
+        f"{run}/cancel",
+        f"{run}/resume",
+        f"{run}/undo",
+    ):
         assert (await client.post(path, headers=viewer)).status_code == 403, path
     await work()
     assert "people.csv into Fair" in (await client.get("/imports")).text

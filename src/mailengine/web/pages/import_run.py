@@ -14,7 +14,7 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.report import Counts
-from mailengine.domain.contacts.imports.run import errors_path
+from mailengine.domain.contacts.imports.run import begin_again, errors_path, resumable
 from mailengine.domain.jobs import jobs
 from mailengine.domain.reports.speed import Speed, job_speed
 from mailengine.models import Job, JobState
@@ -64,6 +64,7 @@ async def read_run(site: Site, login: Login, job_id: int, pace: Speed) -> dict[s
         "seconds_left": seconds_left,
         "live": moving is not None and moving.state in OPEN,
         "may_edit": edits,
+        "resumable": edits and resumable(job),
         "undoable": edits and job.state not in OPEN and stopped and now - job.created_at <= undo.UNDOABLE,
         "has_errors": edits and errors_path(site.rt.settings.data_dir, job_id).is_file(),
     }
@@ -95,6 +96,16 @@ async def cancel(request: UserRequest, site: NamedDependency[Site], job_id: From
         await find_import(tx, scope, job_id)
         await jobs.cancel(tx, scope, job_id=JobId(job_id), now=site.rt.clock.now())
     return done(site, f"{PATH}/{job_id}", "The import was cancelled; what was stored stays")
+
+
+@post("/imports/{job_id:int}/resume")
+async def resume(request: UserRequest, site: NamedDependency[Site], job_id: FromPath[int]) -> Response[Any]:
+    """Behind the last row that it stored."""
+    scope = request.auth.scope
+    async with site.rt.db.write(scope) as tx:
+        await find_import(tx, scope, job_id)
+        await begin_again(tx, scope, job_id=JobId(job_id), now=site.rt.clock.now())
+    return done(site, f"{PATH}/{job_id}", "The import goes on where it stopped")
 
 
 @post("/imports/{job_id:int}/undo")

@@ -95,6 +95,7 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
         job = await jobs.get(tx, scope, job_id=job_id)
     if job.kind != JobKind.IMPORT:
         raise InvalidInput(f"job {job_id} is no import that a command ran")
+    _check_stands(job)
     request = ImportRequest.from_dict(job.result["request"])
     check_rights(scope, request)
     with unpack_folder(around.data_dir / FOLDER) as folder:
@@ -220,6 +221,7 @@ async def begin_again(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime
     job = await jobs.locked(tx, scope, job_id=job_id)
     if job.kind != JobKind.UPLOAD:
         raise Conflict(f"import {job_id} was run by a command: go on with `mailengine jobs resume {job_id}`")
+    _check_stands(job)
     request = ImportRequest.from_dict(job.result["request"])
     check_rights(scope, request)
     if not request.path.is_file():
@@ -227,6 +229,18 @@ async def begin_again(tx: WriteTx, scope: Scope, *, job_id: JobId, now: datetime
     if job.subject_id is not None and not await lists.keep_any(tx, scope, [job.subject_id]):
         raise Conflict(f"the list of import {job_id} was deleted; import the file anew")
     return await jobs.start(tx, scope, job_id=job_id, now=now)
+
+
+def resumable(job: Job) -> bool:
+    """Whether the daemon can go on with it (`begin_again`), but for what may be gone meanwhile."""
+    stopped = job.state in (JobState.FAILED, JobState.CANCELLED)
+    there = job.kind == JobKind.UPLOAD and ImportRequest.from_dict(job.result["request"]).path.is_file()
+    return stopped and there and "undo" not in job.result
+
+
+def _check_stands(job: Job) -> None:
+    if "undo" in job.result:
+        raise Conflict(f"import {job.id} was taken back; import the file anew")
 
 
 async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGenerator[None]:
