@@ -22,6 +22,8 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_ss_cursor,
 )
 from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BEGIN = frozenset({"BEGIN", "BEGIN IMMEDIATE"})
@@ -42,7 +44,7 @@ class Cursor:
 
     arraysize = 1
 
-    def __init__(self, adapted: "_AdaptedConnection") -> None:
+    def __init__(self, adapted: "OneTripConnection") -> None:
         self._adapted, self._connection = adapted, adapted._connection
         self._outcome = Outcome(None, -1, None, ())
 
@@ -129,7 +131,7 @@ class _AdaptedStream(AsyncAdapt_aiosqlite_ss_cursor):
         return await super()._execute_async(operation, parameters)
 
 
-class _AdaptedConnection(AsyncAdapt_aiosqlite_connection):
+class OneTripConnection(AsyncAdapt_aiosqlite_connection):
     __slots__ = ("_begun", "ahead")
     _cursor_cls = _AdaptedCursor
     _ss_cursor_cls = _AdaptedStream
@@ -143,6 +145,17 @@ class _AdaptedConnection(AsyncAdapt_aiosqlite_connection):
         ahead, self.ahead = self.ahead, []
         self._begun = self._begun or any(statement in _BEGIN for statement in ahead)
         return ahead
+
+    async def run(self, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
+        """The rows of a statement in the transaction of the session, without the session's layers."""
+        connection = self._connection
+        try:
+            outcome: Outcome = await connection._execute(
+                _execute, connection._conn, self.take_ahead(), statement, parameters
+            )
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(statement, parameters, error, sqlite3.Error) from error
+        return outcome.rows
 
     def commit(self) -> None:
         if self._is_to_end():
@@ -165,4 +178,13 @@ def one_trip_a_statement(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Dialect, _record: ConnectionPoolEntry, args: Any, options: Any) -> Any:
         adapted: Any = dialect.connect(*args, **options)
-        return _AdaptedConnection(adapted.dbapi, adapted._connection)
+        return OneTripConnection(adapted.dbapi, adapted._connection)
+
+
+def one_trip_connection(connection: AsyncConnection) -> OneTripConnection:
+    """What SQLAlchemy's connection to SQLite stands on."""
+    made = connection.sync_connection
+    assert made is not None
+    driver = made.connection.dbapi_connection
+    assert isinstance(driver, OneTripConnection)
+    return driver

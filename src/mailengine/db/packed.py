@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from mailengine.db.prepared import Prepared
 from mailengine.db.unit import ReadTx
 
 
 class Packed:
-    """A SELECT with named parameters, made once and asked often.
+    """A SELECT with named parameters, none of which expands, made once and asked often.
 
     No column may be of bytes, which JSON cannot hold, or a fraction with more than 15 digits, which SQLite's JSON
     would round.
@@ -23,16 +24,16 @@ class Packed:
 
     def __init__(self, statement: sa.Select[Any]) -> None:
         columns = statement.subquery().c
-        self._plain = statement
-        self._json = sa.select(sa.func.json_group_array(sa.func.json_array(*columns), type_=sa.Text))
+        self._plain = Prepared(statement)
+        self._json = Prepared(
+            sa.select(sa.func.json_group_array(sa.func.json_array(*columns), type_=sa.Text))
+        )
         self._types = [column.type for column in columns]
 
     async def rows(self, tx: ReadTx, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         if tx.postgres:
-            plain: Sequence[Sequence[Any]] = (await tx.execute(self._plain, values)).all()
-            return plain
-        text = await tx.scalar(self._json, values)
-        assert text is not None  # of no rows it is "[]"
+            return await self._plain.rows(tx, values)
+        text = await self._json.value(tx, values)  # of no rows it is "[]"
         rows: list[list[Any]] = msgspec.json.decode(text)
         dialect = tx.get_bind().dialect
         for i, kind in enumerate(self._types):

@@ -23,6 +23,7 @@ from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import AnyScope
 from mailengine.db.engine import DURABLE, engines
+from mailengine.db.one_trip import OneTripConnection, one_trip_connection
 from mailengine.db.tenancy import SETTING, setting_for
 
 _SIGNALS = "signals"  # in a transaction's info
@@ -30,6 +31,8 @@ _SIGNALS = "signals"  # in a transaction's info
 
 class ReadTx(AsyncSession):
     """A consistent view of the database."""
+
+    sqlite: OneTripConnection  # on SQLite alone: for `Prepared`, whose statements go past the session
 
     @property
     def postgres(self) -> bool:
@@ -97,10 +100,12 @@ _IDLE_LIMIT = ("idle_in_transaction_session_timeout", "30s")
 
 
 async def _enter(
-    tx: AsyncSession, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False
+    tx: ReadTx, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False
 ) -> None:
-    await tx.connection(execution_options={"scope": scope, DURABLE: durable})
-    if tx.get_bind().dialect.name == "postgresql":
+    connection = await tx.connection(execution_options={"scope": scope, DURABLE: durable})
+    if not tx.postgres:
+        tx.sqlite = one_trip_connection(connection)
+    else:
         await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True), *settings))
 
 

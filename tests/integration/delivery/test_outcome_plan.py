@@ -21,7 +21,7 @@ async def test_outcomes_are_written_by_their_key(
         await world.relay(counting_sink().port)
         campaign = await world.draft()
         await world.launch(campaign)
-        with asked(world.db, "UPDATE email_tasks", "jsonb_to_recordset") as said:
+        with asked(world.db, "UPDATE email_tasks", "unnest") as said:
             async with running(world.worker()):
                 await world.settled(campaign)
         lines = await plan_of(world.db, *said[-1])

@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -20,7 +21,8 @@ from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.prepared import Prepared
+from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
@@ -162,6 +164,23 @@ async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: by
     if gone:
         await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now, count=gone)
     return gone
+
+
+async def kinds_in_use(tx: ReadTx, scope: Scope) -> frozenset[str]:
+    """The kinds of which the tenant has any entry: with none, nobody needs to be looked up."""
+    return frozenset([row[0] for row in await _in_use().rows(tx, {"tenant": scope.tenant_id})])
+
+
+@cache
+def _in_use() -> Prepared:
+    entries = table_of(Suppression).c
+    asked = [
+        sa.select(sa.literal(kind.value, sa.Text)).where(
+            sa.exists().where(entries.tenant_id == sa.bindparam("tenant"), entries.kind == kind)
+        )
+        for kind in SuppressionKind
+    ]
+    return Prepared(sa.union_all(*asked))
 
 
 async def suppressed(tx: ReadTx, scope: Scope, keys: Collection[str], *, by_address: bool = True) -> set[str]:

@@ -4,10 +4,10 @@ The token fences: an outcome is written only where the row still carries it. The
 machines; on this one the journal's lock tells at once that an owner died.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.packed import Packed
+from mailengine.db.prepared import Prepared
 from mailengine.db.tenancy import table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.models import Campaign, CampaignState, EmailTask, TaskStatus
@@ -46,13 +47,20 @@ class ClaimedTask:
 
 async def running_campaigns(tx: ReadTx, _instance: InstanceScope) -> list[RunningCampaign]:
     """Every campaign of the installation in the state `sending`."""
+    return [
+        RunningCampaign(campaign, tenant, snapshot, relay, tuple(lists))
+        for campaign, tenant, snapshot, relay, lists in await _running().rows(tx, {})
+    ]
+
+
+@cache
+def _running() -> Packed:
     campaigns = table_of(Campaign).c
-    rows = await tx.execute(
+    return Packed(
         sa.select(
             campaigns.id, campaigns.tenant_id, campaigns.snapshot_id, campaigns.relay_id, campaigns.list_ids
         ).where(campaigns.state == CampaignState.SENDING, campaigns.snapshot_id.is_not(None))
     )
-    return [RunningCampaign(*row[:4], tuple(row.list_ids)) for row in rows]
 
 
 async def claim(
@@ -66,36 +74,53 @@ async def claim(
     now: datetime,
 ) -> list[ClaimedTask]:
     """Take up to `limit` due tasks; none when the campaign does not send any more."""
-    tasks = table_of(EmailTask)
+    values = {
+        "tenant": scope.tenant_id,
+        "campaign": campaign_id,
+        "token": claim_token,
+        "owner": owner,
+        "most": limit,
+        "now": now,
+        "lease": now + LEASE,
+    }
+    if tx.postgres:
+        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_of(claim_token))))
+        rows = await _taking(postgres=True).rows(tx, values)
+    else:
+        await _taking(postgres=False).rows(tx, values)
+        rows = await _claimed().rows(tx, {"tenant_id": scope.tenant_id, "claim_token": claim_token})
+    return sorted([ClaimedTask(*row) for row in rows], key=attrgetter("id"))
+
+
+@cache
+def _taking(*, postgres: bool) -> Prepared:
+    """Takes the tasks; PostgreSQL returns them as well."""
+    tasks, tenant = table_of(EmailTask), sa.bindparam("tenant", type_=sa.BigInteger)
     due = (
         sa.select(tasks.c.id)
         .where(
-            tenant_of(EmailTask) == scope.tenant_id,
-            tasks.c.campaign_id == campaign_id,
+            tasks.c.tenant_id == tenant,
+            tasks.c.campaign_id == sa.bindparam("campaign"),
             tasks.c.status == sa.literal_column("'queued'"),  # literal: the partial index must match
-            tasks.c.scheduled_at <= now,
-            _is_sending(scope, campaign_id),
+            tasks.c.scheduled_at <= sa.bindparam("now"),
+            _is_sending(tenant, sa.bindparam("campaign", type_=sa.BigInteger)),
         )
         .order_by(tasks.c.scheduled_at, tasks.c.id)
-        .limit(limit)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
-    if tx.postgres:
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_of(claim_token))))
-        due = due.with_for_update(skip_locked=True)
     # As a CTE: PostgreSQL may run a plain subquery again for each row and so take more than the limit.
-    chosen = due.cte("due")
+    chosen = (due.with_for_update(skip_locked=True) if postgres else due).cte("due")
     taking = (
         sa.update(tasks)
-        .where(tenant_of(EmailTask) == scope.tenant_id, tasks.c.id.in_(sa.select(chosen.c.id)))
-        .values(status=TaskStatus.CLAIMED, locked_by=owner, claim_token=claim_token, lease_until=now + LEASE)
+        .where(tasks.c.tenant_id == tenant, tasks.c.id.in_(sa.select(chosen.c.id)))
+        .values(
+            status=TaskStatus.CLAIMED,
+            locked_by=sa.bindparam("owner"),
+            claim_token=sa.bindparam("token"),
+            lease_until=sa.bindparam("lease"),
+        )
     )
-    rows: Iterable[Sequence[Any]]
-    if tx.postgres:
-        rows = await tx.execute(taking.returning(*_fields()))
-    else:
-        await tx.execute(taking)
-        rows = await _claimed().rows(tx, {"tenant_id": scope.tenant_id, "claim_token": claim_token})
-    return sorted((ClaimedTask(*row) for row in rows), key=lambda task: task.id)
+    return Prepared(taking.returning(*_fields()) if postgres else taking)
 
 
 def _fields() -> tuple[sa.Column[Any], ...]:
@@ -138,10 +163,10 @@ async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -
     )
 
 
-def _is_sending(scope: Scope, campaign_id: CampaignId) -> sa.ColumnElement[bool]:
+def _is_sending(tenant: sa.BindParameter[int], campaign: sa.BindParameter[int]) -> sa.ColumnElement[bool]:
     campaigns = table_of(Campaign)
     return sa.exists().where(
-        campaigns.c.tenant_id == scope.tenant_id,
-        campaigns.c.id == campaign_id,
+        campaigns.c.tenant_id == tenant,
+        campaigns.c.id == campaign,
         campaigns.c.state == CampaignState.SENDING,
     )

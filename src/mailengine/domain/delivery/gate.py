@@ -15,9 +15,17 @@ from mailengine.core.scope import Scope
 from mailengine.db.packed import Packed
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts.suppression import erased, suppressed
+from mailengine.domain.contacts.suppression import erased, kinds_in_use, suppressed
 from mailengine.domain.content.values import Person
-from mailengine.models import Contact, ContactState, EmailTask, ListMember, MemberState, TaskStatus
+from mailengine.models import (
+    Contact,
+    ContactState,
+    EmailTask,
+    ListMember,
+    MemberState,
+    SuppressionKind,
+    TaskStatus,
+)
 
 
 @dataclass(slots=True)  # not frozen, which doubles the time to make one: there is one a message
@@ -42,18 +50,19 @@ async def look_again(
 ) -> dict[int, Decision]:
     """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
     values = {"tenant_id": scope.tenant_id, "claim_token": claim_token}
-    if list_ids:
-        rows = await _recipients(on_lists=True).rows(tx, {**values, "list_ids": list_ids})
-    else:
-        rows = await _recipients(on_lists=False).rows(tx, values)
-    keys = [row[2] for row in rows]
-    blocked = await suppressed(tx, scope, keys) | await erased(tx, scope, keys, hash_key=hash_key)
+    lists = {_list_name(i): list_id for i, list_id in enumerate(list_ids)}
+    rows = await _recipients(lists=len(lists)).rows(tx, {**values, **lists})
+    kinds = await kinds_in_use(tx, scope)
+    keys = [row[2] for row in rows] if kinds else []
+    blocked = await suppressed(tx, scope, keys) if kinds - {SuppressionKind.HASH} else set()
+    if SuppressionKind.HASH in kinds:
+        blocked |= await erased(tx, scope, keys, hash_key=hash_key)
     return {row[0]: _decide(row, blocked) for row in rows}
 
 
 @cache
-def _recipients(*, on_lists: bool) -> Packed:
-    """Who a claim is to, and what is so now: tenant_id, claim_token and, `on_lists`, list_ids."""
+def _recipients(*, lists: int) -> Packed:
+    """Who a claim is to, and what is so now: tenant_id, claim_token and the ids of so many lists."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
     return Packed(
         sa.select(
@@ -65,7 +74,7 @@ def _recipients(*, on_lists: bool) -> Packed:
             contacts.c.attributes,
             contacts.c.state,
             contacts.c.deleted_at.is_not(None),
-            _still_member(on_lists=on_lists).label("member"),
+            _still_member(lists).label("member"),
         )
         .join(contacts, contacts.c.id == tasks.c.contact_id)
         .where(
@@ -91,13 +100,17 @@ def _decide(row: Sequence[Any], blocked: set[str]) -> Decision:
     return Send(Person(email, first_name, last_name, attributes))
 
 
-def _still_member(*, on_lists: bool) -> sa.ColumnElement[bool]:
+def _list_name(index: int) -> str:
+    return f"list_{index}"
+
+
+def _still_member(lists: int) -> sa.ColumnElement[bool]:
     """On one of the lists still; of a campaign without lists, not gone from all that they were on."""
     members = table_of(ListMember)
     theirs = sa.exists().where(
         members.c.tenant_id == sa.bindparam("tenant_id"), members.c.contact_id == table_of(Contact).c.id
     )
     subscribed = theirs.where(members.c.state == MemberState.SUBSCRIBED)
-    if on_lists:
-        return subscribed.where(members.c.list_id.in_(sa.bindparam("list_ids", expanding=True)))
+    if lists:
+        return subscribed.where(members.c.list_id.in_([sa.bindparam(_list_name(i)) for i in range(lists)]))
     return sa.or_(~theirs.where(members.c.state == MemberState.UNSUBSCRIBED), subscribed)

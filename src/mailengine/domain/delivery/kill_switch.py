@@ -15,12 +15,15 @@ from sqlmodel import col
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.insert import insert_into
+from mailengine.db.prepared import Prepared
+from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.models import KillSwitch, Tenant
 
 MAX_REASON = 300
 _INSTANCE = 0
+_ANY_ON = Prepared(sa.select(table_of(KillSwitch).c.key).limit(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class OwnState:
 
 async def state(tx: ReadTx, instance: InstanceScope) -> KillState:
     """All switches that are on."""
+    if not await _ANY_ON.rows(tx, {}):  # nearly always, and asked ten times a second
+        return KillState(None, {})
     rows = {row.key: row for row in await tx.scalars(sa.select(KillSwitch))}
     return KillState(rows.pop(_INSTANCE, None), rows)
 

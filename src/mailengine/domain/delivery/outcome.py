@@ -1,6 +1,6 @@
 """What became of claimed tasks, written in batches and only under the claim token.
 
-One UPDATE takes a whole batch as JSON, so that its cost is one statement whatever the mix of outcomes; which rows
+One UPDATE takes a whole batch, so that its cost is one statement whatever the mix of outcomes; which rows
 still carried the token decides which counters, dead letters and contacts change.
 """
 
@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from mailengine.core.scope import Scope
 from mailengine.db.packed import Packed
+from mailengine.db.prepared import Prepared
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.contacts.states import mark_bounced
@@ -87,18 +89,15 @@ async def record(
     now: datetime,
 ) -> int:
     """Write outcomes of one claim; returns how many rows still belonged to it."""
-    postgres = tx.postgres
-    values = {
-        "rows": msgspec.json.encode([_as_row(each, postgres) for each in outcomes]).decode(),
-        "tenant": scope.tenant_id,
-        "token": claim_token,
-        "now": now if postgres else _stamp(now, postgres),
-    }
-    if postgres:
-        written = set(await tx.scalars(_RECORD_POSTGRES, values))
+    values = {"tenant": scope.tenant_id, "token": claim_token}
+    if tx.postgres:
+        written = {
+            row[0] for row in await _RECORD_POSTGRES.rows(tx, {**values, **_as_columns(outcomes), "now": now})
+        }
     else:
         written = {row[0] for row in await _held().rows(tx, values)}
-        await tx.execute(_RECORD_SQLITE, values)
+        rows = msgspec.json.encode([_as_row(each) for each in outcomes]).decode()
+        await _RECORD_SQLITE.rows(tx, {**values, "rows": rows, "now": _stamp(now)})
     kept = [outcome for outcome in outcomes if outcome.task.id in written]
     await _count(tx, scope, campaign_id, Counter(outcome.status for outcome in kept))
     failures = [outcome for outcome in kept if outcome.verdict is not None]
@@ -116,20 +115,32 @@ def _held() -> Packed:
     return Packed(sa.select(tasks.id).where(*mine, tasks.status != TaskStatus.DOUBT))
 
 
-def _as_row(outcome: Outcome, postgres: bool) -> dict[str, object]:
+_FIELDS = ("id", "status", "words", "tried", "due")
+
+
+def _as_row(outcome: Outcome) -> tuple[object, ...]:
+    """In the order of _FIELDS."""
+    due = _stamp(outcome.due) if outcome.due else None
+    return outcome.task.id, outcome.status, _stored(outcome.words), 1 if outcome.tried else 0, due
+
+
+def _as_columns(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
     return {
-        "id": outcome.task.id,
-        "status": outcome.status,
-        "words": outcome.words[:_REPLY_CHARS].replace("\x00", ""),
-        "tried": 1 if outcome.tried else 0,
-        "due": _stamp(outcome.due, postgres) if outcome.due else None,
+        "id": [each.task.id for each in outcomes],
+        "status": [each.status.value for each in outcomes],
+        "words": [_stored(each.words) for each in outcomes],
+        "tried": [1 if each.tried else 0 for each in outcomes],
+        "due": [each.due for each in outcomes],
     }
 
 
-def _stamp(moment: datetime, postgres: bool) -> str:
-    """As the database stores it: SQLite holds naive UTC text, which is what UTCDateTime writes there."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-    return text + "+00" if postgres else text
+def _stored(words: str) -> str:
+    return words[:_REPLY_CHARS].replace("\x00", "")
+
+
+def _stamp(moment: datetime) -> str:
+    """As SQLite stores it: naive UTC text, which is what UTCDateTime writes there."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 _SET = """
@@ -156,18 +167,20 @@ _WHERE_POSTGRES = """
     email_tasks.id = v.id AND email_tasks.tenant_id + 0 = :tenant
     AND email_tasks.claim_token || '' = :token AND email_tasks.status || '' = 'claimed'
 """
-_FIELDS = ("id", "status", "words", "tried", "due")
-
-_RECORD_SQLITE = sa.text(
-    f"UPDATE email_tasks SET {_SET.format(now=':now')} FROM (SELECT "  # noqa: S608  # constants only
-    + ", ".join(f"value ->> '{name}' AS {name}" for name in _FIELDS)
-    + f" FROM json_each(:rows)) AS v WHERE {_WHERE_SQLITE}"
+# Materialised, and as arrays: else SQLite reads a row's JSON once for each place that names one of its values.
+_VALUES_SQLITE = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(_FIELDS))
+_RECORD_SQLITE = Prepared(
+    sa.text(
+        f"WITH v AS MATERIALIZED (SELECT {_VALUES_SQLITE} FROM json_each(:rows))"  # noqa: S608  # constants only
+        f" UPDATE email_tasks SET {_SET.format(now=':now')} FROM v WHERE {_WHERE_SQLITE}"
+    )
 )
-_RECORD_POSTGRES = sa.text(
-    f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS v(id bigint, status text, words text,"
-    " tried int, due timestamptz)"
-    f" WHERE {_WHERE_POSTGRES} RETURNING email_tasks.id"
+_RECORD_POSTGRES = Prepared(
+    sa.text(
+        f"UPDATE email_tasks SET {_SET.format(now='CAST(:now AS timestamptz)')}"  # noqa: S608
+        " FROM unnest(CAST(:id AS bigint[]), CAST(:status AS text[]), CAST(:words AS text[]), CAST(:tried AS int[]),"
+        f" CAST(:due AS timestamptz[])) AS v({', '.join(_FIELDS)}) WHERE {_WHERE_POSTGRES} RETURNING email_tasks.id"
+    )
 )
 
 _COUNTERS = {
@@ -179,18 +192,19 @@ _COUNTERS = {
 
 
 async def _count(tx: WriteTx, scope: Scope, campaign_id: int, statuses: Counter[TaskStatus]) -> None:
+    added = {f"more_{column}": statuses[status] for status, column in _COUNTERS.items()}
+    if any(added.values()):
+        await _counting().rows(tx, {"tenant": scope.tenant_id, "campaign": campaign_id, **added})
+
+
+@cache
+def _counting() -> Prepared:
     totals = table_of(CampaignTotals)
-    added = {
-        column: totals.c[column] + statuses[status]
-        for status, column in _COUNTERS.items()
-        if statuses[status]
-    }
-    if added:
-        await tx.execute(
-            sa.update(totals)
-            .where(totals.c.tenant_id == scope.tenant_id, totals.c.campaign_id == campaign_id)
-            .values(**added)
-        )
+    return Prepared(
+        sa.update(totals)
+        .where(totals.c.tenant_id == sa.bindparam("tenant"), totals.c.campaign_id == sa.bindparam("campaign"))
+        .values({column: totals.c[column] + sa.bindparam(f"more_{column}") for column in _COUNTERS.values()})
+    )
 
 
 async def _bury(

@@ -15,11 +15,13 @@ knows when a contact complained. No ledger is read, so that asking every minute 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.db.prepared import Prepared
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
@@ -108,11 +110,13 @@ async def evaluate(db: Database, instance: InstanceScope, *, now: datetime) -> l
 
 async def lower_lane(tx: ReadTx, _instance: InstanceScope) -> frozenset[int]:
     """The tenants whose campaigns come after those of others."""
+    return frozenset([row[0] for row in await _lower().rows(tx, {})])
+
+
+@cache
+def _lower() -> Prepared:
     reputations = table_of(Reputation).c
-    found = await tx.scalars(
-        sa.select(reputations.tenant_id).where(reputations.standing != sa.literal_column("'ok'"))
-    )
-    return frozenset(found)
+    return Prepared(sa.select(reputations.tenant_id).where(reputations.standing != sa.literal_column("'ok'")))
 
 
 def comes_after(row: Reputation | None) -> bool:

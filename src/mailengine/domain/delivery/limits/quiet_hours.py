@@ -7,11 +7,14 @@ import sqlalchemy as sa
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import AnyScope, Grant, Scope
 from mailengine.core.zones import zone_of
+from mailengine.db.prepared import Prepared
+from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.models import QuietHours
 
 _DAY_MINUTES = 24 * 60
+_ANY = Prepared(sa.select(table_of(QuietHours).c.tenant_id).limit(1))
 
 
 async def set_quiet_hours(
@@ -45,6 +48,8 @@ async def get_quiet_hours(tx: ReadTx, scope: Scope) -> QuietHours | None:
 
 async def resting(tx: ReadTx, _scope: AnyScope, *, now: datetime) -> frozenset[int]:
     """The tenants that rest now."""
+    if not await _ANY.rows(tx, {}):
+        return frozenset()
     rows = await tx.scalars(sa.select(QuietHours))
     return frozenset(row.tenant_id for row in rows if quiet_until(row, now) is not None)
 
