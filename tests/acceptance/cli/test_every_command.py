@@ -45,7 +45,7 @@ OF_ANOTHER_TENANT = [
     ("segments", "show", "Locals"),
     ("segments", "count", "Locals"),
     ("segments", "sample", "Locals"),
-    ("segments", "explain", "Locals"),
+    ("segments", "explain", "Locals", "--list", "Customers", "--exclude-list", "Customers"),
     ("segments", "update", "Locals", "--rule", "everyone"),
     ("segments", "delete", "Locals", "--yes"),
     ("tags", "add", "vip", "ann@example.net"),

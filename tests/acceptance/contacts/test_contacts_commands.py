@@ -75,6 +75,11 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     assert (shown["subscribed"], shown["audience"], shown["left_out"]) == (2, 1, {"suppressed": 1})
     program.ok("suppression", "remove", "ann@example.org", "--yes")
     assert program.ok("lists", "show", "Customers", "--json").json["audience"] == 2
+    everyone = ("segments", "explain", "--rule", "everyone", "--json")
+    assert program.ok(*everyone).json["left_out"] == {"domain suppressed": 1}
+    without = program.ok(*everyone, "--exclude-list", "Empty", "--exclude-list", "Customers").json
+    assert (without["people"], without["left_out"]) == (3, {"domain suppressed": 1, "excluded": 2})
+    assert "no list called Nope" in program.run(*everyone, "--exclude-list", "Nope").complaint
     program.ok("forms", "create", "Site", "--list", "Customers")
     kept = program.run("lists", "delete", "Customers", "--yes")
     assert (kept.code, "Customers is used by the form Site; take it out there" in kept.complaint) == (1, True)

@@ -69,6 +69,10 @@ async def test_contacts_from_birth_to_restoration(api: Any, acme: Any):
     assert again.status_code == 409
     page = (await api.get("/api/v1/contacts", params={"list": "acme customers", "limit": 1})).json()
     assert (page["total"], len(page["items"])) == (2, 1)
+    for without, left_out in (([], {}), (["acme customers"], {"excluded": 2})):
+        asked = {"text": "everyone", "exclude_lists": without}
+        told = (await api.post("/api/v1/segments/count", json=asked)).json()
+        assert (told["people"], told["left_out"]) == (2, left_out)
     rest = (await api.get("/api/v1/contacts", params={"limit": 1, "cursor": page["next"]})).json()
     assert [item["email"] for item in rest["items"]] == ["Bob@example.org"]
     found = await api.get("/api/v1/contacts", params={"search": "bob"})
@@ -166,6 +170,9 @@ async def test_the_other_tenants_rows_do_not_exist(api: Any, acme: Any, other: A
     found = await api.get("/api/v1/contacts", params={"search": "other.test"})
     assert found.json()["total"] == 0
     assert (await api.get("/api/v1/contacts", params={"list": "other customers"})).status_code == 404
+    for named in ("lists", "exclude_lists"):
+        asked = {"text": "everyone", named: ["other customers"]}
+        assert (await api.post("/api/v1/segments/count", json=asked)).status_code == 404
 
 
 async def test_every_operation_is_in_the_test_above(app: Litestar):

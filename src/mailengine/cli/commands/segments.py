@@ -147,8 +147,11 @@ def explain(
     lists: Annotated[
         list[str] | None, typer.Option("--list", help="Of these lists only; repeatable.")
     ] = None,
+    exclude_lists: Annotated[
+        list[str] | None, typer.Option("--exclude-list", help="Nobody of this list; repeatable.")
+    ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option("--exclude-segment", help="Without this segment; repeatable.")
+        list[str] | None, typer.Option("--exclude-segment", help="Nobody of this segment; repeatable.")
     ] = None,
     as_json: output.Json = False,
 ) -> None:
@@ -159,10 +162,14 @@ def explain(
 
     async def work(rt: "Runtime", scope: "Scope") -> "audience.Explanation":
         async with rt.db.read(scope) as tx:
-            found = [await get_list(tx, scope, name=each) for each in lists or []]
+            among, without = [
+                tuple([(await get_list(tx, scope, name=each)).id or 0 for each in names or []])
+                for names in (lists, exclude_lists)
+            ]
             choice = audience.Choice(
-                list_ids=tuple(each.id or 0 for each in found),
+                list_ids=among,
                 segments=(await _rule(tx, scope, name, rule),),
+                without_lists=without,
                 without_segments=tuple(
                     [saved.rule_of(await saved.get(tx, scope, name=each)) for each in exclude or []]
                 ),

@@ -72,11 +72,12 @@ class SegmentChange(Given):
 
 
 class Question(Given):
-    """Rules that need not be saved; `lists` and `exclude_segments` by name, as a campaign would have them."""
+    """Rules that need not be saved; lists, excluded lists and segments by name, as a campaign would have them."""
 
     text: RuleText | None = None
     rule: dict[str, Any] | None = None
     lists: Names = msgspec.field(default_factory=list)
+    exclude_lists: Names = msgspec.field(default_factory=list)
     exclude_segments: Names = msgspec.field(default_factory=list)
 
 
@@ -191,11 +192,15 @@ class Segments(Controller):
         """Nothing is saved: for a builder that shows the count while somebody edits."""
         async with site.rt.db.read(caller) as tx:
             rule = await find.checked(tx, caller, _required(data.text, data.rule))
-            lists = [await get_list(tx, caller, name=name) for name in data.lists]
+            among, but = [
+                tuple([(await get_list(tx, caller, name=name)).id or 0 for name in names])
+                for names in (data.lists, data.exclude_lists)
+            ]
             without = [await saved.get(tx, caller, name=name) for name in data.exclude_segments]
             choice = audience.Choice(
-                list_ids=tuple(each.id or 0 for each in lists),
+                list_ids=among,
                 segments=(rule,),
+                without_lists=but,
                 without_segments=tuple(saved.rule_of(each) for each in without),
             )
             return await _answer(tx, caller, rule, choice, sample, site)
