@@ -21,7 +21,12 @@ from mailengine.core.errors import InvalidInput, Unavailable
 from mailengine.db.one_trip import one_trip_a_statement
 
 READERS = 4
-DURABLE = "durable"  # the execution option of a write transaction that must survive a power cut
+# Pages of 4 kB that SQLite's log holds before they are copied into the file. Each batch of an import changes most
+# pages of the index of addresses: with the usual 4 MB they are copied again and again, and the disk waited for.
+_LOG_PAGES, _BULK_LOG_PAGES = 1_000, 20_000
+# Execution options of a write transaction on SQLite:
+DURABLE = "durable"  # it must survive a power cut
+BULK = "bulk"  # one of many that together write much
 
 
 def normalise_url(url: str) -> str:
@@ -78,18 +83,20 @@ def sqlite_engine(
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         if write:
-            _synchronise(connection, bool(connection.get_execution_options().get(DURABLE)))
+            options = connection.get_execution_options()
+            # NORMAL loses the last commits with the power, not with the process; FULL waits for the disk.
+            _settle(connection, "synchronous", "FULL" if options.get(DURABLE) else "NORMAL", default="NORMAL")
+            pages = _BULK_LOG_PAGES if options.get(BULK) else _LOG_PAGES
+            _settle(connection, "wal_autocheckpoint", str(pages), default=str(_LOG_PAGES))
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return engine
 
 
-def _synchronise(connection: Connection, durable: bool) -> None:
-    """NORMAL loses the last commits with the power, not with the process; FULL waits for the disk."""
-    level = "FULL" if durable else "NORMAL"
-    if connection.info.get("synchronous", "NORMAL") != level:
-        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
-        connection.info["synchronous"] = level
+def _settle(connection: Connection, pragma: str, value: str, *, default: str) -> None:
+    if connection.info.get(pragma, default) != value:
+        connection.exec_driver_sql(f"PRAGMA {pragma}={value}")
+        connection.info[pragma] = value
 
 
 def _from_json(text: str) -> Any:

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BEGIN = frozenset({"BEGIN", "BEGIN IMMEDIATE"})
-_BEGINNINGS = _BEGIN | {"PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"}  # what engine.py says first
+_SETTINGS = ("PRAGMA synchronous=", "PRAGMA wal_autocheckpoint=")  # what engine.py says before it
 
 
 class Outcome(NamedTuple):
@@ -52,7 +52,7 @@ class Cursor:
         return self
 
     async def execute(self, statement: str, parameters: Any = ()) -> "Cursor":
-        if statement in _BEGINNINGS:
+        if statement in _BEGIN or statement.startswith(_SETTINGS):
             self._adapted.ahead.append(statement)
         else:
             await self._run(_execute, statement, parameters)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import AnyScope
-from mailengine.db.engine import DURABLE, engines
+from mailengine.db.engine import BULK, DURABLE, engines
 from mailengine.db.one_trip import OneTripConnection, one_trip_connection
 from mailengine.db.tenancy import SETTING, setting_for
 
@@ -79,11 +79,14 @@ class Database:
                 yield tx
 
     @asynccontextmanager
-    async def write(self, scope: AnyScope, *, durable: bool = False) -> AsyncIterator[WriteTx]:
-        """`durable`: what it commits survives a power cut also on SQLite, for a few milliseconds more."""
+    async def write(
+        self, scope: AnyScope, *, durable: bool = False, bulk: bool = False
+    ) -> AsyncIterator[WriteTx]:
+        """`durable`: what it commits survives a power cut also on SQLite, for a few milliseconds more. `bulk`: it is
+        one of many that write much; SQLite's log may grow to 80 MB."""
         with translated_errors():
             async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
-                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True), durable=durable)
+                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True), durable=durable, bulk=bulk)
                 yield tx
         signals = tx.info.get(_SIGNALS)
         if signals and self._on_commit is not None:
@@ -100,9 +103,9 @@ _IDLE_LIMIT = ("idle_in_transaction_session_timeout", "30s")
 
 
 async def _enter(
-    tx: ReadTx, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False
+    tx: ReadTx, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False, bulk: bool = False
 ) -> None:
-    connection = await tx.connection(execution_options={"scope": scope, DURABLE: durable})
+    connection = await tx.connection(execution_options={"scope": scope, DURABLE: durable, BULK: bulk})
     if not tx.postgres:
         tx.sqlite = one_trip_connection(connection)
     else:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from mailengine.db.engine import DURABLE, sqlite_engine
+from mailengine.db.engine import BULK, DURABLE, sqlite_engine
 
 pytestmark = pytest.mark.anyio
 NAMES = (
@@ -80,6 +80,14 @@ async def test_a_statement_is_one_trip_and_an_end_another(engine: AsyncEngine, t
                 level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
                 assert level == (2 if durable else 1)
         assert len(trips) == 3
+
+
+async def test_the_log_may_grow_while_a_bulk_is_written_and_then_no_more(engine: AsyncEngine):
+    for bulk, pages in ((True, 20_000), (False, 1_000), (True, 20_000)):
+        async with engine.connect() as plain:
+            connection = await plain.execution_options(**{BULK: bulk})
+            async with connection.begin():
+                assert (await connection.exec_driver_sql("PRAGMA wal_autocheckpoint")).scalar_one() == pages
 
 
 async def test_a_transaction_without_a_statement_is_none(engine: AsyncEngine, trips: list[Any]):

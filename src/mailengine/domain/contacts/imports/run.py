@@ -328,7 +328,7 @@ async def _store_batch(
         counts = run.counts.copy()
         errors.cut(run.errors_bytes)
         try:
-            async with around.db.write(scope) as tx:
+            async with around.db.write(scope, bulk=True) as tx:
                 found = await store(tx, scope, batch.rows, rules, around.clock.now(), compared=compared)
                 rejected = sorted(batch.rejected + found.forgotten)
                 counts.add_steps(found.steps)
