@@ -27,7 +27,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 # A label with hyphens in the third and fourth place is Punycode or reserved (RFC 5890 2.3.1): slow path.
 # A top-level domain ends in a letter; possessive quantifiers keep the time linear on hostile rows.
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?:{_LABEL})(?<=[A-Za-z]))")
+_PLAIN_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?:{_LABEL})(?<=[A-Za-z])")
 _SAFE_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 # What spreadsheets and web pages leave around an address, invisible ones included.
 _AROUND = " \t\r\n\v\f\u00a0\u1680\u200b\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -97,16 +97,22 @@ class Mailbox:
 
 def parse_address(text: str) -> Address:
     """The address that `text` spells, or `AddressError`. White space around it is ignored."""
-    match = _PLAIN.fullmatch(text)
-    if match is None or match.end(1) > MAX_LOCAL_OCTETS or len(text) > MAX_ADDRESS_OCTETS:
+    local, _, domain = text.rpartition("@")
+    if len(text) > MAX_ADDRESS_OCTETS or len(local) > MAX_LOCAL_OCTETS or not _SAFE_LOCAL.fullmatch(local):
         return _parse_rare(text)
-    local, domain = match.groups()
+    if not _is_plain_domain(domain):
+        return _parse_rare(text)
     domain = domain.lower()
     lowered = local.lower()
     key = f"{lowered}@{domain}"
     if lowered in _CASELESS or lowered == local:
         return Address(key, key, domain, lowered)
     return Address(f"{local}@{domain}", key, domain, local)
+
+
+@lru_cache(4096)  # a list has few domains, and the expression takes longer than all the rest
+def _is_plain_domain(domain: str) -> bool:
+    return _PLAIN_DOMAIN.fullmatch(domain) is not None
 
 
 def parse_mailbox(text: str) -> Mailbox:

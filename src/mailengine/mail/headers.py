@@ -105,7 +105,11 @@ def encode_list_id(display_name: str, list_id: str) -> bytes:
 
 
 def _phrase_field(prefix: str, display_name: str, inner: str, *, always_brackets: bool = False) -> bytes:
-    phrase = _phrase(display_name, len(prefix))
+    used = len(prefix)
+    if used + len(display_name) <= _MAX_ENCODED_LINE and _is_atoms(display_name):
+        phrase = display_name
+    else:
+        phrase = _phrase(display_name, used)
     if not phrase:
         return f"{prefix}<{inner}>\r\n".encode() if always_brackets else f"{prefix}{inner}\r\n".encode()
     last_line = phrase[phrase.rfind("\n") + 1 :]
@@ -121,8 +125,13 @@ def _phrase(display_name: str, used: int) -> str:
     clean = " ".join(filter(None, _UNSAFE.sub(" ", display_name).split(" ")))
     if not clean.isascii() or "=?" in clean:
         return _encoded_words(clean, used)
-    phrase = clean if _ATOMS.fullmatch(clean) else _quoted(clean)
+    phrase = clean if _is_atoms(clean) else _quoted(clean)
     return phrase if used + len(phrase) <= _MAX_ENCODED_LINE else _encoded_words(clean, used)
+
+
+def _is_atoms(text: str) -> bool:
+    """Whether it is a phrase as it stands; "=?" would be taken for an encoded word (RFC 2047)."""
+    return _ATOMS.fullmatch(text) is not None and "=?" not in text
 
 
 def _quoted(text: str) -> str:

@@ -49,7 +49,18 @@ any_text = st.text(max_size=40) | st.text("\r\n.= \tF\x00\x85\u2028ü", max_size
 
 @settings(max_examples=200)
 @given(
-    any_text, any_text, any_text, st.sampled_from(["a@example.org", "jörg@example.org", "a@müller.example"])
+    any_text,
+    any_text,
+    any_text,
+    st.sampled_from(
+        [
+            "a@example.org",
+            "jörg@example.org",
+            "a@müller.example",
+            '"a> b"@example.org',
+            '"a\\"@<b"@example.org',
+        ]
+    ),
 )
 def test_it_is_as_plain_as_it_says(
     composer: Composer, first_name: str, last_name: str, city: str, email: str
@@ -62,7 +73,7 @@ def test_it_is_as_plain_as_it_says(
         assert objection(looked_at, BARE) is None
         assert stuffed(looked_at) == stuffed(taken) == made.content
     else:
-        assert objection(looked_at, BARE) == objection(taken, BARE)
+        assert objection(looked_at, BARE) is not None
 
 
 def test_what_was_encoded_for_one_recipient_is_right_for_the_next(composer: Composer) -> None:

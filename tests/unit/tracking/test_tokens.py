@@ -35,3 +35,9 @@ def test_anything_else_is_none(text: str) -> None:
 def test_another_installations_token_is_none() -> None:
     theirs = TokenSigner(Keyring(bytes(32))).sign(1, 1, Purpose.MANAGE)
     assert SIGNER.read(theirs, Purpose.MANAGE) is None
+
+
+@given(IDS, TENANTS)
+def test_a_messages_two_tokens_are_those_of_their_purposes(task: int, tenant: int) -> None:
+    both = SIGNER.sign(task, tenant, Purpose.MANAGE), SIGNER.sign(task, tenant, Purpose.TRACK)
+    assert SIGNER.sign_for_message(task, tenant) == both

@@ -84,10 +84,10 @@ def _bounded(text: str) -> str:
 
 def _is_empty(value: object) -> bool:
     """Missing, None, blank text and empty lists count as missing; 0 and False are values."""
-    if value is None or isinstance(value, Undefined):
-        return True
     if isinstance(value, str):
         return not value.strip()
+    if value is None or isinstance(value, Undefined):
+        return True
     return isinstance(value, list | tuple | Mapping) and not value
 
 

@@ -199,6 +199,15 @@ def names_without_default(source: str) -> frozenset[str]:
     return frozenset(grammar.bare_names(_tree(_parsed_source(source))))
 
 
+class Known(dict[str, object]):
+    """A recipient's values, as compiled templates look them up: what is not there is `missing`, not an error."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> object:
+        return missing
+
+
 class _Values:
     """What Jinja's generated code asks of its context: one look-up and the evaluation context.
 
@@ -206,14 +215,11 @@ class _Values:
     language does not have.
     """
 
-    __slots__ = ("_values", "eval_ctx")
+    __slots__ = ("eval_ctx", "resolve_or_missing")
 
-    def __init__(self, values: Mapping[str, object], eval_ctx: EvalContext) -> None:
-        self._values = values
+    def __init__(self, look_up: Callable[[str], object], eval_ctx: EvalContext) -> None:
+        self.resolve_or_missing = look_up
         self.eval_ctx = eval_ctx
-
-    def resolve_or_missing(self, name: str) -> object:
-        return self._values.get(name, missing)
 
     def call(self, function: Callable[..., object], *args: object) -> object:
         refuse_missing(function)
@@ -235,9 +241,16 @@ class Compiled:
 
     def render(self, values: Mapping[str, object]) -> str:
         """The text for one recipient. Raises RenderError naming the tag that has no value."""
-        parts = self._root(_Values(values, self._eval_ctx))
+        parts: list[str] = []
+        self.render_into(parts, values)
+        return "".join(parts)
+
+    def render_into(self, parts: list[str], values: Mapping[str, object]) -> None:
+        """The same text behind others, in pieces; of `Known` values, none is copied."""
+        known = values if type(values) is Known else Known(values)
+        rendered = self._root(_Values(known.__getitem__, self._eval_ctx))
         try:
-            return _bounded_join(parts) if self._has_loop else "".join(parts)
+            parts.extend(_bounded(rendered) if self._has_loop else rendered)
         except RenderError:
             raise
         except Exception as error:
@@ -245,15 +258,13 @@ class Compiled:
             raise RenderError(f"a merge tag cannot be rendered for this recipient: {error}") from error
 
 
-def _bounded_join(parts: Iterator[str]) -> str:
-    kept: list[str] = []
+def _bounded(parts: Iterator[str]) -> Iterator[str]:
     length = 0
     for part in parts:
         length += len(part)
         if length > MAX_LOOPED_CHARS:
             raise RenderError(f"loops make the message longer than {MAX_LOOPED_CHARS} characters")
-        kept.append(part)
-    return "".join(kept)
+        yield part
 
 
 def _identity(text: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mailengine.domain.content.merge import compile_template
+from mailengine.domain.content.merge import Known, compile_template
 
 Encode = Callable[[str], str]
 
@@ -41,5 +41,17 @@ class CompiledMessage:
 
     def render(self, values: Mapping[str, object]) -> Rendered:
         """Raises merge.RenderError when a value does not fit what the template does with it."""
-        values = {**self._blank, **values}
-        return Rendered(self._subject.render(values), self._html.render(values), self._text.render(values))
+        known = Known({**self._blank, **values})
+        return Rendered(self._subject.render(known), self._html.render(known), self._text.render(known))
+
+    def render_between(
+        self, values: Mapping[str, object], head: str, between: str, tail: str
+    ) -> tuple[str, str]:
+        """The subject, and one text of `head`, the text, `between`, the HTML and `tail`; raises like `render`."""
+        known = Known({**self._blank, **values})
+        parts = [head]
+        self._text.render_into(parts, known)
+        parts.append(between)
+        self._html.render_into(parts, known)
+        parts.append(tail)
+        return self._subject.render(known), "".join(parts)

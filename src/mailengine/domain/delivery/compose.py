@@ -17,7 +17,7 @@ from markupsafe import escape
 
 from mailengine.domain.content.render import CompiledMessage
 from mailengine.domain.content.values import Links, Person, Ready, recipient_values
-from mailengine.domain.tracking.tokens import TOKEN_CHARS, Purpose, TokenSigner
+from mailengine.domain.tracking.tokens import TOKEN_CHARS, TokenSigner
 from mailengine.mail.address import parse_address
 from mailengine.mail.dkim import Signer, sign
 from mailengine.mail.headers import (
@@ -36,7 +36,8 @@ from mailengine.models import Snapshot
 class Composed:
     """A message ready for SMTP; `content` has CRLF line ends and is not dot-stuffed.
 
-    `plain`: it is ASCII and no line begins with a dot, because of what `mail.message` and `mail.headers` promise.
+    `plain`: it is ASCII and no line begins with a dot, because of what `mail.message` and `mail.headers` promise, and
+    its addresses, which `parse_address` and `encode_return_path` made, are ASCII too.
     """
 
     mail_from: str
@@ -83,15 +84,15 @@ class Composer:
         self._shared_headers = _shared_headers(snapshot, self.domain, tenant_slug)
         frame = MultipartFrame(_boundary_token(snapshot))
         self._content_type = frame.content_type()
-        self._head, self._between, self._tail = frame.head(), frame.between(), frame.tail()
+        self._head, self._between, self._tail = (
+            part.decode("ascii") for part in (frame.head(), frame.between(), frame.tail())
+        )
         self._date = (datetime.min.replace(tzinfo=UTC), b"")
 
     def compose(self, task_id: int, attempt: int, person: Person, now: datetime) -> Composed:
         """One recipient's message. Raises merge.RenderError, address.AddressError: the recipient's fault,
         never the campaign's."""
-        tokens, tenant = self._tokens, self._tenant_id
-        manage = tokens.sign(task_id, tenant, Purpose.MANAGE)
-        track = tokens.sign(task_id, tenant, Purpose.TRACK)
+        manage, track = self._tokens.sign_for_message(task_id, self._tenant_id)
         unsubscribe = f"{self._base_url}/u/{manage}"
         links = Links(
             unsubscribe=self._link(unsubscribe),
@@ -106,13 +107,14 @@ class Composer:
             postal_address=self._postal_address,
             seed=f"{self._campaign_id}/{task_id}",
         )
-        rendered = self._message.render(values)
+        subject, text = self._message.render_between(values, self._head, self._between, self._tail)
+        body = text.encode("ascii")
         recipient = parse_address(person.email)
         message_id = f"{task_id:x}.{self._launched}@{self.domain}"
         headers = b"".join(
             (
                 mailbox_header("To", str(values["full_name"]), recipient),
-                encode_unstructured("Subject", rendered.subject),
+                encode_unstructured("Subject", subject),
                 self._date_header(now),
                 b"Message-ID: <%s>\r\n" % message_id.encode("ascii"),
                 b"List-Unsubscribe: <%s>\r\n" % unsubscribe.encode("ascii"),
@@ -120,8 +122,6 @@ class Composer:
                 self._content_type,
             )
         )
-        text, html = rendered.text.encode("ascii"), rendered.html.encode("ascii")
-        body = b"".join((self._head, text, self._between, html, self._tail))
         signatures = sign(self._signers, headers, body)
         return Composed(
             mail_from=encode_return_path(task_id, attempt, self.domain, self._verp_key),

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import deque
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, cast
 
 from mailengine.core.clock import Clock
 from mailengine.core.config import WorkerSettings
@@ -334,8 +334,9 @@ def cannot_compose(error: InvalidInput) -> Verdict:
 
 
 def _job(envelope: Envelope) -> Job:
-    assert isinstance(envelope.ref, Job)
-    return envelope.ref
+    return cast(
+        Job, envelope.ref
+    )  # as _envelope made it; to look at an abstract class costs half a microsecond
 
 
 def _envelope(job: Job, now: datetime) -> Envelope | None:

@@ -14,8 +14,9 @@ class Envelope:
 
     `ref` is the caller's and comes back untouched. Addresses are addr-specs in ASCII (A-labels), or in
     UTF-8 where the server takes SMTPUTF8 (RFC 6531). `mail_from` may be "" (the null return path).
-    `plain`: whoever made `content` guarantees that it is ASCII, that every line ends in CRLF and that none begins
-    with a dot, so that nobody looks through it again.
+    `plain`: whoever made it guarantees that `content` is ASCII, that every line ends in CRLF and that none begins
+    with a dot, and that both addresses are ASCII and came out of `parse_address` or `encode_return_path`, so that
+    nobody looks through them again.
     """
 
     mail_from: str

@@ -28,7 +28,9 @@ def commands(envelope: Envelope, capabilities: Capabilities) -> tuple[bytes, byt
 
 def _parameters(envelope: Envelope, capabilities: Capabilities) -> str:
     parameters = f" SIZE={len(envelope.content)}" if capabilities.takes_size else ""
-    if not (envelope.plain or envelope.content.isascii()):
+    if envelope.plain:
+        return parameters
+    if not envelope.content.isascii():
         parameters += " BODY=8BITMIME"  # RFC 6152 section 3; objection() made sure that it is offered
     if needs_smtputf8(envelope):
         parameters += " SMTPUTF8"  # RFC 6531 section 3.4
@@ -53,7 +55,9 @@ def stuffed(envelope: Envelope) -> bytes:
 
 def objection(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Reply] | None:
     """Why this envelope cannot be sent to this server at all, or None."""
-    if not envelope.plain and _has_bare_line_end(envelope.content):
+    if envelope.plain:
+        return _too_large(envelope, capabilities)
+    if _has_bare_line_end(envelope.content):
         return "final", Reply(554, "5.6.0", "the message has a bare CR or LF; lines must end in CRLF")
     if not _is_path(envelope.rcpt_to) or not envelope.rcpt_to:
         return "rcpt", Reply(501, "5.1.3", "the recipient's address is not a valid mailbox")
@@ -70,15 +74,21 @@ def _has_bare_line_end(content: bytes) -> bool:
 
 
 def _unmet_need(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Reply] | None:
-    limit = capabilities.size_limit_bytes
-    if limit is not None and len(envelope.content) > limit:
-        text = f"the message has {len(envelope.content)} bytes, the server takes {limit}"
-        return "mail", Reply(552, "5.3.4", text)  # RFC 1870 section 6.1
+    if too_large := _too_large(envelope, capabilities):
+        return too_large
     if needs_smtputf8(envelope) and not capabilities.smtputf8:
         return "rcpt", Reply(553, "5.6.7", "the server does not take non-ASCII addresses (SMTPUTF8)")
-    if not (envelope.plain or capabilities.eight_bit_mime or envelope.content.isascii()):
+    if not (capabilities.eight_bit_mime or envelope.content.isascii()):
         return "mail", Reply(554, "5.6.3", "the message has 8-bit text, the server does not offer 8BITMIME")
     return None
+
+
+def _too_large(envelope: Envelope, capabilities: Capabilities) -> tuple[Stage, Reply] | None:
+    limit = capabilities.size_limit_bytes
+    if limit is None or len(envelope.content) <= limit:
+        return None
+    text = f"the message has {len(envelope.content)} bytes, the server takes {limit}"
+    return "mail", Reply(552, "5.3.4", text)  # RFC 1870 section 6.1
 
 
 def _is_path(address: str) -> bool:
