@@ -36,7 +36,7 @@ from mailengine.domain.contacts.segments.rules import (
 )
 from mailengine.domain.contacts.tags import tag_key
 from mailengine.mail.address import parse_address
-from mailengine.models import Contact, ContactTag, ListMember, MemberState
+from mailengine.models import Contact, ContactList, ContactTag, ListMember, MemberState, Tag
 
 Condition = sa.ColumnElement[bool]
 
@@ -121,17 +121,23 @@ class Compiler:
         if rule.field == "tag":
             ids = [self._names.tags.get(tag_key(value), NOBODY) for value in values]
             found = sa.select(tags.contact_id).where(tags.tenant_id == self._scope.tenant_id)
-            chosen: Condition = tags.tag_id.in_(ids)
+            every, among = table_of(Tag).c, tags.tag_id
             contact = tags.contact_id
         else:
             ids = [self._names.lists.get(value, NOBODY) for value in values]
             found = sa.select(members.contact_id).where(
                 members.tenant_id == self._scope.tenant_id, members.state == MemberState.SUBSCRIBED
             )
-            chosen = members.list_id.in_(ids)
+            every, among = table_of(ContactList).c, members.list_id
             contact = members.contact_id
         if rule.op != "empty":
-            found = found.where(chosen)
+            found = found.where(among.in_(ids))
+        elif not self._postgres:
+            # Nobody is in another tenant's. SQLite reads list by list, each a range of its tree, and not the index of
+            # contacts with a look into the tree for each.
+            found = found.where(
+                among.in_(sa.select(every.id).where(every.tenant_id == self._scope.tenant_id))
+            )
         if decides or not self._postgres:
             return self._within.among(self._contacts.c.id, found, contact, decides=decides)
         if rule.op == "empty" or len(ids) > 1:
