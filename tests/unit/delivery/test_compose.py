@@ -1,6 +1,7 @@
 """A composed message needs no look before it goes on the wire, whoever it is for."""
 
 import re
+from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
 from html import escape
@@ -103,3 +104,11 @@ def test_links_arrive_as_they_are(base_url: str) -> None:
     assert re.fullmatch(re.escape(escape(base_url)) + "/c/[\\w-]{30}/0", link)
     encoded = made.content.partition(b"\r\n\r\n")[2]
     assert max(map(len, encoded.split(b"\r\n"))) <= 76
+
+
+def test_the_date_is_that_of_the_message_s_second(composer: Composer) -> None:
+    for microseconds, seconds in ((0, 0), (999_999, 0), (1_000_000, 1), (1_999_999, 1), (0, 0)):
+        now = NOON + timedelta(microseconds=microseconds)
+        made = composer.compose(7, 1, Person("a@example.org", "", "", {}), now)
+        parsed = message_from_bytes(made.content, policy=default)
+        assert parsed["Date"].datetime == NOON + timedelta(seconds=seconds)

@@ -133,8 +133,11 @@ class Composer:
         )
 
     def _date_header(self, now: datetime) -> bytes:
-        if self._date[0] is not now:
-            self._date = (now, f"Date: {format_datetime(now)}\r\n".encode("ascii"))
+        if self._date[0] is not now:  # one clock reading serves several messages, and many are of one second
+            if self._date[0].replace(microsecond=0) == now.replace(microsecond=0):
+                self._date = (now, self._date[1])
+            else:
+                self._date = (now, f"Date: {format_datetime(now)}\r\n".encode("ascii"))
         return self._date[1]
 
 
