@@ -65,12 +65,21 @@ def test_contacts_one_by_one(program: Program, file: str) -> None:
 def test_lists_and_suppression(program: Program, file: str) -> None:
     program.ok("import", file, "--list", "Customers")
     program.ok("lists", "create", "Empty")
+    made = program.ok("lists", "create", "News", "--double-opt-in", "--description", "Monthly", "--json").json
+    assert (made["double_opt_in"], made["public"], made["description"]) == (True, False, "Monthly")
+    program.ok("lists", "delete", "News", "--yes")
     assert "already a list" in program.run("lists", "create", "Empty").complaint
     assert program.ok("lists", "list", "--json").json["total"] == 2
     assert program.ok("suppression", "add", "ANN@example.org", "--json").json["added"]
     assert program.run("contacts", "add", "x@blocked.example").code == 0
     program.ok("suppression", "add", "@blocked.example")
-    assert program.ok("suppression", "list", "--json").json["total"] == 2
+    for filters, total in (
+        ((), 2),
+        (("--reason", "manual"), 2),
+        (("--reason", "other"), 0),
+        (("--search", "ANN"), 1),
+    ):
+        assert program.ok("suppression", "list", *filters, "--json").json["total"] == total, filters
     shown = program.ok("lists", "show", "Customers", "--json").json
     assert (shown["subscribed"], shown["audience"], shown["left_out"]) == (2, 1, {"suppressed": 1})
     program.ok("suppression", "remove", "ann@example.org", "--yes")

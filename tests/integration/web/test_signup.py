@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.scope import InstanceScope
-from mailengine.db.tenancy import owned
+from mailengine.db.tenancy import owned, table_of
 from mailengine.domain.contacts import lists, states, suppression
 from mailengine.domain.contacts.suppression import HASH_PURPOSE, Target, erased_hash, parse_target
 from mailengine.domain.delivery.transactional.senders import Sender, set_default_sender
@@ -17,7 +17,15 @@ from mailengine.domain.signup import forms
 from mailengine.domain.signup.forms import FormFields
 from mailengine.domain.signup.signups import PER_DAY, VALID
 from mailengine.domain.tracking.tokens import Purpose
-from mailengine.models import Consent, Contact, ContactList, ListMember, Message, SuppressionKind
+from mailengine.models import (
+    Consent,
+    Contact,
+    ContactList,
+    DefaultSender,
+    ListMember,
+    Message,
+    SuppressionKind,
+)
 from mailengine.runtime import Runtime
 from support.house import NOW
 
@@ -73,6 +81,17 @@ async def consents(rt: Runtime) -> list[tuple[str, str, str, str]]:
     async with rt.db.read(INSTANCE) as tx:
         rows = await tx.scalars(sa.select(Consent).order_by(col(Consent.id)))
         return [(row.act, row.source, row.wording, row.ip) for row in rows]
+
+
+async def test_what_is_the_organisations_to_mend_no_visitor_reads(client: Any, rt: Runtime, acme: Any):
+    path = await a_form(rt, acme)
+    async with rt.db.write(acme.scope) as tx:
+        sender = table_of(DefaultSender)
+        await tx.execute(sa.delete(sender).where(sender.c.tenant_id == acme.scope.tenant_id))
+    answer = await client.post(path, data={"email": "new@acme.test"})
+    assert (answer.status_code, "at the moment" in answer.text) == (503, True)
+    assert "mailengine tenant" not in answer.text
+    assert await person(rt, acme, "new@acme.test") is None
 
 
 async def test_from_the_form_to_the_list(client: Any, rt: Runtime, acme: Any, other: Any):

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The list's name.")]
+Description = Annotated[str | None, typer.Option(help="What its readers are told that it is.")]
+DoubleOptIn = Annotated[
+    bool | None,
+    typer.Option("--double-opt-in/--single-opt-in", help="Whether who signs up confirms by a link."),
+]
+Public = Annotated[
+    bool | None,
+    typer.Option("--public/--private", help="Whether everybody may join it in the preference centre."),
+]
 
 
 @app.command("list")
@@ -43,15 +52,35 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
 
 
 @app.command()
-def create(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
+def create(
+    ctx: typer.Context,
+    name: Name,
+    description: Description = None,
+    double_opt_in: DoubleOptIn = None,
+    public: Public = None,
+    as_json: output.Json = False,
+) -> None:
     """Make an empty list."""
     from mailengine.domain.contacts import lists
 
     async def work(rt: "Runtime", scope: "Scope") -> "ContactList":
+        now = rt.clock.now()
         async with rt.db.write(scope) as tx:
-            return await lists.create_list(tx, scope, name=name, now=rt.clock.now())
+            made = await lists.create_list(tx, scope, name=name, now=now)
+            if description is None and double_opt_in is None and public is None:
+                return made
+            return await lists.update_list(
+                tx,
+                scope,
+                list_id=made.id or 0,
+                description=description,
+                double_opt_in=double_opt_in,
+                public=public,
+                now=now,
+            )
 
-    output.emit(_shown(in_tenant(ctx, work), {}), as_json=as_json)
+    made = in_tenant(ctx, work)
+    output.emit({**_shown(made, {}), **_told(made)}, as_json=as_json)
 
 
 @app.command()
@@ -59,15 +88,9 @@ def update(
     ctx: typer.Context,
     name: Name,
     rename: Annotated[str | None, typer.Option(help="New name.")] = None,
-    description: Annotated[str | None, typer.Option(help="What its readers are told that it is.")] = None,
-    double_opt_in: Annotated[
-        bool | None,
-        typer.Option("--double-opt-in/--single-opt-in", help="Whether who signs up confirms by a link."),
-    ] = None,
-    public: Annotated[
-        bool | None,
-        typer.Option("--public/--private", help="Whether everybody may join it in the preference centre."),
-    ] = None,
+    description: Description = None,
+    double_opt_in: DoubleOptIn = None,
+    public: Public = None,
     as_json: output.Json = False,
 ) -> None:
     """Change a list: its name, its description, how people get on it."""

@@ -87,6 +87,8 @@ def update(
 @app.command()
 def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
     """Show a segment's rule, as text and as JSON."""
+    import json
+
     from mailengine.domain.contacts.segments import saved
 
     async def work(rt: "Runtime", scope: "Scope") -> "Segment":
@@ -94,7 +96,9 @@ def show(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None:
             return await saved.get(tx, scope, name=name)
 
     found = in_tenant(ctx, work)
-    output.emit({**_shown(found), "rule": found.rule}, as_json=as_json)
+    told = {**_shown(found), "rule": found.rule}
+    as_text = {**told, "rule": json.dumps(found.rule, ensure_ascii=False)}
+    output.emit(told, as_json=as_json, text=lambda: output.fields(as_text))
 
 
 @app.command()

@@ -27,6 +27,8 @@ Target = Annotated[str, typer.Argument(help="An address, or a domain as @example
 def list_(
     ctx: typer.Context,
     kind: Annotated[str | None, typer.Option(help="Only this kind: address, domain or hash.")] = None,
+    reason: Annotated[str, typer.Option(help="Only those with this reason, like bounced.")] = "",
+    search: Annotated[str, typer.Option(help="Only addresses and domains with this in them.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: output.Json = False,
@@ -42,13 +44,14 @@ def list_(
 
     async def work(rt: "Runtime", scope: "Scope") -> "Page[Suppression]":
         async with rt.db.read(scope) as tx:
-            return await list_suppressions(tx, scope, page=PageRequest(limit, cursor), kind=wanted)
+            page = PageRequest(limit, cursor)
+            return await list_suppressions(tx, scope, page=page, kind=wanted, reason=reason, text=search)
 
     emit_page(
         in_tenant(ctx, work),
         _shown,
         ("kind", "value", "reason", "source", "created_at"),
-        empty="nothing is suppressed",
+        empty="nothing of the kind is suppressed" if kind or reason or search else "nothing is suppressed",
         as_json=as_json,
     )
 

@@ -45,6 +45,7 @@ from mailengine.web.site import Site
 
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=NO_NUL)]
 Kind = Annotated[SuppressionKind | None, QueryParameter(name="kind")]
+ForReason = Annotated[str | None, QueryParameter(name="reason", min_length=1, max_length=50, pattern=NO_NUL)]
 
 
 class SuppressionShape(msgspec.Struct):
@@ -102,12 +103,15 @@ class Suppressions(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
         of_kind: Kind = None,
+        for_reason: ForReason = None,
         search: Search = None,
     ) -> PageOf[SuppressionShape]:
         """Newest first; `search` looks into addresses and domains."""
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
-            found = await list_suppressions(tx, caller, page=page, kind=of_kind, text=search or "")
+            found = await list_suppressions(
+                tx, caller, page=page, kind=of_kind, reason=for_reason or "", text=search or ""
+            )
         return page_of(found, shape)
 
     @post(status_code=200, **WRITE, summary="Suppress addresses and domains")

@@ -10,8 +10,9 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from mailengine.core.errors import InvalidInput
+from mailengine.core.errors import InvalidInput, Refused
 from mailengine.core.ids import TenantId
+from mailengine.core.log import get_logger
 from mailengine.core.ratelimit import RateLimit
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.domain.contacts.contacts import check_contact
@@ -28,7 +29,9 @@ from mailengine.web.site import Site
 
 MAX_FORM_BYTES = 20_000
 LINK_PURPOSE = "sign-up links"
-TOO_MANY = 429
+TOO_MANY, CLOSED = 429, 503
+
+log = get_logger("web")
 
 
 def signup_limit() -> RateLimit:
@@ -70,9 +73,14 @@ async def submit(request: AnyRequest, site: NamedDependency[Site], uid: FromPath
     if site.signups.take((scope.tenant_id, ip), now):
         given.reject("email", "too many sign-ups came from your network; try again in a few minutes")
         return await _form_page(site, request, scope, found, given, status=TOO_MANY)
-    if not given.text(HONEYPOT):
-        async with site.rt.db.write(scope) as tx:
-            await signups.sign_up(tx, scope, found, new, around(site), ip=ip, now=now)
+    try:
+        if not given.text(HONEYPOT):
+            async with site.rt.db.write(scope) as tx:
+                await signups.sign_up(tx, scope, found, new, around(site), ip=ip, now=now)
+    except Refused as error:  # no sender, no quota left: the organisation's to mend, and no visitor's to read
+        log.error("sign-up refused", tenant=scope.tenant_id, form=found.id, reason=str(error))
+        given.reject("email", "signing up does not work at the moment; try again later")
+        return await _form_page(site, request, scope, found, given, status=CLOSED)
     return await public_page(site, request, scope, "public/signed_up.html", email=new.address.email)
 
 
