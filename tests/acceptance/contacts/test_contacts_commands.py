@@ -98,7 +98,10 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     gone = program.ok("lists", "delete", "Customers", "--yes", "--json").json
     assert (gone["name"], gone["taken_off"]) == ("Customers", 2)
     assert program.run("lists", "show", "Customers").code == 1
-    assert program.ok("contacts", "show", "ann@example.org", "--json").json["lists"] == {}
+    program.ok("tags", "add", "vip", "ann@example.org")
+    shown = program.ok("contacts", "show", "ann@example.org", "--json").json
+    assert (shown["lists"], shown["tags"]) == ({}, ["vip"])
+    assert program.ok("tags", "delete", "vip", "--yes", "--json").json["contacts"] == 1
 
 
 def test_what_is_refused_is_one_clear_line(program: Program, file: str, tmp_path: Path) -> None:

@@ -78,12 +78,17 @@ def search(
 
 @app.command()
 def show(ctx: typer.Context, address: Address, as_json: output.Json = False) -> None:
-    """Show a contact with attributes, consent and lists."""
-    from mailengine.domain.contacts import contacts
+    """Show a contact with attributes, consent, lists and tags."""
+    from mailengine.domain.contacts import contacts, tags
 
     async def work(tx: "ReadTx", scope: "Scope") -> dict[str, Any]:
         found = await contacts.get_contact(tx, scope, address=address)
-        return {**shown(found), "lists": await contacts.memberships(tx, scope, contact=found)}
+        contact_id = contacts.contact_id(found)
+        return {
+            **shown(found),
+            "lists": await contacts.memberships(tx, scope, contact=found),
+            "tags": (await tags.tags_of(tx, scope, [contact_id])).get(contact_id, []),
+        }
 
     output.emit(_read(ctx, work), as_json=as_json)
 

@@ -121,12 +121,14 @@ def delete(
 
     confirm(f"Delete the tag {output.one_line(name)} and take it off everybody?", yes=yes)
 
-    async def work(rt: "Runtime", scope: "Scope") -> "Tag":
+    async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.write(scope) as tx:
             found = await tags.get_tag(tx, scope, name=name)
-            return await tags.delete_tag(tx, scope, tag_id=found.id or 0, now=rt.clock.now())
+            carried = await tags.counts(tx, scope, tag_ids=[found.id or 0])
+            gone = await tags.delete_tag(tx, scope, tag_id=found.id or 0, now=rt.clock.now())
+        return _shown(gone, carried)
 
-    output.emit(_shown(in_tenant(ctx, work), {}), as_json=as_json)
+    output.emit(in_tenant(ctx, work), as_json=as_json)
 
 
 def _emit(ctx: typer.Context, tag: "Tag", *, as_json: bool) -> None:
