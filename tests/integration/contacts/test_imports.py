@@ -241,6 +241,21 @@ async def test_two_imports_of_one_file_at_once(
     assert len({act.contact_id for act in agreed}) == len(agreed) == 2500
 
 
+async def test_a_consent_with_a_date_alone_comes_from_the_file(
+    importing: Importing, stored: Stored, scope: Scope
+) -> None:
+    for _ in range(2):
+        report = await importing(
+            "email,consent date,consent source\na@example.org,2024-05-01,\nb@example.org,,fair\nc@example.org,,\n"
+        )
+    assert report.counts.unchanged == 3
+    people = await stored(scope)
+    a, b, c = (people[f"{name}@example.org"] for name in "abc")
+    assert (a.consent_source, b.consent_source) == (c.consent_source, "fair")
+    assert a.consent_at is not None
+    assert a.consent_at.year == 2024
+
+
 async def test_postgresql_plans_each_look_up_for_the_table_as_it_is(
     importing: Importing, db: Database
 ) -> None:
