@@ -37,7 +37,9 @@ _rows = Prepared.rows
 
 
 async def _checked_rows(prepared: Prepared, tx: ReadTx, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-    scope = (await tx.connection()).sync_connection.get_execution_options().get("scope")  # type: ignore[union-attr]
+    connection = (await tx.connection()).sync_connection
+    assert connection is not None
+    scope = connection.get_execution_options().get("scope")
     if scope is not None:
         check_statement(prepared.statement, scope)
     return await _rows(prepared, tx, values)

@@ -161,19 +161,15 @@ def explain(
 ) -> None:
     """Say how many a campaign to this segment would reach, and why it would not reach the others."""
     from mailengine.domain.contacts import audience
-    from mailengine.domain.contacts.lists import get_list
+    from mailengine.domain.contacts.lists import ids_of
     from mailengine.domain.contacts.segments import saved
 
     async def work(rt: "Runtime", scope: "Scope") -> "audience.Explanation":
         async with rt.db.read(scope) as tx:
-            among, without = [
-                tuple([(await get_list(tx, scope, name=each)).id or 0 for each in names or []])
-                for names in (lists, exclude_lists)
-            ]
             choice = audience.Choice(
-                list_ids=among,
+                list_ids=await ids_of(tx, scope, lists or []),
                 segments=(await _rule(tx, scope, name, rule),),
-                without_lists=without,
+                without_lists=await ids_of(tx, scope, exclude_lists or []),
                 without_segments=tuple(
                     [saved.rule_of(await saved.get(tx, scope, name=each)) for each in exclude or []]
                 ),

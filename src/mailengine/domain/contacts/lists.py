@@ -1,6 +1,6 @@
 """Lists: named groups of contacts that campaigns are sent to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,11 @@ async def create_list(tx: WriteTx, scope: Scope, *, name: str, now: datetime) ->
 def present(scope: Scope) -> sa.Select[ContactList]:
     """Those that were not deleted (campaigns/list_removal.py)."""
     return owned(ContactList, scope).where(col(ContactList.deleted_at).is_(None))
+
+
+async def ids_of(tx: ReadTx, scope: Scope, names: Iterable[str]) -> tuple[int, ...]:
+    """Raises NotFound for a name that no list has."""
+    return tuple([(await get_list(tx, scope, name=name)).id or 0 for name in names])
 
 
 async def get_list(tx: ReadTx, scope: Scope, *, name: str, keep: bool = False) -> ContactList:

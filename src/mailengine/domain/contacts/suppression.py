@@ -246,7 +246,4 @@ async def _values(tx: ReadTx, scope: Scope, kind: SuppressionKind, values: list[
 
 
 async def _any(tx: ReadTx, scope: Scope, kind: SuppressionKind) -> bool:
-    query = sa.select(col(Suppression.id)).where(
-        tenant_of(Suppression) == scope.tenant_id, col(Suppression.kind) == kind
-    )
-    return await tx.scalar(query.limit(1)) is not None
+    return kind in await kinds_in_use(tx, scope)

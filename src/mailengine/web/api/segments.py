@@ -12,8 +12,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts import audience
-from mailengine.domain.contacts.lists import get_list
+from mailengine.domain.contacts import audience, lists
 from mailengine.domain.contacts.segments import find, saved
 from mailengine.domain.contacts.segments.lexing import MAX_CHARS
 from mailengine.domain.contacts.segments.parse import Parsed, parse
@@ -192,15 +191,11 @@ class Segments(Controller):
         """Nothing is saved: for a builder that shows the count while somebody edits."""
         async with site.rt.db.read(caller) as tx:
             rule = await find.checked(tx, caller, _required(data.text, data.rule))
-            among, but = [
-                tuple([(await get_list(tx, caller, name=name)).id or 0 for name in names])
-                for names in (data.lists, data.exclude_lists)
-            ]
             without = [await saved.get(tx, caller, name=name) for name in data.exclude_segments]
             choice = audience.Choice(
-                list_ids=among,
+                list_ids=await lists.ids_of(tx, caller, data.lists),
                 segments=(rule,),
-                without_lists=but,
+                without_lists=await lists.ids_of(tx, caller, data.exclude_lists),
                 without_segments=tuple(saved.rule_of(each) for each in without),
             )
             return await _answer(tx, caller, rule, choice, sample, site)

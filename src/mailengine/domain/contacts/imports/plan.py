@@ -91,28 +91,22 @@ def plan(
     brings back those who left, unless the file says that they did."""
     steps: list[Step] = []
     for row in rows:
+        if row.consent is not None and not row.consent[0]:  # a date without a source
+            row = row._replace(consent=(consent[0], *row.consent[1:]))
         found = known.get(row.key)
         if found is None:
-            agreed = _agreed(row, consent)
-            profile = Profile(row.email, row.first_name, row.last_name, row.attributes, agreed)
+            profile = Profile(
+                row.email, row.first_name, row.last_name, row.attributes, row.consent or consent
+            )
             state = row.state or ContactState.SUBSCRIBED
             steps.append(Step(row, Outcome.CREATED, None, profile, False, state))
         else:
-            steps.append(_known_step(row, found, rule, columns, consent, override))
+            steps.append(_known_step(row, found, rule, columns, override))
     return steps
 
 
-def _agreed(row: Row, consent: Consent) -> Consent:
-    """What the row says, which may be a date without a source."""
-    if row.consent is None or row.consent[0]:
-        return row.consent or consent
-    return consent[0], *row.consent[1:]
-
-
-def _known_step(
-    row: Row, known: Known, rule: OnDuplicate, columns: Columns, consent: Consent, override: bool
-) -> Step:
-    profile = _merged(row, known, rule, columns, consent)
+def _known_step(row: Row, known: Known, rule: OnDuplicate, columns: Columns, override: bool) -> Step:
+    profile = _merged(row, known, rule, columns)
     was = ContactState(known.state)
     state = _moved(row, was, override)
     if known.deleted:
@@ -132,7 +126,7 @@ def _moved(row: Row, was: ContactState, override: bool) -> ContactState:
     return ContactState.SUBSCRIBED if override and was in LEFT else was
 
 
-def _merged(row: Row, known: Known, rule: OnDuplicate, columns: Columns, consent: Consent) -> Profile:
+def _merged(row: Row, known: Known, rule: OnDuplicate, columns: Columns) -> Profile:
     match rule:
         case OnDuplicate.SKIP:
             return Profile(*known[1:6])
@@ -142,7 +136,7 @@ def _merged(row: Row, known: Known, rule: OnDuplicate, columns: Columns, consent
                 row.first_name or known.first_name,
                 row.last_name or known.last_name,
                 {**known.attributes, **row.attributes},
-                known.consent if known.consent[0] or row.consent is None else _agreed(row, consent),
+                known.consent if known.consent[0] or row.consent is None else row.consent,
             )
         case OnDuplicate.OVERWRITE:
             kept = {name: value for name, value in known.attributes.items() if name not in columns.attributes}
@@ -151,5 +145,5 @@ def _merged(row: Row, known: Known, rule: OnDuplicate, columns: Columns, consent
                 row.first_name if columns.first_name else known.first_name,
                 row.last_name if columns.last_name else known.last_name,
                 {**kept, **row.attributes},
-                known.consent if row.consent is None else _agreed(row, consent),
+                row.consent or known.consent,
             )

@@ -91,8 +91,7 @@ class _Grams(_Source):
     def __init__(self, scope: Scope, wanted: Sequence[Sequence[str]]) -> None:
         super().__init__()
         self._scope, self._wanted = scope, wanted
-        quicker = [telling(groups) for groups in wanted]
-        self._ways = [quicker, wanted] if quicker != wanted else [wanted]
+        self._ways = _ways(wanted)
 
     async def _named(self, tx: ReadTx, span: _Span, most: int) -> tuple[Sequence[int], int]:
         near = span.of(sa.select(GRAMS), GRAMS.c.contact_id).limit(_NEAR).subquery()
@@ -233,10 +232,13 @@ def _indexed(tx: ReadTx, scope: Scope, wanted: Sequence[Sequence[str]]) -> _Sour
     """SQLite reads the list of every group, a millisecond for 100,000."""
     if tx.postgres:
         return _Grams(scope, wanted)
+    return _Source(*(_matching(scope, groups) for groups in _ways(wanted)))
+
+
+def _ways(wanted: Sequence[Sequence[str]]) -> list[Sequence[Sequence[str]]]:
+    """What to ask for, after something quicker that names more, where there is that."""
     quicker = [telling(groups) for groups in wanted]
-    return _Source(
-        *(_matching(scope, groups) for groups in ([quicker, wanted] if quicker != wanted else [wanted]))
-    )
+    return [quicker, wanted] if quicker != wanted else [wanted]
 
 
 def _matching(scope: Scope, wanted: Sequence[Sequence[str]]) -> _Query:
