@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))  # real servers to send to: `peers`
@@ -24,7 +24,8 @@ from benchmarks import (
     report,
 )
 
-SUBJECTS: dict[str, Callable[[bool], list[report.Row]]] = {
+# Rows come as they are measured where that takes long.
+SUBJECTS: dict[str, Callable[[bool], Iterable[report.Row]]] = {
     "content": bench_content.run,
     "import": bench_import.run,
     "send": bench_send.run,
@@ -51,7 +52,9 @@ def main() -> None:
     rows: list[report.Row] = []
     for name in [options.only] if options.only else SUBJECTS:
         print(f"{name} …", file=sys.stderr)
-        rows += SUBJECTS[name](options.quick)
+        for row in SUBJECTS[name](options.quick):
+            print(report.line(row), file=sys.stderr)
+            rows.append(row)
     report.show(rows)
     print(f"written to {report.write(rows, around)}", file=sys.stderr)
 

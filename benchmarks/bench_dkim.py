@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import time
+from functools import partial
 from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from benchmarks.bench_send import rate
-from benchmarks.report import Row
+from benchmarks.report import Row, beside
 from benchmarks.stage import sink
 from mailengine.mail.dkim import generate_ed25519, generate_rsa
 from peers.availability import LACKING
@@ -28,18 +29,13 @@ def run(quick: bool) -> list[Row]:
     rows: list[Row] = []
     with sink() as server:
         for algorithms in (("rsa",), ("ed25519",), ("rsa", "ed25519")):
-            limit = raw_signing(algorithms, cores)
-            value = asyncio.run(rate(None, server.port, count, cores, keys=algorithms))
-            rows.append(
-                {
-                    "name": f"send {count:,} signed with {' and '.join(algorithms)}, SQLite, {cores} workers",
-                    "value": round(value),
-                    "unit": "msg/s",
-                    "baseline": round(limit),
-                    "ratio": round(value / limit, 2),
-                    "baseline_name": f"OpenSSL on {cores} cores",
-                }
+            value, baselines = asyncio.run(
+                rate(
+                    None, server.port, count, cores, partial(raw_signing, algorithms, cores), keys=algorithms
+                )
             )
+            name = f"send {count:,} signed with {' and '.join(algorithms)}, SQLite, {cores} workers"
+            rows.append(beside(name, value, baselines, f"OpenSSL on {cores} cores"))
     return rows
 
 

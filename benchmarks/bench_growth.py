@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.house import daemon, house
@@ -12,42 +13,34 @@ from peers.availability import LACKING
 _MEGABYTE = 1 << 20
 
 
-def run(quick: bool) -> list[Row]:
+def run(quick: bool) -> Iterator[Row]:
     """A million is too much for a quick run."""
     if LACKING["smtp_sink"]():
-        return []
+        return
     sizes = (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000)
-    rows: list[Row] = []
     with sink() as server, databases() as kinds:
         for name, url in kinds[:1] if quick else kinds:
-            rows += _growth(name, url, server.port, sizes)
-    return rows
+            yield from _growth(name, url, server.port, sizes)
 
 
-def _growth(database: str, url: Url, port: int, sizes: tuple[int, ...]) -> list[Row]:
-    rows: list[Row] = []
+def _growth(database: str, url: Url, port: int, sizes: tuple[int, ...]) -> Iterator[Row]:
     first: float | None = None
     for count in sizes:
         cost = asyncio.run(_cost(url(), port, count))
         first = first or cost.cpu_micros
-        rows.append(
-            {
-                "name": f"a message's processor time, campaign of {count:,}, {database}",
-                "value": round(cost.cpu_micros),
-                "unit": "µs",
-                "baseline": round(first),
-                "ratio": round(cost.cpu_micros / first, 2),
-                "baseline_name": f"campaign of {sizes[0]:,}",
-            }
-        )
-        rows.append(
-            {
-                "name": f"growth of the daemon's memory, campaign of {count:,}, {database}",
-                "value": round(cost.grown_bytes / _MEGABYTE, 1),
-                "unit": "MB",
-            }
-        )
-    return rows
+        yield {
+            "name": f"a message's processor time, campaign of {count:,}, {database}",
+            "value": round(cost.cpu_micros),
+            "unit": "µs",
+            "baseline": round(first),
+            "ratio": round(cost.cpu_micros / first, 2),
+            "baseline_name": f"campaign of {sizes[0]:,}",
+        }
+        yield {
+            "name": f"growth of the daemon's memory, campaign of {count:,}, {database}",
+            "value": round(cost.grown_bytes / _MEGABYTE, 1),
+            "unit": "MB",
+        }
 
 
 @dataclass(frozen=True, slots=True)

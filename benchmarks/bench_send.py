@@ -2,7 +2,8 @@
 
 The daemon and its workers are real processes, every recipient has a row in the ledger, and the server is
 smtp-sink. A rate is taken between a tenth and the whole of the campaign, so that the start of processes is not
-in it; the time from launch to the last reply is a row of its own.
+in it; the time from launch to the last reply is a row of its own. As a machine's speed may change within minutes,
+smtp-source runs before and after each campaign, and in the middle of it while the daemon is stopped.
 """
 
 import asyncio
@@ -11,42 +12,38 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.house import daemon, house
-from benchmarks.report import Row
-from benchmarks.stage import CONNECTIONS, databases, reached, sink
+from benchmarks.report import Row, beside
+from benchmarks.stage import CONNECTIONS, databases, reached, sink, stopped
 from mailengine.domain.campaigns import control
 from peers.availability import LACKING
 from peers.sink import CountingSink
 
 QUIET_SECONDS = 1.0
+_HALVES = 2
 
 
-def run(quick: bool) -> list[Row]:
+def run(quick: bool) -> Iterator[Row]:
     """Rows of `make bench`; what needs a server that this machine lacks is left out."""
     if LACKING["smtp_sink"]() or LACKING["smtp_source"]():
-        return []
+        return
     count, cores = 10_000 if quick else 50_000, os.cpu_count() or 1
-    rows: list[Row] = []
     with sink() as server, databases() as kinds:
         size = asyncio.run(_message_bytes(server.port))
         for processes in sorted({1, cores}):
-            limit = smtp_source(server.port, sessions=CONNECTIONS * processes, size=size, count=count)
+            sessions = CONNECTIONS * processes
+            baseline = partial(smtp_source, server.port, sessions=sessions, size=size, count=count * 2 // 5)
+            workers = "1 worker" if processes == 1 else f"{processes} workers"
             for name, url in kinds:
-                value = asyncio.run(rate(url(), server.port, count, processes))
-                workers = "1 worker" if processes == 1 else f"{processes} workers"
-                rows.append(_row(f"send {count:,}, {name}, {workers}", value, "msg/s", limit))
+                value, baselines = asyncio.run(rate(url(), server.port, count, processes, baseline))
+                yield beside(f"send {count:,}, {name}, {workers}", value, baselines, "smtp-source")
         seconds = asyncio.run(_seconds(server.port, 10_000, cores))
-        rows.append({"name": "launch to last reply, 10,000, SQLite", "value": round(seconds, 2), "unit": "s"})
-    return [*rows, *asyncio.run(_pause(cores))]
-
-
-def _row(name: str, value: float, unit: str, baseline: float) -> Row:
-    ratio = round(value / baseline, 2)
-    told = {"name": name, "value": round(value), "unit": unit, "baseline": round(baseline), "ratio": ratio}
-    return {**told, "baseline_name": "smtp-source"}
+        yield {"name": "launch to last reply, 10,000, SQLite", "value": round(seconds, 2), "unit": "s"}
+    yield from asyncio.run(_pause(cores))
 
 
 def smtp_source(port: int, *, sessions: int, size: int, count: int) -> float:
@@ -64,14 +61,28 @@ async def _message_bytes(port: int) -> int:
         return made.message_bytes()
 
 
-async def rate(url: str | None, port: int, count: int, processes: int, *, keys: Sequence[str] = ()) -> float:
-    """Messages a second, from a tenth of the campaign to its end."""
+async def rate(
+    url: str | None,
+    port: int,
+    count: int,
+    processes: int,
+    baseline: Callable[[], float],
+    *,
+    keys: Sequence[str] = (),
+) -> tuple[float, list[float]]:
+    """Messages a second, from a tenth of the campaign to its end, and the baseline before, amid and after."""
     async with house(url, recipients=count, port=port, keys=keys) as made:
         await made.launch(expanded=True)
-        with daemon(made.rt.settings, processes):
-            first, at_first = await reached(made, count // 10)
-            last, at_last = await reached(made, count)
-    return (last - first) / (at_last - at_first)
+        baselines, seconds = [baseline()], 0.0
+        with daemon(made.rt.settings, processes) as pid:
+            first, began = await reached(made, count // 10)
+            for half in range(1, _HALVES + 1):
+                last, ended = await reached(made, first + (count - first) * half // _HALVES)
+                seconds += ended - began
+                with stopped(pid):
+                    baselines.append(baseline())
+                began = time.perf_counter()
+    return (last - first) / seconds, baselines
 
 
 async def _seconds(port: int, count: int, processes: int) -> float:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,22 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 
-Row = dict[str, Any]  # name, value, unit, baseline, ratio; baseline_name where the name does not say it
+# name, value, unit, baseline, ratio; baseline_name where the name does not say it, baselines where it is their mean
+Row = dict[str, Any]
+
+
+def beside(name: str, value: float, baselines: Sequence[float], baseline_name: str) -> Row:
+    """Messages a second beside the mean of what was measured around them."""
+    baseline, every = fmean(baselines), ", ".join(f"{each:,.0f}" for each in baselines)
+    return {
+        "name": name,
+        "value": round(value),
+        "unit": "msg/s",
+        "baseline": round(baseline),
+        "baselines": [round(each) for each in baselines],
+        "ratio": round(value / baseline, 2),
+        "baseline_name": f"{baseline_name}: {every}",
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -31,6 +47,14 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def line(row: Row) -> str:
+    """For whoever waits for the table."""
+    ratio = (
+        "" if row.get("ratio") is None else f", {row['ratio']:.2f} of {row.get('baseline_name', 'baseline')}"
+    )
+    return f"  {row['name']}: {_number(row['value'])} {row['unit']}{ratio}"
 
 
 def show(rows: Sequence[Row]) -> None:
