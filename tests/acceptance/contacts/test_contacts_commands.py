@@ -101,6 +101,10 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     program.ok("tags", "add", "vip", "ann@example.org")
     shown = program.ok("contacts", "show", "ann@example.org", "--json").json
     assert (shown["lists"], shown["tags"]) == ({}, ["vip"])
+    program.ok("segments", "add", "Best", "tag = vip")
+    kept = program.run("tags", "delete", "vip", "--yes")
+    assert (kept.code, "vip is used by the segment Best; take it out there" in kept.complaint) == (1, True)
+    program.ok("segments", "delete", "Best", "--yes")
     assert program.ok("tags", "delete", "vip", "--yes", "--json").json["contacts"] == 1
 
 

@@ -17,7 +17,7 @@ from mailengine.daemon.chores import CHORES, Chores
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.campaigns import campaigns, control, finish, list_removal, retry
-from mailengine.domain.campaigns.list_uses import uses
+from mailengine.domain.campaigns.uses import uses
 from mailengine.domain.contacts import audience, bulk, contacts, lists
 from mailengine.domain.contacts.browsing import Filter
 from mailengine.domain.contacts.bulk import Act, BulkRequest

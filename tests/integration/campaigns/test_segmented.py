@@ -18,6 +18,7 @@ from mailengine.domain.contacts.lists import create_list
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.models import Contact, ListMember
+from support.tags import lose_tag
 from support.world import NOON, World
 
 pytestmark = pytest.mark.anyio
@@ -117,8 +118,7 @@ async def test_a_tag_that_is_gone_blocks_the_sending_and_empties_what_was_sent(w
     )
     await world.launch(sent, expand=False)
     async with world.db.write(world.scope) as tx:
-        tag = await tags.get_tag(tx, world.scope, name="vip")
-        await tags.delete_tag(tx, world.scope, tag_id=tag.id or 0, now=NOON)
+        await lose_tag(tx, world.scope, "vip")
     assert "there is no tag vip" in (await verdict(world, campaign_id))["error"]
     with pytest.raises(Refused):
         await world.launch(campaign_id)

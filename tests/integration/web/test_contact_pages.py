@@ -19,7 +19,7 @@ from mailengine.domain.contacts.search import find
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.show import show
-from mailengine.models import Contact, Membership, MemberState, Suppression
+from mailengine.models import Contact, Membership, MemberState, Role, Suppression
 from mailengine.runtime import Runtime
 from support.browsing import advance, token_on
 
@@ -304,7 +304,9 @@ async def test_what_happened_and_what_a_person_may_ask(client: Any, rt: Runtime,
     assert (await client.get(here)).status_code == 404
 
 
-async def test_tags_are_made_renamed_merged_and_deleted(client: Any, rt: Runtime, acme: Any, other: Any):
+async def test_tags_are_made_renamed_merged_and_deleted(
+    client: Any, rt: Runtime, acme: Any, other: Any, key: Any
+):
     csrf = {"_csrf_token": await log_in(client)}
     made = await client.post("/tags", data={"name": "vip <b>", **csrf})
     page = (await client.get(made.headers["location"])).text
@@ -353,6 +355,16 @@ async def test_tags_are_made_renamed_merged_and_deleted(client: Any, rt: Runtime
         assert (await client.post(path, data={"name": "x", "into": "x", **theirs})).status_code == 404
     await client.post("/logout", data=theirs)
     csrf = {"_csrf_token": await log_in(client)}
+    assert "The segment olds" in (await client.get(vip)).text
+    refused = await client.post(f"{vip}/delete", data=csrf)
+    assert (refused.status_code, "is used by the segment olds" in refused.text) == (422, True)
+    mine = await key(acme.scope, Role.EDITOR)
+    refused = await client.delete(f"/api/v1{vip}", headers=mine)
+    assert (refused.status_code, "is used by the segment olds" in refused.json()["detail"]) == (422, True)
+    async with rt.db.write(acme.scope) as tx:
+        segment = await saved.get(tx, acme.scope, name="olds")
+        await saved.delete(tx, acme.scope, segment_id=segment.id or 0, now=rt.clock.now())
+    assert "Used by" not in (await client.get(vip)).text
     gone = await client.post(f"{vip}/delete", data=csrf)
     assert "was deleted" in (await client.get(gone.headers["location"])).text
 

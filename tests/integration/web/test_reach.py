@@ -15,6 +15,7 @@ from mailengine.domain.contacts.segments.parse import parse
 from mailengine.models import Contact, ListMember
 from mailengine.runtime import Runtime
 from support.browsing import log_in, token_on
+from support.tags import lose_tag
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +48,9 @@ async def test_the_audience_is_counted_with_each_tick(
                 ListMember(tenant_id=scope.tenant_id, list_id=second.id, contact_id=contact_id, joined_at=now)
             )
         anns = await saved.add(tx, scope, name="Anns", rule=parse("state = subscribed"), now=now)
-        gone = await tags.create_tag(tx, scope, name="gone", now=now)
+        await tags.create_tag(tx, scope, name="gone", now=now)
         tagged = await saved.add(tx, scope, name="Tagged", rule=parse("tag = gone"), now=now)
-        await tags.delete_tag(tx, scope, tag_id=gone.id or 0, now=now)
+        await lose_tag(tx, scope, "gone")
         draft = await campaigns.create(
             tx,
             scope,

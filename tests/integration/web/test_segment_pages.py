@@ -17,6 +17,7 @@ from mailengine.domain.contacts.segments.rules import Everyone
 from mailengine.models import Membership, Role
 from mailengine.runtime import Runtime
 from support.browsing import fields_of, log_in, token_on
+from support.tags import lose_tag
 
 pytestmark = pytest.mark.anyio
 INSTANCE = InstanceScope(actor="test")
@@ -143,8 +144,7 @@ async def test_who_fits_is_counted_and_who_is_left_out_is_said(client: Any, rt: 
     assert "cy@x.test" in page
     assert (await client.get(f"/segments/{segment_id}/count")).text.strip() == "2"
     async with rt.db.write(acme.scope) as tx:
-        tag = await tags.get_tag(tx, acme.scope, name="vip")
-        await tags.delete_tag(tx, acme.scope, tag_id=tag.id or 0, now=rt.clock.now())
+        await lose_tag(tx, acme.scope, "vip")
     assert "Must be mended" in (await client.get(f"/segments/{segment_id}/count")).text
     page = (await client.get(f"/segments/{segment_id}")).text
     assert "There is no tag vip" in page

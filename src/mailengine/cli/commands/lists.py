@@ -146,12 +146,13 @@ def delete(
 ) -> None:
     """Take everybody off a list, and the list away; the contacts stay."""
     from mailengine.domain.campaigns import list_removal
+    from mailengine.domain.campaigns.uses import check_unused, uses
     from mailengine.domain.contacts import lists
 
     async def look(rt: "Runtime", scope: "Scope") -> tuple["ContactList", int]:
         async with rt.db.read(scope) as tx:
             found = await lists.get_list(tx, scope, name=name)
-            await list_removal.check_unused(tx, scope, found)
+            check_unused(found.name, await uses(tx, scope, found))
             return found, await lists.people_on(tx, scope, list_id=found.id or 0)
 
     async def work(rt: "Runtime", scope: "Scope") -> None:

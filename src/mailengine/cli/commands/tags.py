@@ -117,6 +117,7 @@ def delete(
     as_json: output.Json = False,
 ) -> None:
     """Take a tag off everybody, and away."""
+    from mailengine.domain.campaigns import tag_removal
     from mailengine.domain.contacts import tags
 
     confirm(f"Delete the tag {output.one_line(name)} and take it off everybody?", yes=yes)
@@ -125,7 +126,7 @@ def delete(
         async with rt.db.write(scope) as tx:
             found = await tags.get_tag(tx, scope, name=name)
             carried = await tags.counts(tx, scope, tag_ids=[found.id or 0])
-            gone = await tags.delete_tag(tx, scope, tag_id=found.id or 0, now=rt.clock.now())
+            gone = await tag_removal.delete_tag(tx, scope, tag_id=found.id or 0, now=rt.clock.now())
         return _shown(gone, carried)
 
     output.emit(in_tenant(ctx, work), as_json=as_json)

@@ -19,7 +19,8 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
-from mailengine.domain.campaigns.attribute_uses import in_words, uses
+from mailengine.domain.campaigns.attribute_uses import uses
+from mailengine.domain.campaigns.uses import check_unused
 from mailengine.domain.contacts.attributes import check_attribute, register
 from mailengine.domain.contacts.retyping import check_alone, get_attribute
 from mailengine.domain.contacts.segments.json_values import JsonValue
@@ -116,7 +117,7 @@ async def _prepare(tx: WriteTx, scope: Scope, change: Change) -> None:
     """Raises what `request` raises; the new name is known from here on."""
     scope.require(Grant.EDIT)
     found = await get_attribute(tx, scope, name=change.name, lock=True)
-    await _check_unused(tx, scope, change)
+    check_unused(change.name, await uses(tx, scope, name=change.name))
     await check_alone(tx, scope, change.name, change.to or change.name)
     if not change.to:
         return
@@ -127,11 +128,6 @@ async def _prepare(tx: WriteTx, scope: Scope, change: Change) -> None:
     if other is not None and other.kind != kind:
         raise Conflict(f"{change.to} is a {other.kind}, {change.name} a {kind.value}; change the kind of one")
     await register(tx, scope, {change.to: found.label}, kinds={change.to: kind})
-
-
-async def _check_unused(tx: ReadTx, scope: Scope, change: Change) -> None:
-    if found := await uses(tx, scope, name=change.name):
-        raise Refused(f"{change.name} is used by {in_words(found)}; take it out there first")
 
 
 async def _do_page(
@@ -173,6 +169,6 @@ def _changed(
 async def _forget(tx: WriteTx, scope: Scope, change: Change, changed: int, now: datetime) -> None:
     """The end: no contact has a value under the name."""
     found = await get_attribute(tx, scope, name=change.name, lock=True)
-    await _check_unused(tx, scope, change)
+    check_unused(change.name, await uses(tx, scope, name=change.name))
     await tx.delete(found)
     await audit.record(tx, scope, f"attribute.{change.verb}", "attribute", None, now=now, count=changed)

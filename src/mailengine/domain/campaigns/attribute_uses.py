@@ -1,6 +1,6 @@
 """What refers to an attribute by its name: templates, shared blocks, campaigns, segments, saved mappings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -9,19 +9,11 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns.uses import segments_asking
 from mailengine.domain.contacts.segments.rules import PREFIX, Compare, Rule, conditions, field_name, from_json
-from mailengine.domain.contacts.segments.saved import rule_of
 from mailengine.domain.content.blocks import list_blocks
 from mailengine.domain.content.merge import used_names
-from mailengine.models import Campaign, ImportMapping, Segment, Snapshot, Template, TemplateVersion
-
-_SHOWN = 5
-
-
-def in_words(used: Sequence[str]) -> str:
-    """Some of them: a hundred would bury the sentence."""
-    more = f" and {len(used) - _SHOWN} more" if len(used) > _SHOWN else ""
-    return f"{', '.join(used[:_SHOWN])}{more}"
+from mailengine.models import Campaign, ImportMapping, Snapshot, Template, TemplateVersion
 
 
 async def uses(tx: ReadTx, scope: Scope, *, name: str) -> list[str]:
@@ -31,11 +23,7 @@ async def uses(tx: ReadTx, scope: Scope, *, name: str) -> list[str]:
         *[f"the template {found}" for found in await _templates(tx, scope, name)],
         *[f"the block {block.name}" for block in await list_blocks(tx, scope) if _reads(name, [block.html])],
         *[f"the campaign {found}" for found in await _campaigns(tx, scope, name)],
-        *[
-            f"the segment {segment.name}"
-            for segment in await tx.scalars(owned(Segment, scope).order_by(col(Segment.name)))
-            if _asks(name, rule_of(segment))
-        ],
+        *await segments_asking(tx, scope, name, lambda rule: _asks(name, rule)),
         *[
             f"the mapping {mapping.name}"
             for mapping in await tx.scalars(owned(ImportMapping, scope).order_by(col(ImportMapping.name)))

@@ -12,14 +12,13 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import col
 
-from mailengine.core.errors import NotFound, Refused
+from mailengine.core.errors import NotFound
 from mailengine.core.ids import TenantId
 from mailengine.core.scope import Grant, InstanceScope, Scope
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
-from mailengine.domain.campaigns.attribute_uses import in_words
-from mailengine.domain.campaigns.list_uses import uses
+from mailengine.domain.campaigns.uses import check_unused, uses
 from mailengine.domain.contacts.lists import present
 from mailengine.models import ContactList, ListMember, MemberState
 
@@ -32,16 +31,10 @@ async def delete_list(tx: WriteTx, scope: Scope, *, list_id: int, now: datetime)
     found = await tx.scalar(present(scope).where(col(ContactList.id) == list_id).with_for_update())
     if found is None:
         raise NotFound(f"there is no list {list_id}")
-    await check_unused(tx, scope, found)
+    check_unused(found.name, await uses(tx, scope, found))
     found.deleted_at = now
     await audit.record(tx, scope, "list.delete", "list", list_id, now=now)
     return found
-
-
-async def check_unused(tx: ReadTx, scope: Scope, found: ContactList) -> None:
-    """Raises Refused, with what uses the list."""
-    if used := await uses(tx, scope, found):
-        raise Refused(f"{found.name} is used by {in_words(used)}; take it out there or let that end first")
 
 
 async def to_empty(tx: ReadTx, _instance: InstanceScope) -> list[tuple[TenantId, int]]:

@@ -48,6 +48,7 @@ class Act(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
 
 
+TAG_ACTS = (Act.TAG, Act.UNTAG)
 LIST_ACTS = (Act.ADD_TO_LIST, Act.REMOVE_FROM_LIST)
 _NAMED = {Act.TAG: "tag", Act.UNTAG: "tag", Act.ADD_TO_LIST: "list", Act.REMOVE_FROM_LIST: "list"}
 

@@ -82,17 +82,6 @@ async def list_tags(
     return await keyset_page(tx, query, col(Tag.key), page)
 
 
-async def delete_tag(tx: WriteTx, scope: Scope, *, tag_id: int, now: datetime) -> Tag:
-    """Take it off everybody, and away."""
-    scope.require(Grant.EDIT)
-    tag = await get_by_id(tx, scope, tag_id=tag_id)
-    links = table_of(ContactTag)
-    await tx.execute(sa.delete(links).where(links.c.tenant_id == scope.tenant_id, links.c.tag_id == tag_id))
-    await tx.delete(tag)
-    await audit.record(tx, scope, "tag.delete", "tag", tag_id, now=now)
-    return tag
-
-
 async def ids_of(tx: WriteTx, scope: Scope, names: Iterable[str], *, now: datetime) -> dict[str, int]:
     """Name as given → id; new names become tags. Raises InvalidInput above MAX_TAGS."""
     keys = {name: tag_key(name) for name in names}

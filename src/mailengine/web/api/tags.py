@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
+from mailengine.domain.campaigns import tag_removal
 from mailengine.domain.contacts import tag_changes, tags
 from mailengine.models import Tag
 from mailengine.web.api.shapes import (
@@ -125,9 +126,9 @@ class Tags(Controller):
     async def delete_tag(
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], tag_id: Id
     ) -> None:
-        """It is taken off everybody."""
+        """It is taken off everybody. Refused while a campaign that has not ended, a segment or a job uses it."""
         async with site.rt.db.write(caller) as tx:
-            await tags.delete_tag(tx, caller, tag_id=tag_id, now=site.rt.clock.now())
+            await tag_removal.delete_tag(tx, caller, tag_id=tag_id, now=site.rt.clock.now())
 
     @post("/{tag_id:int}/contacts", status_code=200, **WRITE, summary="Put a tag on contacts")
     async def tag_contacts(

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from mailengine.core.scope import Grant
 from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns import list_removal
-from mailengine.domain.campaigns.list_uses import uses
+from mailengine.domain.campaigns.uses import uses
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList, MemberState
 from mailengine.web.forms import Form
@@ -19,7 +19,6 @@ from mailengine.web.rendering import html
 from mailengine.web.site import Site
 
 PATH = "/lists"
-MOST_USES = 20  # that are shown
 # How one gets onto a list, as the filter of the page names it.
 KINDS: dict[str, dict[str, bool]] = {
     "single": {"double_opt_in": False},
@@ -117,8 +116,7 @@ async def _show_one(site: Site, request: UserRequest, form: Form, row: ContactLi
     scope = request.auth.scope
     async with site.rt.db.read(scope) as tx:
         used = await uses(tx, scope, row)
-    shown, more = used[:MOST_USES], len(used) - MOST_USES
-    return await form_page(site, request, "pages/list_form.html", form, row=row, used=shown, more=more)
+    return await form_page(site, request, "pages/list_form.html", form, row=row, used=used)
 
 
 async def _listing(tx: ReadTx, request: UserRequest) -> Listing[ContactList]:

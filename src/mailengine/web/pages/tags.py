@@ -8,6 +8,8 @@ from litestar.params import FromPath
 
 from mailengine.core.scope import Grant
 from mailengine.db.unit import ReadTx
+from mailengine.domain.campaigns import tag_removal
+from mailengine.domain.campaigns.uses import uses
 from mailengine.domain.contacts import tag_changes, tags
 from mailengine.models import Tag
 from mailengine.web.forms import Form
@@ -83,10 +85,10 @@ async def merge(request: UserRequest, site: NamedDependency[Site], tag_id: FromP
 
 @post("/tags/{tag_id:int}/delete")
 async def delete(request: UserRequest, site: NamedDependency[Site], tag_id: FromPath[int]) -> Response[Any]:
-    """It is taken off everybody."""
+    """It is taken off everybody; while something uses it, it is kept."""
     scope = request.auth.scope
     async with site.rt.db.write(scope) as tx:
-        tag = await tags.delete_tag(tx, scope, tag_id=tag_id, now=site.rt.clock.now())
+        tag = await tag_removal.delete_tag(tx, scope, tag_id=tag_id, now=site.rt.clock.now())
     return done(site, PATH, f"The tag {tag.name} was deleted")
 
 
@@ -114,5 +116,7 @@ async def _show_one(site: Site, request: UserRequest, form: Form, tag_id: int) -
         tag = await tags.get_by_id(tx, scope, tag_id=tag_id)
         carriers = (await tags.counts(tx, scope, tag_ids=[tag_id]))[tag_id]
         offered = await menu(tx, scope, Kind.TAGS)
+        used = await uses(tx, scope, tag)
     others = Menu([row for row in offered.rows if row.id != tag_id], offered.many)
-    return await form_page(site, request, "pages/tag.html", form, tag=tag, carriers=carriers, others=others)
+    values = {"tag": tag, "carriers": carriers, "others": others, "used": used}
+    return await form_page(site, request, "pages/tag.html", form, **values)
