@@ -101,6 +101,12 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     program.ok("tags", "add", "vip", "ann@example.org")
     shown = program.ok("contacts", "show", "ann@example.org", "--json").json
     assert (shown["lists"], shown["tags"]) == ({}, ["vip"])
+    program.ok("contacts", "add", "new@example.org", "--list", "Others")
+    for listed in (("list",), ("search", "example.org")):
+        rows = program.ok("contacts", *listed, "--json").json["items"]
+        assert {row["email"]: (row["lists"], row["tags"]) for row in rows}.items() >= {
+            "ann@example.org": ({}, ["vip"]), "new@example.org": ({"Others": "subscribed"}, []),
+        }.items()  # fmt: skip
     program.ok("segments", "add", "Best", "tag = vip")
     kept = program.run("tags", "delete", "vip", "--yes")
     assert (kept.code, "vip is used by the segment Best; take it out there" in kept.complaint) == (1, True)

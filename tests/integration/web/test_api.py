@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from litestar import Litestar
 
 from mailengine.core.paging import encode_cursor
@@ -40,7 +41,7 @@ async def test_without_a_key_nothing_is_answered(client: Any, acme: Any):
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-async def test_contacts_from_birth_to_restoration(api: Any, acme: Any):
+async def test_contacts_from_birth_to_restoration(api: Any, rt: Runtime, acme: Any):
     body = {
         "email": "Bob@Example.org",
         "first_name": "Bob",
@@ -57,6 +58,7 @@ async def test_contacts_from_birth_to_restoration(api: Any, acme: Any):
     )
     url = f"/api/v1/contacts/{contact['id']}"
     assert (await api.get(url)).json() == contact
+    assert (contact["lists"], contact["tags"]) == ({"acme customers": "subscribed"}, [])
     for given, total in (({}, 1), ({"search": "öln"}, 0), ({"list": "acme customers"}, 1)):
         found = await api.get("/api/v1/contacts", params={"attribute": "city", "search": "Kö", **given})
         assert found.json()["total"] == total, given
@@ -75,6 +77,19 @@ async def test_contacts_from_birth_to_restoration(api: Any, acme: Any):
         assert (told["people"], told["left_out"]) == (2, left_out)
     rest = (await api.get("/api/v1/contacts", params={"limit": 1, "cursor": page["next"]})).json()
     assert [item["email"] for item in rest["items"]] == ["Bob@example.org"]
+    await api.post("/api/v1/contacts", json={"email": "cy@example.org"})
+    for name, whom in (("VIP", [contact["id"], acme.contact_id]), ("Big", [contact["id"]])):
+        tag = (await api.post("/api/v1/tags", json={"name": name})).json()
+        await api.post(f"/api/v1/tags/{tag['id']}/contacts", json={"contact_ids": whom})
+    asked: list[str] = []
+    sa.event.listen(rt.db.reader.sync_engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    everybody = (await api.get("/api/v1/contacts")).json()["items"]
+    on_it = {"acme customers": "subscribed"}
+    assert [(each["lists"], each["tags"]) for each in everybody] == [
+        (on_it, ["VIP"]), (on_it, ["Big", "VIP"]), ({}, []),
+    ]  # fmt: skip
+    for links in ("contact_tags", "list_members"):
+        assert len([told for told in asked if links in told]) == 1, "one query a page"
     found = await api.get("/api/v1/contacts", params={"search": "bob"})
     assert found.json()["total"] == 1
     assert (await api.delete(url)).status_code == 204

@@ -42,18 +42,19 @@ def list_(
     if state is not None and state not in [known.value for known in ContactState]:
         raise InvalidInput(f"--state is one of {', '.join(ContactState)}, not {state!r}")
 
-    async def work(tx: "ReadTx", scope: "Scope") -> "Page[Contact]":
+    async def work(tx: "ReadTx", scope: "Scope") -> "Page[dict[str, Any]]":
         found = await lists.get_list(tx, scope, name=list_name) if list_name else None
-        return await contacts.list_contacts(
+        page = await contacts.list_contacts(
             tx,
             scope,
             page=PageRequest(limit, cursor),
             state=ContactState(state) if state else None,
             list_id=ListId(found.id) if found and found.id else None,
         )
+        return await _described(tx, scope, page)
 
     empty = "no contact here; `mailengine import FILE --list NAME` brings some"
-    emit_page(_read(ctx, work), shown, _COLUMNS, empty=empty, as_json=as_json)
+    emit_page(_read(ctx, work), dict, _COLUMNS, empty=empty, as_json=as_json)
 
 
 @app.command()
@@ -69,26 +70,23 @@ def search(
     from mailengine.core.paging import PageRequest
     from mailengine.domain.contacts import contacts
 
-    async def work(tx: "ReadTx", scope: "Scope") -> "Page[Contact]":
+    async def work(tx: "ReadTx", scope: "Scope") -> "Page[dict[str, Any]]":
         page = PageRequest(limit, cursor)
-        return await contacts.search(tx, scope, text=text, page=page, attribute=attribute)
+        found = await contacts.search(tx, scope, text=text, page=page, attribute=attribute)
+        return await _described(tx, scope, found)
 
-    emit_page(_read(ctx, work), shown, _COLUMNS, empty="nobody found", as_json=as_json)
+    emit_page(_read(ctx, work), dict, _COLUMNS, empty="nobody found", as_json=as_json)
 
 
 @app.command()
 def show(ctx: typer.Context, address: Address, as_json: output.Json = False) -> None:
     """Show a contact with attributes, consent, lists and tags."""
-    from mailengine.domain.contacts import contacts, tags
+    from mailengine.core.paging import Page
+    from mailengine.domain.contacts import contacts
 
     async def work(tx: "ReadTx", scope: "Scope") -> dict[str, Any]:
         found = await contacts.get_contact(tx, scope, address=address)
-        contact_id = contacts.contact_id(found)
-        return {
-            **shown(found),
-            "lists": await contacts.memberships(tx, scope, contact=found),
-            "tags": (await tags.tags_of(tx, scope, [contact_id])).get(contact_id, []),
-        }
+        return (await _described(tx, scope, Page([found], 1, None))).items[0]
 
     output.emit(_read(ctx, work), as_json=as_json)
 
@@ -239,11 +237,12 @@ def deleted(
     from mailengine.core.paging import PageRequest
     from mailengine.domain.contacts import contacts
 
-    async def work(tx: "ReadTx", scope: "Scope") -> "Page[Contact]":
-        return await contacts.deleted(tx, scope, page=PageRequest(limit, cursor))
+    async def work(tx: "ReadTx", scope: "Scope") -> "Page[dict[str, Any]]":
+        page = await contacts.deleted(tx, scope, page=PageRequest(limit, cursor))
+        return await _described(tx, scope, page)
 
     columns = ("email", "first_name", "last_name", "state", "deleted_at")
-    emit_page(_read(ctx, work), shown, columns, empty="no deleted contact", as_json=as_json)
+    emit_page(_read(ctx, work), dict, columns, empty="no deleted contact", as_json=as_json)
 
 
 def _read(ctx: typer.Context, work: "Callable[[ReadTx, Scope], Awaitable[Any]]") -> Any:
@@ -252,6 +251,20 @@ def _read(ctx: typer.Context, work: "Callable[[ReadTx, Scope], Awaitable[Any]]")
             return await work(tx, scope)
 
     return in_tenant(ctx, inside)
+
+
+async def _described(tx: "ReadTx", scope: "Scope", page: "Page[Contact]") -> "Page[dict[str, Any]]":
+    """With the lists and tags of each."""
+    from mailengine.core.paging import Page
+    from mailengine.domain.contacts import lists, tags
+
+    ids = [contact.id or 0 for contact in page.items]
+    on_lists, labels = await lists.memberships(tx, scope, ids), await tags.tags_of(tx, scope, ids)
+    items = [
+        {**shown(contact), "lists": on_lists.get(each, {}), "tags": labels.get(each, [])}
+        for each, contact in zip(ids, page.items, strict=True)
+    ]
+    return Page(items, page.total, page.next, page.previous, page.exact)
 
 
 def _attributes(pairs: list[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -13,7 +12,7 @@ from mailengine.core.ids import ContactId, ListId
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.keyset import keyset_page
-from mailengine.db.tenancy import owned, tenant_of
+from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, suppression
@@ -24,7 +23,7 @@ from mailengine.domain.contacts.search.linked import linked_page, members
 from mailengine.domain.contacts.search.match import match_of
 from mailengine.domain.contacts.states import member_state_of
 from mailengine.mail.address import Address, parse_address
-from mailengine.models import Contact, ContactList, ContactState, ListMember
+from mailengine.models import Contact, ContactState
 
 RESTORABLE = timedelta(days=30)  # P16-03: after that the scheduler erases
 MAX_PERSON_NAME = 200
@@ -156,18 +155,6 @@ async def search(
     those whose value of it begins with the text."""
     match = await match_of(tx, scope, text, attribute=attribute)
     return await search_page(tx, scope, living(scope), match, page, key=col(Contact.id))
-
-
-async def memberships(tx: ReadTx, scope: Scope, *, contact: Contact) -> dict[str, str]:
-    """The lists that the contact is or was on, with its state there."""
-    rows = await tx.execute(
-        sa.select(col(ContactList.name), col(ListMember.state))
-        .join(ContactList, col(ContactList.id) == col(ListMember.list_id))
-        .where(tenant_of(ListMember) == scope.tenant_id, col(ListMember.contact_id) == contact.id)
-        .where(col(ContactList.deleted_at).is_(None))
-        .order_by(col(ContactList.name))
-    )
-    return {str(name): str(state) for name, state in rows.all()}
 
 
 async def soft_delete(tx: WriteTx, scope: Scope, *, address: str, now: datetime) -> Contact:

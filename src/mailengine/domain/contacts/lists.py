@@ -124,6 +124,27 @@ async def member_counts(tx: ReadTx, scope: Scope, *, list_ids: list[int]) -> dic
     return {list_id: {state: n for state, n in of.items() if n} for list_id, of in counts.items()}
 
 
+async def memberships(
+    tx: ReadTx, scope: Scope, contact_ids: Sequence[int]
+) -> dict[int, dict[str, MemberState]]:
+    """The lists that each contact is or was on, by name, with its state there; contacts without one are not in it."""
+    found: dict[int, dict[str, MemberState]] = {}
+    for start in range(0, len(contact_ids), _CHUNK):
+        rows = await tx.execute(
+            sa.select(col(ListMember.contact_id), col(ContactList.name), col(ListMember.state))
+            .join(ContactList, col(ContactList.id) == col(ListMember.list_id))
+            .where(
+                tenant_of(ListMember) == scope.tenant_id,
+                col(ListMember.contact_id).in_(contact_ids[start : start + _CHUNK]),
+                col(ContactList.deleted_at).is_(None),
+            )
+            .order_by(col(ContactList.name))
+        )
+        for contact_id, name, state in rows:
+            found.setdefault(contact_id, {})[name] = MemberState(state)
+    return found
+
+
 async def people_on(tx: ReadTx, scope: Scope, *, list_id: int) -> int:
     """Those who are subscribed or have yet to confirm."""
     states = (await member_counts(tx, scope, list_ids=[list_id]))[list_id]

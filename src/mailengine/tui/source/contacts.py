@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from mailengine.core.ids import ContactId
 from mailengine.core.paging import Page, PageRequest
-from mailengine.domain.contacts import attributes, browsing, contacts, editing, states, suppression, tags
+from mailengine.domain.contacts import (
+    attributes,
+    browsing,
+    contacts,
+    editing,
+    lists,
+    states,
+    suppression,
+    tags,
+)
 from mailengine.domain.reports.timeline import Timeline, timeline
 from mailengine.models import Contact, ContactState, SuppressionKind
 from mailengine.tui.source.desk import Desk, whole
@@ -56,7 +65,7 @@ class Contacts:
             contact = await editing.get_by_id(tx, desk.scope, contact_id=contact_id)
             return Known(
                 contact,
-                await contacts.memberships(tx, desk.scope, contact=contact),
+                (await lists.memberships(tx, desk.scope, [contact_id])).get(contact_id, {}),
                 (await tags.tags_of(tx, desk.scope, [contact_id])).get(contact_id, []),
                 await attributes.attribute_labels(tx, desk.scope),
                 bool(await suppression.suppressed(tx, desk.scope, [contact.email_key])),

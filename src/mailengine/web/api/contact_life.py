@@ -14,7 +14,7 @@ from mailengine.core.scope import Scope
 from mailengine.domain.contacts import consents, editing, hygiene
 from mailengine.domain.delivery import reengagement
 from mailengine.domain.reports.timeline import timeline
-from mailengine.web.api.contacts import ContactShape, shape
+from mailengine.web.api.contacts import ContactShape, contact_page, shape
 from mailengine.web.api.shapes import (
     READ,
     READ_ONE,
@@ -24,7 +24,6 @@ from mailengine.web.api.shapes import (
     Id,
     Limit,
     PageOf,
-    page_of,
     page_request,
 )
 from mailengine.web.site import Site
@@ -114,7 +113,8 @@ class ContactLife(Controller):
         """Due for a re-engagement message."""
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
-            return page_of(await hygiene.quiet(tx, caller, page=page, inactive=inactive), shape)
+            found = await hygiene.quiet(tx, caller, page=page, inactive=inactive)
+            return await contact_page(tx, caller, found)
 
     @post(
         "/{contact_id:int}/reactivate",
@@ -131,13 +131,14 @@ class ContactLife(Controller):
     ) -> ContactShape:
         now, found = site.rt.clock.now(), ContactId(contact_id)
         async with site.rt.db.write(caller) as tx:
-            if data.decision is Decision.SUPPRESS:
-                return shape(await hygiene.give_up(tx, caller, contact_id=found, now=now))
-            if data.decision is Decision.MESSAGE:
-                base_url = site.rt.settings.base_url
-                return shape(
-                    await reengagement.ask(
+            match data.decision:
+                case Decision.SUPPRESS:
+                    row = await hygiene.give_up(tx, caller, contact_id=found, now=now)
+                case Decision.MESSAGE:
+                    base_url = site.rt.settings.base_url
+                    row = await reengagement.ask(
                         tx, caller, contact_id=found, tokens=site.tokens, base_url=base_url, now=now
                     )
-                )
-            return shape(await hygiene.keep(tx, caller, contact_id=found, now=now))
+                case _:
+                    row = await hygiene.keep(tx, caller, contact_id=found, now=now)
+            return await shape(tx, caller, row)

@@ -1,5 +1,6 @@
 """Contacts over the API."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,14 +11,13 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import ContactId, ListId
+from mailengine.core.paging import Page
 from mailengine.core.scope import Scope
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts import contacts, editing
+from mailengine.domain.contacts import contacts, editing, lists, tags
 from mailengine.domain.contacts.browsing import Filter, Order, browse
-from mailengine.domain.contacts.lists import get_list
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
-from mailengine.domain.contacts.tags import get_tag
-from mailengine.models import Contact, ContactState
+from mailengine.models import Contact, ContactState, MemberState
 from mailengine.web.api.shapes import (
     NO_NUL,
     READ_ONE,
@@ -31,7 +31,6 @@ from mailengine.web.api.shapes import (
     Name,
     PageOf,
     Search,
-    page_of,
     page_request,
 )
 from mailengine.web.site import Site
@@ -51,7 +50,8 @@ ListName = Annotated[str | None, QueryParameter(name="list", min_length=1, max_l
 
 
 class ContactShape(msgspec.Struct):
-    """A contact; the address is unique in the tenant and never changes."""
+    """A contact; the address is unique in the tenant and never changes. `lists` are those that they are or were on,
+    by name, with their state there."""
 
     id: int
     email: str
@@ -59,6 +59,8 @@ class ContactShape(msgspec.Struct):
     last_name: str
     state: ContactState
     attributes: dict[str, Any]
+    tags: list[str]
+    lists: dict[str, MemberState]
     consent_source: str
     consent_at: datetime | None
     created_at: datetime
@@ -85,8 +87,24 @@ class ContactChange(Given):
     attributes: dict[AttributeName, AttributeValue | None] | None = None
 
 
-def shape(row: Contact) -> ContactShape:
-    return msgspec.convert(row.model_dump(), ContactShape)
+async def contact_page(tx: ReadTx, scope: Scope, page: Page[Contact]) -> PageOf[ContactShape]:
+    return PageOf(await contact_shapes(tx, scope, page.items), page.total, page.next, page.exact)
+
+
+async def shape(tx: ReadTx, scope: Scope, row: Contact) -> ContactShape:
+    return (await contact_shapes(tx, scope, [row]))[0]
+
+
+async def contact_shapes(tx: ReadTx, scope: Scope, rows: Sequence[Contact]) -> list[ContactShape]:
+    ids = [contacts.contact_id(row) for row in rows]
+    labels = await tags.tags_of(tx, scope, ids)
+    on_lists = await lists.memberships(tx, scope, ids)
+    return [
+        msgspec.convert(
+            {**row.model_dump(), "tags": labels.get(each, []), "lists": on_lists.get(each, {})}, ContactShape
+        )
+        for each, row in zip(ids, rows, strict=True)
+    ]
 
 
 class Contacts(Controller):
@@ -119,17 +137,17 @@ class Contacts(Controller):
         page = page_request(limit, cursor)
         async with site.rt.db.read(caller) as tx:
             list_id = await _list_id(tx, caller, on_list)
-            tag_id = None if with_tag is None else (await get_tag(tx, caller, name=with_tag)).id
+            tag_id = None if with_tag is None else (await tags.get_tag(tx, caller, name=with_tag)).id
             chosen = Filter(search or "", contact_state, list_id, tag_id, deleted, in_attribute)
             found = await browse(tx, caller, chosen, page=page, order=sort or Order.OLDEST)
-        return page_of(found, shape)
+            return await contact_page(tx, caller, found)
 
     @get("/{contact_id:int}", **READ_ONE, summary="Get a contact")
     async def get_contact(
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
     ) -> ContactShape:
         async with site.rt.db.read(caller) as tx:
-            return shape(await editing.get_by_id(tx, caller, contact_id=contact_id))
+            return await shape(tx, caller, await editing.get_by_id(tx, caller, contact_id=contact_id))
 
     @post(**WRITE, summary="Add a contact")
     async def create_contact(
@@ -152,7 +170,7 @@ class Contacts(Controller):
                 hash_key=site.rt.keyring.derive_for_ever(HASH_PURPOSE),
                 list_id=await _list_id(tx, caller, data.list),
             )
-        return shape(contact)
+            return await shape(tx, caller, contact)
 
     @patch("/{contact_id:int}", **WRITE, summary="Change a contact")
     async def change_contact(
@@ -167,7 +185,7 @@ class Contacts(Controller):
             contact = await editing.update(
                 tx, caller, contact_id=ContactId(contact_id), changes=changes, now=site.rt.clock.now()
             )
-        return shape(contact)
+            return await shape(tx, caller, contact)
 
     @delete("/{contact_id:int}", **WRITE, summary="Delete a contact")
     async def delete_contact(
@@ -184,12 +202,13 @@ class Contacts(Controller):
     ) -> ContactShape:
         async with site.rt.db.write(caller) as tx:
             found = await editing.get_by_id(tx, caller, contact_id=contact_id, deleted=True)
-            return shape(await contacts.restore(tx, caller, address=found.email, now=site.rt.clock.now()))
+            row = await contacts.restore(tx, caller, address=found.email, now=site.rt.clock.now())
+            return await shape(tx, caller, row)
 
 
 async def _list_id(tx: ReadTx, scope: Scope, name: str | None) -> ListId | None:
     if name is None:
         return None
-    found = await get_list(tx, scope, name=name)
+    found = await lists.get_list(tx, scope, name=name)
     assert found.id is not None
     return ListId(found.id)

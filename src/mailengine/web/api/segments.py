@@ -19,8 +19,7 @@ from mailengine.domain.contacts.segments.parse import Parsed, parse
 from mailengine.domain.contacts.segments.rules import Rule, from_json
 from mailengine.domain.contacts.segments.show import show
 from mailengine.models import Segment
-from mailengine.web.api.contacts import ContactShape
-from mailengine.web.api.contacts import shape as contact_shape
+from mailengine.web.api.contacts import ContactShape, contact_page, contact_shapes
 from mailengine.web.api.shapes import (
     NO_NUL,
     READ,
@@ -170,7 +169,7 @@ class Segments(Controller):
             page = await find.page_of(
                 tx, caller, rule, page=page_request(limit, cursor), now=site.rt.clock.now()
             )
-        return page_of(page, contact_shape)
+            return await contact_page(tx, caller, page)
 
     @get("/{segment_id:int}/count", **READ_ONE, summary="Count whom a segment describes, with a sample")
     async def count_segment(
@@ -214,7 +213,7 @@ async def _answer(
         told.reachable,
         told.left_out,
         told.duplicates,
-        [contact_shape(each) for each in some],
+        await contact_shapes(tx, scope, some),
     )
 
 

@@ -93,7 +93,7 @@ async def show(request: UserRequest, site: NamedDependency[Site], contact_id: Fr
             tx, scope, contact_id=contact_id, page=PageRequest(TIMELINE_ROWS, before or None)
         )
         values: dict[str, Any] = {
-            "lists": await contacts.memberships(tx, scope, contact=contact),
+            "lists": (await lists.memberships(tx, scope, [contact_id])).get(contact_id, {}),
             "tags": (await tags.tags_of(tx, scope, [contact_id])).get(contact_id, []),
             "labels": await attributes.attribute_labels(tx, scope),
             "suppressed": bool(await suppression.suppressed(tx, scope, [key])),

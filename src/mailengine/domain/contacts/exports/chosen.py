@@ -1,6 +1,6 @@
 """Whom an export is about: everybody, or those whom rules describe, a page at a time by id."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,14 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
 from mailengine.db.tenancy import tenant_of
 from mailengine.db.unit import ReadTx
-from mailengine.domain.contacts import tags
+from mailengine.domain.contacts import lists, tags
 from mailengine.domain.contacts.browsing import Filter, conditions
 from mailengine.domain.contacts.bulk import MAX_SELECTED
 from mailengine.domain.contacts.exports.formats import Exported
 from mailengine.domain.contacts.segments import find, saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.rules import All, Compare, Everyone, Rule, from_json, to_json
-from mailengine.models import Contact, ContactList, ListMember
+from mailengine.models import Contact
 
 PAGE = 5000
 
@@ -115,22 +115,7 @@ async def next_page(tx: ReadTx, scope: Scope, people: Whom, *, after: int, now: 
     found = list((await tx.scalars(query.order_by(col(Contact.id)).limit(PAGE))).all())
     ids = [person.id for person in found if person.id is not None]
     labels = await tags.tags_of(tx, scope, ids)
-    lists = await _lists(tx, scope, ids)
+    on_lists = await lists.memberships(tx, scope, ids)
     return [
-        Exported(person, labels.get(person.id or 0, []), dict(lists.get(person.id or 0, {})))
-        for person in found
+        Exported(person, labels.get(person.id or 0, []), on_lists.get(person.id or 0, {})) for person in found
     ]
-
-
-async def _lists(tx: ReadTx, scope: Scope, ids: Sequence[int]) -> Mapping[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
-    rows = await tx.execute(
-        sa.select(col(ListMember.contact_id), col(ContactList.name), col(ListMember.state))
-        .join(ContactList, col(ContactList.id) == col(ListMember.list_id))
-        .where(tenant_of(ListMember) == scope.tenant_id, col(ListMember.contact_id).in_(ids))
-        .where(col(ContactList.deleted_at).is_(None))
-        .order_by(col(ContactList.name))
-    )
-    for contact_id, name, state in rows:
-        found.setdefault(contact_id, {})[name] = state
-    return found

@@ -32,7 +32,7 @@ class Exported(NamedTuple):
 
     contact: Contact
     tags: Sequence[str]
-    lists: dict[str, str]
+    lists: dict[str, MemberState]
 
 
 def head(form: Format, attributes: Sequence[str]) -> str:
