@@ -139,9 +139,7 @@ class _Meter:
         async def ask(times: int) -> None:
             for _ in range(times):
                 async with self.db.read(self.scope) as tx:
-                    await browse(
-                        tx, self.scope, chosen, page=PageRequest(50, cursor), order=order, count=count
-                    )
+                    await browse(tx, self.scope, chosen, page=PageRequest(50, cursor, count), order=order)
 
         await ask(2)  # compile the statements and read what is not in memory yet
         return 1000 * await self._cpu_seconds(lambda: ask(asked)) / asked

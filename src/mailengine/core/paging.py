@@ -27,7 +27,8 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Without `count` the page's total only says how many are on it at least: for who does not show it."""
+    """Without `count` the page says of more than are on it only that there are more: for who does not show their
+    number, or counts them apart."""
 
     limit: int = 50
     cursor: str | None = None

@@ -22,8 +22,9 @@ async def keyset_page(
     total: int | None = None,
     by: Any = None,
 ) -> Page[Row]:
-    """Rows of `query` by `key`, a unique column of the model that it selects; counted unless `total` is known, or
-    they fit on one page. `by` is an expression that orders as the key does, where another index is to be used."""
+    """Rows of `query` by `key`, a unique column of the model that it selects; counted, where that is asked for,
+    unless `total` is known or they fit on one page. `by` is an expression that orders as the key does, where another
+    index is to be used."""
     by = key if by is None else by
     backwards, last = _place(request.cursor, key)
     descending = newest_first is not backwards
@@ -33,13 +34,15 @@ async def keyset_page(
     rows = list((await tx.scalars(page)).all())
     more = len(rows) > request.limit
     rows = rows[: request.limit]
+    exact = True
     if total is None:
         whole = request.cursor is None and not more
+        exact = whole or request.count
         total = len(rows) if whole or not request.count else await count_rows(tx, query)
     if backwards:
         rows.reverse()
     if not rows:
-        return Page(rows, total, None)
+        return Page(rows, total, None, exact=exact)
     first, end = (encode_cursor([getattr(row, key.key)]) for row in (rows[0], rows[-1]))
     comes_before = more if backwards else request.cursor is not None
     return Page(
@@ -47,6 +50,7 @@ async def keyset_page(
         total,
         end if more or backwards else None,
         _BACKWARDS + first if comes_before else None,
+        exact,
     )
 
 

@@ -67,6 +67,8 @@ def test_lists_and_suppression(program: Program, file: str) -> None:
     program.ok("lists", "create", "Empty")
     made = program.ok("lists", "create", "News", "--double-opt-in", "--description", "Monthly", "--json").json
     assert (made["double_opt_in"], made["public"], made["description"]) == (True, False, "Monthly")
+    acts = [row["action"] for row in program.ok("audit", "list", "--limit", "2", "--json").json["items"]]
+    assert acts == ["list.create", "list.create"]
     program.ok("lists", "delete", "News", "--yes")
     assert "already a list" in program.run("lists", "create", "Empty").complaint
     assert program.ok("lists", "list", "--json").json["total"] == 2

@@ -56,7 +56,7 @@ async def test_every_filter_finds_the_same_however_it_is_asked(
         for each in chosen:
             async with db.read(scope) as tx:
                 exact = await browse(tx, scope, each, page=PageRequest())
-                uncounted = await browse(tx, scope, each, page=PageRequest(limit=3), count=False)
+                uncounted = await browse(tx, scope, each, page=PageRequest(limit=3, count=False))
                 told, told_all = await total(tx, scope, each, await state_counts(tx, scope))
             expected = {
                 contact_id

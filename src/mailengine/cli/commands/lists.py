@@ -64,19 +64,15 @@ def create(
     from mailengine.domain.contacts import lists
 
     async def work(rt: "Runtime", scope: "Scope") -> "ContactList":
-        now = rt.clock.now()
         async with rt.db.write(scope) as tx:
-            made = await lists.create_list(tx, scope, name=name, now=now)
-            if description is None and double_opt_in is None and public is None:
-                return made
-            return await lists.update_list(
+            return await lists.create_list(
                 tx,
                 scope,
-                list_id=made.id or 0,
-                description=description,
-                double_opt_in=double_opt_in,
-                public=public,
-                now=now,
+                name=name,
+                description=description or "",
+                double_opt_in=bool(double_opt_in),
+                public=bool(public),
+                now=rt.clock.now(),
             )
 
     made = in_tenant(ctx, work)

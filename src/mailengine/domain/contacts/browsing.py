@@ -57,25 +57,20 @@ async def browse(
     *,
     page: PageRequest,
     order: Order = Order.NEWEST,
-    count: bool = True,
 ) -> Page[Contact]:
-    """The contacts that match. Without `count` many are not counted where `total` does it (`counted_apart`)."""
+    """The contacts that match. What is not asked to be counted, `total` counts (`counted_apart`)."""
     query = owned(Contact, scope).where(*conditions(scope, replace(chosen, text="")))
     key = col(Contact.email_key) if order in (Order.ADDRESS, Order.ADDRESS_DOWN) else col(Contact.id)
     down = order in (Order.ADDRESS_DOWN, Order.NEWEST)
     if chosen.text:
         match = await match_of(tx, scope, chosen.text, attribute=chosen.attribute)
-        return await search_page(tx, scope, query, match, page, key=key, newest_first=down, count=count)
+        return await search_page(tx, scope, query, match, page, key=key, newest_first=down)
     if chosen.list_id is not None:
         links, others = members(scope, chosen.list_id), replace(chosen, text="", list_id=None)
     elif chosen.tag_id is not None:
         links, others = carriers(scope, [chosen.tag_id]), replace(chosen, text="", tag_id=None)
-    elif count:
-        return await keyset_page(tx, query, key, page, newest_first=down)
     else:
-        found = await keyset_page(tx, query, key, page, newest_first=down, total=0)
-        whole = found.next is None and found.previous is None
-        return replace(found, total=len(found.items), exact=whole)
+        return await keyset_page(tx, query, key, page, newest_first=down)
     right = owned(Contact, scope).where(*conditions(scope, others))
     return await linked_page(tx, right, links, page, key=key, walk=query, newest_first=down)
 

@@ -33,11 +33,27 @@ def check_name(name: str) -> str:
     return name
 
 
-async def create_list(tx: WriteTx, scope: Scope, *, name: str, now: datetime) -> ContactList:
+async def create_list(
+    tx: WriteTx,
+    scope: Scope,
+    *,
+    name: str,
+    description: str = "",
+    double_opt_in: bool = False,
+    public: bool = False,
+    now: datetime,
+) -> ContactList:
     """Raises Conflict when there is one of that name."""
     scope.require(Grant.EDIT)
     name = check_name(name)
-    found = ContactList(tenant_id=scope.tenant_id, name=name, created_at=now)
+    found = ContactList(
+        tenant_id=scope.tenant_id,
+        name=name,
+        description=check_description(description),
+        double_opt_in=double_opt_in,
+        public=public,
+        created_at=now,
+    )
     try:
         async with tx.begin_nested():
             tx.add(found)

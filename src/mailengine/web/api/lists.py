@@ -8,7 +8,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, JSONBody
 
 from mailengine.core.scope import Scope
-from mailengine.db.unit import WriteTx
 from mailengine.domain.campaigns import list_removal
 from mailengine.domain.contacts import lists
 from mailengine.models import ContactList
@@ -94,9 +93,8 @@ class Lists(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewList]
     ) -> ListShape:
         async with site.rt.db.write(caller) as tx:
-            now = site.rt.clock.now()
-            made = await lists.create_list(tx, caller, name=data.name, now=now)
-            return await _changed(tx, caller, made.id or 0, ListChange(**msgspec.structs.asdict(data)), now)
+            given = msgspec.structs.asdict(data)
+            return shape(await lists.create_list(tx, caller, now=site.rt.clock.now(), **given), {})
 
     @patch("/{list_id:int}", **WRITE, summary="Change a list")
     async def change_list(
@@ -107,7 +105,10 @@ class Lists(Controller):
         data: JSONBody[ListChange],
     ) -> ListShape:
         async with site.rt.db.write(caller) as tx:
-            return await _changed(tx, caller, list_id, data, site.rt.clock.now())
+            given = msgspec.structs.asdict(data)
+            now = site.rt.clock.now()
+            found = await lists.update_list(tx, caller, list_id=list_id, now=now, **given)
+            return shape(found, await lists.member_counts(tx, caller, list_ids=[list_id]))
 
     @delete("/{list_id:int}", **WRITE, summary="Delete a list")
     async def delete_list(
@@ -117,11 +118,6 @@ class Lists(Controller):
         messages in doubt), a segment, a form or a job uses it."""
         async with site.rt.db.write(caller) as tx:
             await list_removal.delete_list(tx, caller, list_id=list_id, now=site.rt.clock.now())
-
-
-async def _changed(tx: WriteTx, scope: Scope, list_id: int, change: ListChange, now: datetime) -> ListShape:
-    found = await lists.update_list(tx, scope, list_id=list_id, now=now, **msgspec.structs.asdict(change))
-    return shape(found, await lists.member_counts(tx, scope, list_ids=[list_id]))
 
 
 def shape(row: ContactList, counts: dict[int, dict[str, int]]) -> ListShape:

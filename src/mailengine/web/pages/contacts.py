@@ -116,7 +116,7 @@ async def _overview(tx: ReadTx, scope: Scope, params: dict[str, str]) -> Overvie
     tag_name = await _named(tx, scope, Kind.TAGS, params, "tag")
     order = one_of(params["sort"], Order) or Order.NEWEST
     wanted = filter_of(params)
-    found = await browse(tx, scope, wanted, page=page_of(params), order=order, count=False)
+    found = await browse(tx, scope, wanted, page=page_of(params, count=False), order=order)
     count = _count_of(wanted, exact=found.exact)
     return Overview(
         Listing(PATH, params, found, "contact", "contacts", Order.NEWEST, count),

@@ -39,7 +39,7 @@ async def index(request: UserRequest, site: NamedDependency[Site]) -> Response[s
         figures = await overall(tx, scope)
         campaigns = await recent_progress(tx, scope, limit=RECENT, now=now)
         signs = await health(tx, scope, now=now)
-        people = await browse(tx, scope, Filter(), page=one, count=False)
+        people = await browse(tx, scope, Filter(), page=one)
         todo = [
             Todo("Add the server that sends", "/relays", bool((await list_relays(tx, scope)).items)),
             Todo("Verify a sending domain", "/domains", bool(signs.verified)),

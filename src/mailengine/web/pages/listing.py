@@ -95,8 +95,8 @@ def params_of(request: Request[Any, Any, Any], *names: str) -> dict[str, str]:
     }
 
 
-def page_of(params: dict[str, str], *, limit: int = PAGE_ROWS) -> PageRequest:
-    return PageRequest(limit, params["cursor"] or None)
+def page_of(params: dict[str, str], *, limit: int = PAGE_ROWS, count: bool = True) -> PageRequest:
+    return PageRequest(limit, params["cursor"] or None, count)
 
 
 def either(value: str) -> bool | None:

@@ -60,8 +60,7 @@ async def create(request: UserRequest, site: NamedDependency[Site]) -> Response[
     scope, form, now = request.auth.scope, await Form.of(request), site.rt.clock.now()
     with form.checking(_where(form)):
         async with site.rt.db.write(scope) as tx:
-            row = await lists.create_list(tx, scope, name=form.text("name"), now=now)
-            await lists.update_list(tx, scope, list_id=row.id or 0, now=now, **_settings(form))
+            row = await lists.create_list(tx, scope, name=form.text("name"), now=now, **_settings(form))
         return done(site, PATH, f"The list {row.name} was made")
     return await form_page(site, request, "pages/list_form.html", form, row=None)
 

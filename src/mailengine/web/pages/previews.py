@@ -95,7 +95,7 @@ async def _rendered(site: Site, scope: Scope, source: str) -> Response[str]:
 
 async def _anybody(tx: ReadTx, scope: Scope) -> Person:
     found = (
-        await browse(tx, scope, Filter(), page=PageRequest(limit=1), order=Order.OLDEST, count=False)
+        await browse(tx, scope, Filter(), page=PageRequest(limit=1, count=False), order=Order.OLDEST)
     ).items
     return person_of(found[0]) if found else SAMPLE
 

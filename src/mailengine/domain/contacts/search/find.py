@@ -151,10 +151,9 @@ async def page_among(
     key: Any,
     walk: sa.Select[Contact] | None = None,
     newest_first: bool = False,
-    count: bool = True,
 ) -> Page[Contact]:
     """A page of `right`, a select of the tenant's contacts, by `key` (their id or address key). Of more than FEW
-    only so many are counted, and none without `count`. `walk`: the same in a form for reading many in their order."""
+    only so many are counted, where that is asked for. `walk`: the same in a form for reading many in their order."""
     if sources is None:
         candidates = set((await tx.scalars(_ids_of(right).limit(FEW + 1))).all())
     else:
@@ -166,7 +165,7 @@ async def page_among(
         chosen = _among(tx, right.where(sa.true()), ids)
         return await keyset_page(tx, chosen, key, page, newest_first=newest_first, total=len(ids), by=by)
     total = FEW if sources is None else 0
-    if sources is not None and count:
+    if sources is not None and page.count:
         total = await count_rows(tx, _among(tx, right, near))
     found = None
     if sources is not None and key is col(Contact.id):
@@ -275,12 +274,8 @@ async def search_page(
     *,
     key: Any,
     newest_first: bool = False,
-    count: bool = True,
 ) -> Page[Contact]:
-    """The page of those of `query` whom the text describes; without `count` it says of many only that there are more
-    than are on it."""
+    """The page of those of `query` whom the text describes."""
     right, walk = (query.where(match.condition(by_index=by_index)) for by_index in (True, False))
     sources = sources_of(tx, scope, match)
-    return await page_among(
-        tx, right, sources, page, key=key, walk=walk, newest_first=newest_first, count=count
-    )
+    return await page_among(tx, right, sources, page, key=key, walk=walk, newest_first=newest_first)
