@@ -6,6 +6,8 @@ HTTP statuses in one table each; nothing below a face knows either.
 
 from math import ceil
 
+from mailengine.core.wording import counted
+
 
 class MailengineError(Exception):
     """Base of everything that mailengine raises on purpose; `str()` is the line a person reads."""
@@ -36,7 +38,7 @@ class TooSoon(Refused):
 
     def __init__(self, wait_seconds: float, what: str = "attempts") -> None:
         self.wait_seconds = ceil(wait_seconds)  # never too early
-        super().__init__(f"too many {what}; try again in {self.wait_seconds} seconds")
+        super().__init__(f"too many {what}; try again in {counted(self.wait_seconds, 'second', 'seconds')}")
 
 
 class Unauthorised(MailengineError):

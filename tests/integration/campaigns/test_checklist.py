@@ -110,7 +110,7 @@ async def test_an_empty_value_is_counted(world: World) -> None:
         )
     items = await items_of(world, await world.draft(html=HTML + "<p>{{ last_name }}</p>"))
     assert items["empty_values"].level == "warning"
-    assert "last_name is empty for 1 recipients" in items["empty_values"].message
+    assert "last_name is empty for 1 recipient;" in items["empty_values"].message
 
 
 @pytest.mark.parametrize(

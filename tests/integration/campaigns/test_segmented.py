@@ -132,7 +132,7 @@ async def test_the_checklist_says_who_is_left_out(world: World) -> None:
     gold = await segment(world, "Gold", "tag = gold")
     await member_state(world, "u2", "unsubscribed")
     campaign_id = await world.draft(segments=["VIP"], exclude_segments=["Gold"])
-    assert (await verdict(world, campaign_id))["ok"] == "1 recipients; left out: 1 excluded, 1 left the list"
+    assert (await verdict(world, campaign_id))["ok"] == "1 recipient; left out: 1 excluded, 1 left the list"
     everyone = await world.draft(name="All", lists=[], segments=["VIP"])
     assert (await verdict(world, everyone))["ok"] == "2 recipients; left out: 1 left the list"
     async with world.db.write(world.scope) as tx:

@@ -41,7 +41,7 @@ async def test_values_are_read_anew(
     await importing(PEOPLE)
     before = await codes(stored, scope)
     assert before == ["007", "12.50", "x1", None]
-    with pytest.raises(Refused, match=r"1 values of code are no number \('x1'\)"):
+    with pytest.raises(Refused, match=r"1 value of code cannot be read as number \('x1'\)"):
         await retype(db, scope, AttributeKind.NUMBER)
     assert (await codes(stored, scope), await kind_of(db, scope)) == (before, "text")
     planned = await retyping.rehearse(db, scope, name="code", kind=AttributeKind.NUMBER)
@@ -127,7 +127,7 @@ async def test_as_a_job_it_looks_at_all_before_it_changes_one(
     stopped = await ask(db, scope, AttributeKind.NUMBER)
     with pytest.raises(Conflict, match=f"job {stopped} changes code already"):
         await ask(db, scope, AttributeKind.LIST)
-    with pytest.raises(Refused, match="1 values of code are no number; change") as refused:
+    with pytest.raises(Refused, match="1 value of code cannot be read as number; change") as refused:
         await work(db, scope, stopped)
     assert "x1" not in str(refused.value), "what a job says is kept, and this is somebody's"
     assert await codes(stored, scope) == ["007", "12.50", "x1", None]

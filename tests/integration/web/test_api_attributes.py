@@ -43,7 +43,7 @@ async def test_an_attribute_becomes_another_kind(
     ).status_code == 404
     stopped = await retype(client, rt, path, {"kind": "number"}, mine)
     assert (stopped["state"], stopped["changed"]) == ("failed", 0)
-    assert stopped["error"].startswith("1 values of code are no number")
+    assert stopped["error"].startswith("1 value of code cannot be read as number")
     done = await retype(client, rt, path, {"kind": "number", "drop": True}, mine)
     assert (done["state"], done["changed"], done["kind"]) == ("done", 1, "retype")
     found = (await client.get("/api/v1/contacts", params={"search": "example.org"}, headers=mine)).json()[

@@ -114,7 +114,7 @@ async def test_a_campaign_is_made_step_by_step_checked_and_sent(client: Any, rt:
     assert "main" in await follow(client, chosen)
     review = await follow(client, await client.post(f"{here}/delivery", data={"track_clicks": "1", **csrf}))
     assert "A &#34;B&#34; &lt;C&gt; &lt;news@acme.test&gt;" in review
-    assert "1 recipients" in review
+    assert "1 recipient" in review
     unread = await client.post(f"{here}/review", data=csrf)
     assert "accept" in unread.text  # the domain is not verified: a warning with a local relay
     sent = await client.post(f"{here}/review", data={"accepted": "1", **csrf})

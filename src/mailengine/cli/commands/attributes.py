@@ -9,6 +9,7 @@ from mailengine.cli import output
 from mailengine.cli.answers import confirm
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import InvalidInput
+from mailengine.core.wording import counted
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def delete(
             return (await attribute_changes.holders(tx, scope, name=name))[0]
 
     if not yes:
-        confirm(f"Remove {name}, and the values of {in_tenant(ctx, look):,} contacts?", yes=yes)
+        whose = counted(in_tenant(ctx, look), "contact", "contacts")
+        confirm(f"Remove {name}, and the values of {whose}?", yes=yes)
     _change(ctx, attribute_changes.Change(name), as_json=as_json)
 
 

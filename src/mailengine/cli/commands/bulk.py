@@ -9,6 +9,7 @@ from mailengine.cli.answers import confirm
 from mailengine.cli.commands.segments import read_rule
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import InvalidInput
+from mailengine.core.wording import counted
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ async def _asked(rt: "Runtime", scope: "Scope", request: "BulkRequest", *, yes: 
 
     async with rt.db.read(scope) as read:
         number = await _count(read, scope, request, rt)
-    confirm(f"{request.act.value} {request.name} for {number:,} contacts?".replace("  ", " "), yes=yes)
+    whom = counted(number, "contact", "contacts")
+    confirm(f"{request.act.value} {request.name} for {whom}?".replace("  ", " "), yes=yes)
     async with rt.db.write(scope) as tx:
         job = await request_bulk(tx, scope, request, now=rt.clock.now())
         job_id = JobId(job.id or 0)

@@ -12,6 +12,7 @@ from mailengine.cli import output
 from mailengine.cli.answers import confirm
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import InvalidInput
+from mailengine.core.wording import counted
 
 # The domain and rich load inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def show_report(report: "ImportReport", listed: list[dict[str, Any]] | None = No
     output.fields({name: value for name, value in shown.items() if value not in ("", {})})
     if not counts.rejected:
         return
-    output.note(f"{counts.rejected:,} rows were rejected:")
+    output.note(counted(counts.rejected, "row was", "rows were") + " rejected:")
     for error in report.errors[:_REASONS_SHOWN]:
         output.note(f"  line {error.line}: {error.reason}")
     if report.errors_file is not None:

@@ -10,6 +10,7 @@ from mailengine.cli.answers import at_terminal, confirm
 from mailengine.cli.commands.campaigns import Name, Yes, app, id_of
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import Refused
+from mailengine.core.wording import counted
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -169,9 +170,10 @@ def _share(count: "Count", sent: int) -> dict[str, Any]:
 
 
 def _report_text(shown: dict[str, Any]) -> None:
-    def of(counted: dict[str, Any]) -> str:
-        percent = "" if counted["percent"] is None else f" ({counted['percent']} %)"
-        return f"{counted['unique']:,} people{percent}, {counted['total']:,} times"
+    def of(figures: dict[str, Any]) -> str:
+        percent = "" if figures["percent"] is None else f" ({figures['percent']} %)"
+        people = counted(figures["unique"], "person", "people")
+        return f"{people}{percent}, {counted(figures['total'], 'time', 'times')}"
 
     output.fields(
         {

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from mailengine.cli.examination.finding import Finding
 from mailengine.cli.running import daemon_runs
 from mailengine.core.scope import InstanceScope
+from mailengine.core.wording import counted
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.delivery import kill_switch
@@ -83,7 +84,7 @@ async def _queue(tx: ReadTx, now: datetime) -> Finding:
     figures = await queue_figures(tx, _INSTANCE, now=now)
     age = figures.oldest_due_seconds
     waiting = figures.campaign_messages + figures.transactional_messages
-    words = f"{waiting} wait, the oldest for {age / 60:.0f} minutes"
+    words = f"{waiting:,} waiting, the oldest for {counted(round(age / 60), 'minute', 'minutes')}"
     todo = "see `mailengine campaign watch NAME`: it says what holds a campaign"
     why = "mail that could have left has not"
     if age >= _TOO_LATE_SECONDS:
@@ -99,7 +100,7 @@ async def _stuck(tx: ReadTx, now: datetime) -> Finding:
     count = await tx.scalar(sa.select(sa.func.count()).where(claimed, tasks.lease_until < now - _STUCK)) or 0
     if not count:
         return Finding("stuck", "ok", "no message is held by a process that is gone")
-    words = f"{count} messages are held by a process that is gone"
+    words = counted(count, "message is", "messages are") + " held by a process that is gone"
     return Finding(
         "stuck", "warning", words, "start the daemon: it settles them", "they are neither sent nor failed"
     )
@@ -111,7 +112,8 @@ async def _doubts(tx: ReadTx) -> Finding:
     if not count:
         return Finding("doubts", "ok", "nothing is in doubt")
     return Finding(
-        "doubts", "warning", f"{count} messages are in doubt", "`mailengine delivery doubts list` shows them",
+        "doubts", "warning", counted(count, "message is", "messages are") + " in doubt",
+        "`mailengine delivery doubts list` shows them",
         "they may have arrived or not, and are never sent again by themselves",
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from sqlmodel import col
 from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Scope
+from mailengine.core.wording import counted
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.tenants import get_tenant
@@ -174,7 +175,7 @@ def _audience(facts: Facts) -> Iterator[Item]:
     if facts.audience == 0:
         yield Item("audience", "error", f"nobody would receive it{left}")
     else:
-        yield Item("audience", "ok", f"{facts.audience:,} recipients{left}")
+        yield Item("audience", "ok", counted(facts.audience, "recipient", "recipients") + left)
 
 
 def _relay_set(facts: Facts) -> Iterator[Item]:
@@ -209,8 +210,9 @@ def _domain(facts: Facts) -> Iterator[Item]:
 def _values(facts: Facts) -> Iterator[Item]:
     for name, count in facts.empty_values.items():
         if count:
+            whom = counted(count, "recipient", "recipients")
             hint = f'{{{{ {name}|default("…") }}}}'
-            yield Item("empty_values", "warning", f"{name} is empty for {count:,} recipients; write {hint}")
+            yield Item("empty_values", "warning", f"{name} is empty for {whom}; write {hint}")
 
 
 def _links(facts: Facts) -> Iterator[Item]:

@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Scope
+from mailengine.core.wording import counted
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
@@ -99,7 +100,8 @@ async def check_room(tx: ReadTx, scope: Scope, names: Mapping[str, str]) -> None
     new = [name for name in names if name not in known]
     if len(known) + len(new) > MAX_ATTRIBUTES:
         raise InvalidInput(
-            f"{len(new)} new attributes would make {len(known) + len(new)}, and {MAX_ATTRIBUTES} is the most; "
+            f"{counted(len(new), 'new attribute', 'new attributes')} would make {len(known) + len(new)}, and "
+            f"{MAX_ATTRIBUTES} is the most; "
             'leave columns out with --map "Header=ignore"'
         )
 

@@ -18,6 +18,7 @@ from sqlmodel import col
 from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
+from mailengine.core.wording import counted
 from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import WriteTx, touched
@@ -80,7 +81,7 @@ async def request_bulk(tx: WriteTx, scope: Scope, request: BulkRequest, *, now: 
     else:
         total = len(ids) if ids is not None else await find.count(tx, scope, rule, now=now)
     by_rule = ids is None and request.chosen is None
-    whom = show(rule) if by_rule else f"{total:,} contact" + ("" if total == 1 else "s")
+    whom = show(rule) if by_rule else counted(total, "contact", "contacts")
     job = await jobs.create(
         tx,
         scope,

@@ -15,6 +15,7 @@ from sqlmodel import col
 from mailengine.core.errors import Conflict, NotFound, Refused
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
+from mailengine.core.wording import counted
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.accounts import audit
@@ -183,7 +184,7 @@ def _check_readable(name: str, kind: AttributeKind, found: Retyped, *, drop: boo
     if found.unreadable and not drop:
         examples = f" ({', '.join(found.examples)})" if found.examples else ""
         raise Refused(
-            f"{found.unreadable:,} values of {name} are no {kind.value}{examples}; "
+            f"{counted(found.unreadable, 'value', 'values')} of {name} cannot be read as {kind.value}{examples}; "
             "change them first, or drop them (--drop)"
         )
 

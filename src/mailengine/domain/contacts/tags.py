@@ -14,6 +14,7 @@ from sqlmodel import col
 from mailengine.core.errors import Conflict, InvalidInput, NotFound
 from mailengine.core.paging import Page, PageRequest
 from mailengine.core.scope import Grant, Scope
+from mailengine.core.wording import counted
 from mailengine.db.insert import insert_new
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
@@ -227,6 +228,6 @@ async def _check_room(tx: ReadTx, scope: Scope, new: int) -> None:
     there = await tx.scalar(query) or 0
     if there + new > MAX_TAGS:
         raise InvalidInput(
-            f"{new:,} new tags would make {there + new:,}, and {MAX_TAGS:,} is the most; "
+            f"{counted(new, 'new tag', 'new tags')} would make {there + new:,}, and {MAX_TAGS:,} is the most; "
             "is a column taken for tags that is something else?"
         )

@@ -14,6 +14,7 @@ from textual.widgets import Button, DirectoryTree, Input, ProgressBar
 
 from mailengine.core.errors import MailengineError
 from mailengine.core.terminal import one_line
+from mailengine.core.wording import counted
 from mailengine.domain.contacts.imports.report import ImportProgress, ImportReport
 from mailengine.tui.screens.page import Detail
 from mailengine.tui.source.imports import ENDINGS
@@ -137,7 +138,7 @@ class ImportScreen(Detail):
         if not self.is_attached:
             return
         self._show_columns(found["columns"])
-        self._say(f"{found['format'] or 'text'} · {found['encoding']} · about {found['lines']:,} rows")
+        self._say(f"{found['format'] or 'text'} · {found['encoding']} · about {_rows(found['lines'])}")
         self.query_one("#list", Input).focus()
 
     def _show_columns(self, columns: list[dict[str, Any]]) -> None:
@@ -170,13 +171,13 @@ class ImportScreen(Detail):
         self.query_one(ProgressBar).update(total=made.bytes_total or None, progress=made.bytes_done)
         counts = made.counts
         self._say(
-            f"{counts.rows:,} rows · {counts.created:,} new · {counts.rejected:,} rejected · Escape cancels"
+            f"{_rows(counts.rows)} · {counts.created:,} new · {counts.rejected:,} rejected · Escape cancels"
         )
 
     def _end(self, report: ImportReport) -> None:
         counts = report.counts
         words = (
-            f"{report.state}: {counts.rows:,} rows, {counts.created:,} new, {counts.updated:,} updated, "
+            f"{report.state}: {_rows(counts.rows)}, {counts.created:,} new, {counts.updated:,} updated, "
             f"{counts.duplicates:,} double, {counts.rejected:,} rejected"
         )
         if counts.rejected and report.errors_file is not None:
@@ -210,3 +211,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"the file cannot be read: {error.strerror or error}"
     return str(error)
+
+
+def _rows(number: int) -> str:
+    return counted(number, "row", "rows")

@@ -12,6 +12,7 @@ from textual.widgets import Input, RichLog
 
 from mailengine.core.errors import Unavailable
 from mailengine.core.terminal import one_line
+from mailengine.core.wording import counted
 from mailengine.tui.screens.page import Page
 from mailengine.tui.source.logs import LogLine
 from mailengine.tui.source.source import Source
@@ -68,7 +69,8 @@ class LogsScreen(Page):
                 "; log.file_megabytes is 0" if not self.source.desk.rt.settings.log.file_megabytes else ""
             )
         else:
-            said = f"{self._level} and above · {'held' if self._held else 'following'} · {len(self._lines):,} lines"
+            lines = counted(len(self._lines), "line", "lines")
+            said = f"{self._level} and above · {'held' if self._held else 'following'} · {lines}"
         self.query_one("#log-summary", Words).say(Text(said))
 
     def _wanted(self, line: LogLine) -> bool:

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import DataTable, Sparkline
 
 from mailengine.core.ids import CampaignId
+from mailengine.core.wording import counted
 from mailengine.domain.reports.health import Health
 from mailengine.domain.reports.speed import Speeds
 from mailengine.tui.screens.campaign import CampaignScreen
@@ -130,7 +131,7 @@ class OverviewScreen(Page):
         running = sum(count for (_kind, state), count in queue.jobs.items() if state == "running")
         jobs = sum(queue.jobs.values())
         switch = condition.switch
-        machines = f"on {condition.machines} machine" + ("s" if condition.machines > 1 else "")
+        machines = "on " + counted(condition.machines, "machine", "machines")
         return {
             "pages": Text(serving.url if serving else "none on this machine"),
             "scheduler": _runs("runs" if condition.scheduler else "", self.ink),

@@ -9,6 +9,7 @@ from mailengine.core.errors import Conflict
 from mailengine.core.ids import CampaignId
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Scope
+from mailengine.core.wording import counted
 from mailengine.core.zones import moment_in, zone_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts.tenants import get_tenant
@@ -117,8 +118,8 @@ class Campaigns:
         desk = self.desk
         campaign_id = await self._as_read(read)
         done = await launch.launch(desk.rt.db, desk.scope, campaign_id=campaign_id, now=desk.now())
-        plural = "" if done.audience == 1 else "s"
-        return f"{done.campaign.name} is on its way to {done.audience:,} recipient{plural}"
+        whom = counted(done.audience, "recipient", "recipients")
+        return f"{done.campaign.name} is on its way to {whom}"
 
     @whole
     async def schedule(self, read: Review, at: str) -> str:

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 
 from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Grant, Scope
+from mailengine.core.wording import counted
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import tags
 from mailengine.domain.contacts.browsing import Filter, Order, browse, counted_apart, state_counts, total
@@ -169,8 +170,13 @@ async def bulk(request: UserRequest, site: NamedDependency[Site]) -> Response[An
     async with site.rt.db.write(scope) as tx:
         job = await do_at_once(tx, scope, wanted, now=site.rt.clock.now())
     if job.state == JobState.DONE:
-        return done(site, back, DONE[act].format(people=counted(job.result["changed"]), name=name))
-    return done(site, f"/jobs/{job.id}", f"{counted(job.total or 0)} will be gone through", "info")
+        return done(
+            site,
+            back,
+            DONE[act].format(people=counted(job.result["changed"], "contact", "contacts"), name=name),
+        )
+    whom = counted(job.total or 0, "contact", "contacts")
+    return done(site, f"/jobs/{job.id}", f"{whom} will be gone through", "info")
 
 
 @post("/contacts/export", opt={NEEDS: Grant.READ, FRESH: True})
@@ -193,7 +199,3 @@ def chosen_by(form: Form) -> tuple[tuple[int, ...] | None, Filter | None]:
     if form.flag("all"):
         return None, filter_of({name: form.text(name) for name in FILTERS})
     return tuple(form.ids()), None
-
-
-def counted(number: int) -> str:
-    return f"{number:,} contact" + ("" if number == 1 else "s")

@@ -13,6 +13,7 @@ from litestar.params import FromPath
 from mailengine.core.errors import InvalidInput
 from mailengine.core.ids import CampaignId
 from mailengine.core.scope import Scope
+from mailengine.core.wording import counted
 from mailengine.core.zones import moment_in, zone_of
 from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.campaigns import campaigns, launch
@@ -55,8 +56,8 @@ async def send(
 
 async def _now(site: Site, scope: Scope, _form: Form, campaign_id: CampaignId, now: datetime) -> str:
     launched = await launch.launch(site.rt.db, scope, campaign_id=campaign_id, now=now)
-    plural = "" if launched.audience == 1 else "s"
-    return f"{launched.campaign.name} is on its way to {launched.audience:,} recipient{plural}"
+    whom = counted(launched.audience, "recipient", "recipients")
+    return f"{launched.campaign.name} is on its way to {whom}"
 
 
 async def _later(site: Site, scope: Scope, form: Form, campaign_id: CampaignId, now: datetime) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from mailengine.core.wording import counted
 from mailengine.domain.contacts.attribute_values import Value, parse
 from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
 from mailengine.domain.contacts.imports.cells import is_said, parse_state, parse_tags
@@ -78,7 +79,11 @@ class RowReader:
         cells = fields
         if len(fields) != self._width:
             if len(fields) < self._least or any(fields[self._width :]):
-                return Rejected(line, f"it has {len(fields)} fields, the header {self._width}", fields)
+                return Rejected(
+                    line,
+                    f"it has {counted(len(fields), 'field', 'fields')}, the header {self._width}",
+                    fields,
+                )
             cells = fields + self._blank[len(fields) :]
         if self._check_text and any(map(_UNDECODED.search, cells)):
             return Rejected(line, "it holds bytes that are no text in the file's encoding", fields)

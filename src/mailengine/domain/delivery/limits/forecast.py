@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
+from mailengine.core.wording import counted
 from mailengine.domain.delivery.limits.limits import Settings
 from mailengine.domain.delivery.limits.rates import Rate
 from mailengine.domain.delivery.limits.warm_up import changes_at
@@ -71,5 +72,5 @@ def _spoken(span: timedelta) -> str:
     hours = ceil(span.total_seconds() / 3600)
     if hours <= 1:
         minutes = max(1, ceil(span.total_seconds() / 60))
-        return f"{minutes} minute{'s' if minutes > 1 else ''}"
-    return f"{hours:,} hours"
+        return counted(minutes, "minute", "minutes")
+    return counted(hours, "hour", "hours")
