@@ -24,7 +24,8 @@ from mailengine.core.config import DatabaseSettings
 from mailengine.core.scope import InstanceScope
 from mailengine.db.unit import Database
 from mailengine.domain.accounts.tenants import create_tenant, scope_in
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file
 from mailengine.migrations.run import upgrade
 
 HEADER = (

@@ -7,8 +7,8 @@ from mailengine.core.ids import JobId
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import suppression_uploads
 from mailengine.domain.contacts.exports import run as exports
-from mailengine.domain.contacts.imports import run as imports
-from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.imports import undo, upload_jobs
+from mailengine.domain.contacts.imports.request import Surroundings
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.runtime import Runtime
 
@@ -16,13 +16,13 @@ Pieces = AsyncGenerator[None]
 
 
 async def import_upload(rt: Runtime, scope: Scope, job_id: JobId) -> Pieces:
-    around = imports.Surroundings(
+    around = Surroundings(
         db=rt.db,
         clock=rt.clock,
         data_dir=rt.settings.data_dir,
         hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
     )
-    async with aclosing(imports.pieces(around, scope, job_id)) as pieces:
+    async with aclosing(upload_jobs.pieces(around, scope, job_id)) as pieces:
         async for _ in pieces:
             yield
 

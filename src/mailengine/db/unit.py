@@ -65,6 +65,9 @@ class Database:
         on_commit: Callable[[Set[str]], Awaitable[None]] | None = None,
     ) -> None:
         self.reader, self.writer = engines(url, settings)
+        self.writers = (
+            settings.pool_size if self.postgres else 1
+        )  # transactions that can write at the same time
         self._on_commit = on_commit  # must not raise: the transaction stands
 
     @property

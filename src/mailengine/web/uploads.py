@@ -11,7 +11,7 @@ from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.rehearse import RowSink, rehearse
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job, JobKind, JobState

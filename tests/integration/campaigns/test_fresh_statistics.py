@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from mailengine.core.ids import CampaignId
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from support.world import World, a_world
 

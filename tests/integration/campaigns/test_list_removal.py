@@ -24,13 +24,9 @@ from mailengine.domain.contacts.bulk import Act, BulkRequest
 from mailengine.domain.contacts.exports import run as exports
 from mailengine.domain.contacts.exports.chosen import Choice
 from mailengine.domain.contacts.exports.formats import Format
-from mailengine.domain.contacts.imports.run import (
-    ImportRequest,
-    Surroundings,
-    import_file,
-    queue_upload,
-    resume,
-)
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file, resume
+from mailengine.domain.contacts.imports.upload_jobs import queue_upload
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.contacts.segments.rules import Everyone

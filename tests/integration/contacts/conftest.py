@@ -12,7 +12,8 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.models import Contact, ListMember
 from support.fixtures import db, other, scope

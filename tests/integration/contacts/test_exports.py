@@ -20,7 +20,7 @@ from mailengine.domain.contacts.exports.chosen import Choice
 from mailengine.domain.contacts.exports.formats import Format
 from mailengine.domain.contacts.exports.run import download, pieces, queue, stream
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import Surroundings
+from mailengine.domain.contacts.imports.request import Surroundings
 from mailengine.domain.jobs import jobs
 from mailengine.models import Contact, JobState
 from support.house import NOW

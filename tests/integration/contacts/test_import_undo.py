@@ -19,7 +19,7 @@ from mailengine.db.unit import Database
 from mailengine.domain.contacts import consents, editing, lists, states, suppression, tags
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import Surroundings
+from mailengine.domain.contacts.imports.request import Surroundings
 from mailengine.domain.contacts.imports.undo import begin, pieces, rehearse_undo
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs

@@ -21,7 +21,8 @@ from mailengine.domain.contacts import consents, contacts, lists, states, suppre
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.rehearse import rehearse
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file, resume
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file, resume
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
@@ -299,7 +300,7 @@ async def test_a_cancelled_import_goes_on_where_it_stopped(
     around: Surroundings, scope: Scope, stored: Stored, tmp_path: Path, db: Database
 ) -> None:
     path = tmp_path / "long.csv"
-    path.write_text("email\n" + "".join(f"p{n // 2}@example.org\n{n} bad\n" for n in range(2400)))
+    path.write_text("email\n" + "".join(f"p{n // 2}@example.org\n{n} bad\n" for n in range(9600)))
     seen: list[int] = []
     stopping = replace(
         around, progress=lambda made: seen.append(made.counts.rows), cancelled=lambda: bool(seen)
@@ -307,21 +308,21 @@ async def test_a_cancelled_import_goes_on_where_it_stopped(
     report = await import_file(stopping, scope, ImportRequest(path, "Customers"))
     assert report.state == "cancelled"
     stored_then = len(await stored(scope))
-    assert 0 < stored_then == report.counts.created < 1200
+    assert 0 < stored_then == report.counts.created < 4800
     assert report.errors_file is not None
     with report.errors_file.open("a") as file:  # what a crash leaves behind the last commit
         file.write("torn")
     done = await resume(around, scope, job_id=JobId(report.job or 0))
     counts = done.counts
-    assert (counts.created, counts.duplicates, counts.rejected) == (1200, 1200, 2400)
+    assert (counts.created, counts.duplicates, counts.rejected) == (4800, 4800, 9600)
     people = await stored(scope)
     async with db.read(scope) as tx:
         agreed = (await tx.scalars(owned(Consent, scope))).all()
     assert sorted(act.contact_id for act in agreed) == sorted(row.id or 0 for row in people.values())
-    assert len(agreed) == 1200
+    assert len(agreed) == 4800
     assert done.errors_file is not None
     with done.errors_file.open(newline="") as file:
-        assert len(list(csv.reader(file))) == 2401
+        assert len(list(csv.reader(file))) == 9601
     with pytest.raises(Conflict, match="is done"):
         await resume(around, scope, job_id=JobId(report.job or 0))
 

@@ -25,7 +25,8 @@ from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts.setup import create_owned_tenant
 from mailengine.domain.accounts.tenants import check_tenant
 from mailengine.domain.contacts import contacts, lists, tags
-from mailengine.domain.contacts.imports.run import ImportRequest, queue_upload
+from mailengine.domain.contacts.imports.request import ImportRequest
+from mailengine.domain.contacts.imports.upload_jobs import queue_upload
 from mailengine.domain.contacts.search import index
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.jobs import jobs

@@ -18,7 +18,7 @@ from mailengine.core.wording import counted
 if TYPE_CHECKING:
     from mailengine.core.scope import Scope
     from mailengine.domain.contacts.imports.report import ImportProgress, ImportReport
-    from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings
+    from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
     from mailengine.runtime import Runtime
 
 _REASONS_SHOWN = 5
@@ -74,7 +74,7 @@ def import_(
 ) -> None:
     """Import contacts. Bad rows are reported and cost nothing else; nobody who left is subscribed again."""
     from mailengine.domain.contacts.imports.plan import OnDuplicate
-    from mailengine.domain.contacts.imports.run import ImportRequest
+    from mailengine.domain.contacts.imports.request import ImportRequest
 
     if rows and not dry_run:
         raise InvalidInput("--rows goes with --dry-run")
@@ -176,7 +176,7 @@ def _run(
 
 
 def surroundings(rt: "Runtime", progress: "Callable[[ImportProgress], None]") -> "Surroundings":
-    from mailengine.domain.contacts.imports.run import Surroundings
+    from mailengine.domain.contacts.imports.request import Surroundings
     from mailengine.domain.contacts.suppression import HASH_PURPOSE
 
     return Surroundings(

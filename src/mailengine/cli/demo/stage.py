@@ -16,7 +16,8 @@ from mailengine.domain.accounts.users import hash_password
 from mailengine.domain.campaigns.campaigns import Fields, create
 from mailengine.domain.contacts.attributes import attribute_labels
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.content import templates
 from mailengine.domain.content.values import BUILT_IN_TAGS

@@ -83,6 +83,12 @@ async def list_tags(
     return await keyset_page(tx, query, col(Tag.key), page)
 
 
+async def all_known(tx: ReadTx, scope: Scope, names: Iterable[str]) -> bool:
+    """Whether `ids_of` would make no new tag."""
+    keys = {tag_key(name) for name in names}
+    return len(await _known(tx, scope, keys)) == len(keys)
+
+
 async def ids_of(tx: WriteTx, scope: Scope, names: Iterable[str], *, now: datetime) -> dict[str, int]:
     """Name as given → id; new names become tags. Raises InvalidInput above MAX_TAGS."""
     keys = {name: tag_key(name) for name in names}

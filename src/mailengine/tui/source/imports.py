@@ -8,7 +8,8 @@ from mailengine.core.paging import PageRequest
 from mailengine.domain.contacts import lists
 from mailengine.domain.contacts.imports.preview import preview
 from mailengine.domain.contacts.imports.report import ImportProgress, ImportReport
-from mailengine.domain.contacts.imports.run import ImportRequest, Surroundings, import_file
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.run import import_file
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.tui.source.desk import Desk, whole
 

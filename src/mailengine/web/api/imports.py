@@ -20,8 +20,9 @@ from mailengine.domain.contacts.imports import mappings, uploads
 from mailengine.domain.contacts.imports.mapping import MAX_COLUMNS, check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.run import ImportRequest, begin_again, errors_path, queue_upload
+from mailengine.domain.contacts.imports.request import ImportRequest, errors_path
 from mailengine.domain.contacts.imports.undo import rehearse_undo
+from mailengine.domain.contacts.imports.upload_jobs import begin_again, queue_upload
 from mailengine.domain.contacts.tags import MAX_NAME, check_tag
 from mailengine.domain.jobs import jobs
 from mailengine.models import ImportMapping, Job, JobState

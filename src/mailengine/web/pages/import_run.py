@@ -14,7 +14,8 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.sessions import Login
 from mailengine.domain.contacts.imports import undo
 from mailengine.domain.contacts.imports.report import Counts
-from mailengine.domain.contacts.imports.run import begin_again, errors_path, resumable
+from mailengine.domain.contacts.imports.request import errors_path
+from mailengine.domain.contacts.imports.upload_jobs import begin_again, resumable
 from mailengine.domain.jobs import jobs
 from mailengine.domain.reports.speed import Speed, job_speed
 from mailengine.models import Job, JobState

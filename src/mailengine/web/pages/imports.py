@@ -19,7 +19,8 @@ from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.run import ImportRequest, queue_upload
+from mailengine.domain.contacts.imports.request import ImportRequest
+from mailengine.domain.contacts.imports.upload_jobs import queue_upload
 from mailengine.domain.contacts.tags import check_tag
 from mailengine.domain.jobs import jobs
 from mailengine.models import AttributeKind, JobState

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from mailengine.core.scope import Grant, Scope
-from mailengine.domain.contacts.imports.run import (
+from mailengine.domain.contacts.imports.request import (
     FOLDER,
     ImportRequest,
     Surroundings,

@@ -15,8 +15,7 @@ from mailengine.domain.contacts.imports.report import (
     rejected_as_dict,
     step_as_dict,
 )
-from mailengine.domain.contacts.imports.rows import Rejected
-from mailengine.domain.contacts.imports.run import (
+from mailengine.domain.contacts.imports.request import (
     FOLDER,
     ImportRequest,
     Surroundings,
@@ -25,6 +24,7 @@ from mailengine.domain.contacts.imports.run import (
     rules_of,
     with_kinds,
 )
+from mailengine.domain.contacts.imports.rows import Rejected
 from mailengine.domain.contacts.imports.source import Batch, Source
 from mailengine.domain.contacts.imports.store import Compared, compare
 from mailengine.domain.contacts.imports.tables import unpack_folder

@@ -48,6 +48,12 @@ class Source:
         return self.text.dialect
 
     @property
+    def fingerprint(self) -> dict[str, int]:
+        """What tells the file from another, or from what it was before somebody changed it."""
+        size_bytes, modified_ns = self.stamp
+        return {"size": size_bytes, "modified_ns": modified_ns}
+
+    @property
     def format(self) -> str:
         """What is known of the file besides being a text: `Mailchimp`, `sheet Contacts`."""
         return ", ".join(filter(None, (self.columns.exporter.name, self.what)))

@@ -1,7 +1,7 @@
 """One batch into the database, in the transaction that is given. The statements differ by database, what is
 done does not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
@@ -93,9 +93,10 @@ async def store(
     now: datetime,
     *,
     compared: Callable[[], object],
+    in_turn: Callable[[], Awaitable[None]],
 ) -> Compared:
     """Compare and store; the steps say what was done, the trace how to take it back. `compared` is called when the
-    rest is the database's work."""
+    rest is the database's work, `in_turn` waits for the batches before this one that are stored beside it."""
     if rules.override:
         await suppression.lift(tx, scope, [row.key for row in rows], hash_key=rules.hash_key, now=now)
     found = await compare(tx, scope, rows, rules, lock=True)
@@ -104,7 +105,7 @@ async def store(
     done: list[Step] = []
     todo = found
     while todo.steps:
-        raced = await _store_steps(tx, scope, todo, rules, trace, now)
+        raced = await _store_steps(tx, scope, todo, rules, trace, now, in_turn)
         lost = {step.row.key for step in raced}
         done += [step for step in todo.steps if step.row.key not in lost] if lost else todo.steps
         if not raced:
@@ -116,7 +117,13 @@ async def store(
 
 
 async def _store_steps(
-    tx: WriteTx, scope: Scope, todo: Compared, rules: Rules, trace: Trace, now: datetime
+    tx: WriteTx,
+    scope: Scope,
+    todo: Compared,
+    rules: Rules,
+    trace: Trace,
+    now: datetime,
+    in_turn: Callable[[], Awaitable[None]],
 ) -> list[Step]:
     """Contacts, list and tags; returns the steps that lost a race for a new address."""
     statements = _statements(tx)
@@ -141,7 +148,7 @@ async def _store_steps(
         await _move(tx, scope, changed, now)
         trace.changed += changed
     await _join(tx, scope, stored, known, rules, trace, now)
-    await _tag(tx, scope, stored, known, rules, trace, now)
+    await _tag(tx, scope, stored, known, rules, trace, now, in_turn)
     return raced
 
 
@@ -191,6 +198,7 @@ async def _tag(
     rules: Rules,
     trace: Trace,
     now: datetime,
+    in_turn: Callable[[], Awaitable[None]],
 ) -> None:
     """The tags of each row and those for everybody; what known contacts get is remembered."""
     before = [(step.known.id, step) for step in known if step.known is not None]
@@ -200,6 +208,8 @@ async def _tag(
     )
     if not names:
         return
+    if not await tags.all_known(tx, scope, names):
+        await in_turn()  # a batch before would wait for our new tag, and we for its commit
     ids = await tags.ids_of(tx, scope, names, now=now)
     await _statements(tx).tag(tx, scope, _by_tag(stored, rules.tags, ids))
     trace.tagged += await _statements(tx).tag_known(tx, scope, _by_tag(before, rules.tags, ids))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mailengine.core.errors import InvalidInput, NotFound, Refused
 from mailengine.core.scope import Grant, Scope
-from mailengine.domain.contacts.imports.run import FOLDER
+from mailengine.domain.contacts.imports.request import FOLDER
 
 MAX_BYTES = 512 << 20  # a million rows have some 100 MB; more would only fill the disk
 MAX_WAITING = 20  # files of a tenant that nobody imported yet, for the same reason
