@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,8 @@ async def seconds(db: Database, scope: Scope, text: str | None) -> float:
         async with db.read(scope) as tx:
             if text is None:
                 await tx.scalar(sa.select(sa.func.count(table_of(Contact).c.email)))
-            else:
-                rule = await find.checked(tx, scope, parse(text))
-        if text is not None:
+            rule = await find.checked(tx, scope, parse(text)) if text is not None else None
+        if rule is not None:
             await find.live_count(db, scope, rule, now=SystemClock().now())
         times.append(time.perf_counter() - started)
     return statistics.median(times)
@@ -159,12 +159,12 @@ async def without_indexes(db: Database, *models: Any) -> AsyncIterator[None]:
     async with db.write(INSTANCE) as tx:
         connection = await tx.connection()
         for index in indexes:
-            await connection.run_sync(lambda sync, index=index: index.drop(sync, checkfirst=True))
+            await connection.run_sync(partial(index.drop, checkfirst=True))
     yield
     for index in indexes:
         async with db.write(INSTANCE) as tx:
             connection = await tx.connection()
-            await connection.run_sync(lambda sync, index=index: index.create(sync))
+            await connection.run_sync(index.create)
 
 
 def statements(postgres: bool, *, history: bool = True) -> Iterator[str]:

@@ -76,6 +76,7 @@ async def rate(
         baselines, seconds = [baseline()], 0.0
         with daemon(made.rt.settings, processes) as pid:
             first, began = await reached(made, count // 10)
+            last = first
             for half in range(1, _HALVES + 1):
                 last, ended = await reached(made, first + (count - first) * half // _HALVES)
                 seconds += ended - began

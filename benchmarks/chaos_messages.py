@@ -117,7 +117,7 @@ async def _queue(db: Database, numbers: list[int]) -> None:
     if not numbers:
         return
     async with db.read(INSTANCE) as tx:
-        tenant = await tx.scalar(sa.select(table_of(Tenant).c.id))
+        tenant: int = (await tx.scalars(sa.select(table_of(Tenant).c.id))).one()
     scope = Scope(TenantId(tenant), "chaos")
     async with db.write(scope) as tx:
         for number in numbers:

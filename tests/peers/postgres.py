@@ -86,7 +86,8 @@ class Copy:
         if filled:
             await ask.execute("; ".join(f"DELETE FROM {name}" for name in filled))
         await ask.fetch(_BEGIN_AGAIN)
-        return await ask.fetchrow(_SHAPE)
+        shape: asyncpg.Record | None = await ask.fetchrow(_SHAPE)
+        return shape
 
     def close(self) -> None:
         self._wait(self._caretaker.close())

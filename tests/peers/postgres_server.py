@@ -65,7 +65,7 @@ def start(directory: Path) -> Started:
 
     process, port = on_free_port(launch, "PostgreSQL", log)
     # It takes connections before it serves: "the database system is starting up".
-    ask = [bin_ / "pg_isready", "-q", "-h", LOOPBACK, "-p", str(port)]
+    ask = [str(bin_ / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
     wait_until(lambda: subprocess.run(ask, check=False).returncode == 0, "PostgreSQL serves")
     # SIGINT is PostgreSQL's fast shutdown: sessions that a test left open do not hold it up.
     return Started(process, {"port": port}, stop_signal=signal.SIGINT)
