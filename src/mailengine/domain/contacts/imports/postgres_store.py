@@ -31,15 +31,19 @@ FROM contacts AS c
 WHERE c.tenant_id = $2 AND c.email_key = ANY($1::text[])
 ORDER BY c.id
 """
+# All at once: batches that are stored beside this one get theirs, and each has a few runs of numbers to remember.
+_IDS = """
+SELECT array_agg(nextval((SELECT pg_get_serial_sequence('contacts', 'id'))::regclass)) FROM generate_series(1, $1)
+"""
 _INSERT = """
-INSERT INTO contacts (tenant_id, email, email_key, first_name, last_name, state, attributes,
+INSERT INTO contacts (id, tenant_id, email, email_key, first_name, last_name, state, attributes,
                       consent_source, consent_at, consent_ip, created_at, updated_at)
-SELECT $1, new.email, new.key, new.first_name, new.last_name, new.state, new.attributes::jsonb,
+SELECT new.id, $1, new.email, new.key, new.first_name, new.last_name, new.state, new.attributes::jsonb,
        new.source, new.at, new.address, $2, $2
-FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-            $10::timestamptz[], $11::text[])
-     AS new(email, key, first_name, last_name, state, attributes, source, at, address)
-ON CONFLICT (tenant_id, email_key) DO NOTHING RETURNING id, email_key
+FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+            $11::timestamptz[], $12::text[])
+     AS new(id, email, key, first_name, last_name, state, attributes, source, at, address)
+ON CONFLICT (tenant_id, email_key) DO NOTHING RETURNING id
 """
 # Not UPDATE … FROM: without statistics the join is turned around, and compares each row with the whole tenant. The
 # contacts are locked, so none of these is inserted.
@@ -98,9 +102,12 @@ async def insert(
     tx: WriteTx, scope: Scope, steps: Sequence[Step], states: Sequence[ContactState], now: datetime
 ) -> list[tuple[int, Step]]:
     """Store new contacts; returns the ids of those that nobody else stored meanwhile."""
-    pairs = sorted(zip(steps, states, strict=True), key=lambda pair: pair[0].row.key)
+    connection = await tx.connection()
+    given: list[int] = (await connection.exec_driver_sql(_IDS, (len(steps),))).scalar_one()
+    people = sorted(zip(given, steps, states, strict=True), key=lambda person: person[1].row.key)
     rows = [
         (
+            identity,
             step.profile.email,
             step.row.key,
             step.profile.first_name,
@@ -109,12 +116,11 @@ async def insert(
             msgspec.json.encode(step.profile.attributes).decode(),
             *step.profile.consent,
         )
-        for step, state in pairs
+        for identity, step, state in people
     ]
-    connection = await tx.connection()
-    stored: Any = await connection.exec_driver_sql(_INSERT, (scope.tenant_id, now, *_arrays(rows)))
-    by_key = {step.row.key: step for step, _state in pairs}
-    return [(identity, by_key[key]) for identity, key in stored]
+    stored = await connection.exec_driver_sql(_INSERT, (scope.tenant_id, now, *_arrays(rows)))
+    there = set(stored.scalars())
+    return [(identity, step) for identity, step in zip(given, steps, strict=True) if identity in there]
 
 
 async def update(tx: WriteTx, scope: Scope, steps: Sequence[Step], now: datetime) -> None:

@@ -81,7 +81,6 @@ class _UnderWay:
     """A batch that is being stored; `at_first` tells whether its first try was committed."""
 
     batch: Batch
-    before: "_UnderWay | None"
     at_first: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     done: asyncio.Task[None] = field(init=False)
 
@@ -120,8 +119,8 @@ class Storing:
                 if self._stop is not None and await self._stop():
                     self.stopped = True
                     break
-                one = _UnderWay(batch, under_way[-1] if under_way else None)
-                one.done = asyncio.create_task(self._store(one, found.read_on))
+                one, before = _UnderWay(batch), under_way[-1] if under_way else None
+                one.done = asyncio.create_task(self._store(one, before, found.read_on))
                 under_way.append(one)
                 if len(under_way) == at_once:
                     yield await _committed(under_way.popleft())
@@ -130,8 +129,7 @@ class Storing:
         finally:
             await asyncio.gather(*(one.done for one in under_way), return_exceptions=True)
 
-    async def _store(self, one: _UnderWay, compared: Callable[[], object]) -> None:
-        before, one.before = one.before, None  # no chain of all batches so far
+    async def _store(self, one: _UnderWay, before: _UnderWay | None, compared: Callable[[], object]) -> None:
         for attempt in range(_TRIES):
             if before is not None and (attempt or before.taken_back):
                 await before.done
