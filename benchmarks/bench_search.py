@@ -125,8 +125,7 @@ class _Meter:
                 pass
 
         seconds = await self._cpu_seconds(all_of_them)
-        if self.db.postgres:
-            await vacuum(self.db)
+        await vacuum(self.db)
         return {
             "name": f"indexing {self.what}",
             "value": round(seconds / contacts * _MICRO),

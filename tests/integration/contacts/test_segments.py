@@ -306,7 +306,7 @@ rules = st.recursive(
 async def test_sql_gives_whom_plain_python_gives(
     db: Database, scope: Scope, other: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the sums are made, while they are made, and after; counted in one piece and, on SQLite, in ranges."""
+    """Before the sums are made, while they are made, and after; counted in one piece and in ranges."""
     monkeypatch.setattr(find, "_WORTH_SPLITTING", 0)
     await settle(db, scope, PEOPLE)
     await settle(db, other, PEOPLE[:10])

@@ -178,10 +178,9 @@ async def test_programs_and_floods_get_nothing_done(client: Any, rt: Runtime, ac
     for bad in ("", "no address", "x" * 400 + "@acme.test", "a@acme.test\nBcc: b@acme.test"):
         refused = await client.post(path, data={"email": bad})
         assert (refused.status_code, 'role="alert"' in refused.text) == (422, True), bad
-    statuses = [
-        (await client.post(path, data={"email": f"p{number}@acme.test"})).status_code for number in range(20)
-    ]
-    assert statuses[-1] == 429
+    for number in range(20):
+        flooding = await client.post(path, data={"email": f"p{number}@acme.test"})
+    assert (flooding.status_code, 0 < int(flooding.headers["retry-after"]) <= 60) == (429, True)
     assert (await client.post(path, data={"email": "x" * 50_000})).status_code == 413
 
 

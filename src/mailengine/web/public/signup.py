@@ -5,6 +5,8 @@ the address belongs to. There are no cookies, so there is nothing that another s
 meant to be posted from other sites.
 """
 
+from math import ceil
+
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency
@@ -70,9 +72,11 @@ async def submit(request: AnyRequest, site: NamedDependency[Site], uid: FromPath
     except InvalidInput as error:
         given.reject("email", str(error))
         return await _form_page(site, request, scope, found, given, status=422)
-    if site.signups.take((scope.tenant_id, ip), now):
+    if wait_seconds := site.signups.take((scope.tenant_id, ip), now):
         given.reject("email", "too many sign-ups came from your network; try again in a few minutes")
-        return await _form_page(site, request, scope, found, given, status=TOO_MANY)
+        page = await _form_page(site, request, scope, found, given, status=TOO_MANY)
+        page.headers["Retry-After"] = str(ceil(wait_seconds))
+        return page
     try:
         if not given.text(HONEYPOT):
             async with site.rt.db.write(scope) as tx:

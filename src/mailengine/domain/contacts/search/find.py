@@ -96,21 +96,28 @@ class _Grams(_Source):
     async def _named(self, tx: ReadTx, span: _Span, most: int) -> tuple[Sequence[int], int]:
         near = span.of(sa.select(GRAMS), GRAMS.c.contact_id).limit(_NEAR).subquery()
         query = sa.select(near.c.contact_id).where(self._has(near.c.grams, self._wanted))
-        named = (await tx.scalars(span.of(query, near.c.contact_id).limit(most + 1))).all()
+        named = await _in_one(tx, span.of(query, near.c.contact_id).limit(most + 1))
         if len(named) > most:
             self.frequent = self.frequent or most >= FEW
             return named, most
-        most = max(most, MANY)
+        if not self.frequent:  # they may all be found at once
+            most = max(most, MANY)
         for wanted in self._ways:
             query = sa.select(GRAMS.c.contact_id).where(self._has(GRAMS.c.grams, wanted))
             by = GRAMS.c.contact_id + 0  # in the order of no index: they are sorted
-            named = (await tx.scalars(span.of(query, by).limit(most + 1))).all()
+            named = await _in_one(tx, span.of(query, by).limit(most + 1))
             if len(named) <= most:
                 break
         return named, most
 
     def _has(self, grams: Any, wanted: Sequence[Sequence[str]]) -> sa.ColumnElement[bool]:
         return sa.or_(*(_has_all(self._scope, grams, groups) for groups in wanted))
+
+
+async def _in_one(tx: ReadTx, query: sa.Select[Any]) -> Sequence[int]:
+    """The ids as one array of PostgreSQL's: ten thousand rows take a driver half of what finding them takes."""
+    found: Sequence[int] = await tx.scalar(sa.select(sa.func.array(query.scalar_subquery()))) or ()
+    return found
 
 
 class Sources:
@@ -276,6 +283,7 @@ async def search_page(
     newest_first: bool = False,
 ) -> Page[Contact]:
     """The page of those of `query` whom the text describes."""
-    right, walk = (query.where(match.condition(by_index=by_index)) for by_index in (True, False))
     sources = sources_of(tx, scope, match)
+    right = query.where(match.condition(few=sources is not None))
+    walk = query.where(match.condition(by_index=False))
     return await page_among(tx, right, sources, page, key=key, walk=walk, newest_first=newest_first)

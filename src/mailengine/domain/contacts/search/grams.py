@@ -41,7 +41,9 @@ def wanted(text: str, *, beginning: bool = False) -> list[list[str]]:
     elif len(plain) == SIZE - 1:
         return [[BREAK + plain], [" " + plain]]
     groups = dict.fromkeys(plain[start : start + SIZE] for start in range(len(plain) - SIZE + 1))
-    return [list(groups)[:_MOST]] if groups else []
+    most = list(groups)[:_MOST]
+    # First those that tell most: whoever looks at a contact is done with the first group that it has not.
+    return [list(dict.fromkeys([*telling(most), *most]))] if most else []
 
 
 def telling(groups: Sequence[str]) -> Sequence[str]:

@@ -36,8 +36,9 @@ class Match:
         """What the index is asked for (`grams.wanted`)."""
         return wanted(self.text, beginning=self.attribute is not None)
 
-    def condition(self, *, by_index: bool = True) -> sa.ColumnElement[bool]:
-        """`by_index`: in a form that finds few by the index of addresses; else for reading all in an order."""
+    def condition(self, *, by_index: bool = True, few: bool = False) -> sa.ColumnElement[bool]:
+        """`by_index`: in a form that finds few by the index of addresses; else for reading all in an order. `few`:
+        contacts are asked about that something else names."""
         if self.attribute is not None:
             value = col(Contact.attributes)[self.attribute].as_string()
             return sa.and_(value >= self.text, value < self.text + chr(0x10FFFF))
@@ -53,7 +54,7 @@ class Match:
             ways.append(contains(first + " " + last, self.text))
         if self.tag_ids is None or self.tag_ids:
             tags = _tags(self.scope, self.text) if self.tag_ids is None else self.tag_ids
-            ways.append(carries(self.scope, tags, few=not by_index))
+            ways.append(carries(self.scope, tags, few=few or not by_index))
         return sa.or_(*ways)
 
 

@@ -54,6 +54,15 @@ class IdRange:
         return (whose + 0 if self.in_order else whose).in_(found)
 
 
+def reads_rows(rule: Activity) -> bool:
+    """Whether the acts themselves are looked at, for what the sums do not say."""
+    return (
+        rule.did == "bounced"
+        or rule.campaign is not None
+        or (rule.within_days is not None and rule.at_least > 1)
+    )
+
+
 class Behaviour:
     """Compiles activities; `joined` are the tables, with their conditions, that these refer to."""
 
@@ -64,7 +73,7 @@ class Behaviour:
 
     def condition(self, rule: Activity, *, decides: bool) -> Condition:
         since = None if rule.within_days is None else self._now - timedelta(days=rule.within_days)
-        if rule.did == "bounced" or rule.campaign is not None or (since is not None and rule.at_least > 1):
+        if reads_rows(rule):
             joined = decides and rule.at_least == 1
             return self._within.among(self._contacts.c.id, *self._acts(rule, since), decides=joined)
         sums, fresh = self._sums(), self._fresh(rule.did)

@@ -57,11 +57,10 @@ class JsonValue:
         return sa.and_(sa.func.instr(sa.func.lower(self._column), folded) > 0, condition)
 
     def number(self, op: str, values: list[float]) -> Condition:
-        plain = self._value()
-        if self._postgres:
-            is_number = sa.func.jsonb_typeof(self._column[self._name]) == "number"
-            plain = sa.case((is_number, sa.cast(plain, sa.Double)))  # a cast of anything else would fail
-        return sa.func.coalesce(_ordered(plain, op, values), sa.false())
+        if self._postgres:  # as it is: reading its text, and a number out of that, takes half as long again
+            as_json = [sa.literal(value, JSONB) for value in values]
+            return sa.func.coalesce(_ordered(self._column[self._name], op, as_json), sa.false())
+        return sa.func.coalesce(_ordered(self._value(), op, values), sa.false())
 
     def boolean(self, wanted: bool) -> Condition:
         if self._postgres:
@@ -88,7 +87,9 @@ class JsonValue:
         return self._where_written(values, found)
 
 
-def _ordered(column: sa.ColumnElement[Any], op: str, values: Sequence[float | str]) -> Condition:
+def _ordered(
+    column: sa.ColumnElement[Any], op: str, values: Sequence[float | str | sa.ColumnElement[Any]]
+) -> Condition:
     match op:
         case "<":
             return column < values[0]
