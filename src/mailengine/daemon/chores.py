@@ -28,6 +28,7 @@ from mailengine.domain.contacts import activity
 from mailengine.domain.contacts.search import index
 from mailengine.domain.delivery import reputation
 from mailengine.domain.delivery.transactional import messages
+from mailengine.domain.jobs import jobs
 from mailengine.models import ChoreRun
 from mailengine.runtime import Runtime
 
@@ -35,7 +36,11 @@ Figures = Mapping[str, int]
 Go = Callable[[], Awaitable[bool]]
 
 _LOOK_SECONDS = 5.0
-_INDEX_SECONDS, _INDEX_SECONDS_SENDING = 4.0, 0.5  # of each run of the search index, which is due every ten
+_INDEX_SECONDS = {
+    Need.NOBODY: 9.0,
+    Need.ONE: 4.0,
+    Need.ALL: 0.5,
+}  # of a run of the search index, due every ten
 _AFTER_FAILURE = timedelta(minutes=10)
 _INSTANCE = InstanceScope("role:scheduler")
 
@@ -86,11 +91,14 @@ async def sum_activity(rt: Runtime, _now: datetime) -> AsyncGenerator[Figures]:
 
 async def index_contacts(rt: Runtime, now: datetime) -> AsyncGenerator[Figures]:
     """Contacts that changed go into the index for searching, those that were erased out of it. After an import of a
-    million that is minutes of work: a part of it in each run, so that no other chore waits, and a small one while a
-    long queue is sent. What is not in the index yet is found all the same, more slowly."""
+    million that is minutes of work: a part of it in each run, so that no other chore waits, a small one while a long
+    queue is sent, and a large one while nothing is sent and no job runs. What is not in the index yet is found all
+    the same, more slowly."""
     async with rt.db.read(_INSTANCE) as tx:
-        sending = await need(tx, _INSTANCE, now=now) is Need.ALL
-    end = time.monotonic() + (_INDEX_SECONDS_SENDING if sending else _INDEX_SECONDS)
+        others = await need(tx, _INSTANCE, now=now)
+        if others is Need.NOBODY and await jobs.any_runs(tx, _INSTANCE):
+            others = Need.ONE
+    end = time.monotonic() + _INDEX_SECONDS[others]
     while number := await index.index_some(rt.db, _INSTANCE):
         yield {"contacts": number}
         if time.monotonic() > end:

@@ -9,11 +9,14 @@ import sqlalchemy as sa
 
 from mailengine.core.clock import ManualClock
 from mailengine.core.config import load_settings
+from mailengine.core.ids import JobId
 from mailengine.daemon import chores
+from mailengine.daemon.backlog import Need
 from mailengine.daemon.chores import CHORES, Chore, Chores
 from mailengine.domain.campaigns import control
 from mailengine.domain.contacts.search.index import PAGE
-from mailengine.models import ChoreRun
+from mailengine.domain.jobs import jobs
+from mailengine.models import ChoreRun, JobKind
 from mailengine.runtime import Runtime
 from support.house import INSTANCE, KEYRING
 from support.world import a_world
@@ -95,20 +98,27 @@ async def test_the_table_itself_runs_on_an_empty_installation(rt: Runtime) -> No
     assert len(names) == len(CHORES)
 
 
-async def test_the_search_index_leaves_the_machine_to_a_long_queue(
+async def test_the_search_index_leaves_the_machine_to_a_long_queue_and_to_jobs(
     sqlite_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chores, "_INDEX_SECONDS_SENDING", 0.0)
+    seconds = {**dict.fromkeys(Need, 0.0), Need.NOBODY: 600.0}
+    monkeypatch.setattr(chores, "_INDEX_SECONDS", seconds)
     async with a_world(sqlite_dsn, tmp_path / "data") as world:
         settings = load_settings(data_dir=tmp_path, database={"url": sqlite_dsn})
         rt = Runtime(settings, world.db, world.clock, KEYRING)
-        await world.people(2 * PAGE + 1)
+        await world.people(3 * PAGE + 1)
         await world.relay(1)
         campaign = await world.draft()
         await world.launch(campaign)
         assert await figures_of(rt) == [{"contacts": PAGE}]
         async with world.db.write(world.scope) as tx:
             await control.pause(tx, world.scope, campaign_id=campaign, now=world.clock.now())
+            kind, now = JobKind.EXPORT, world.clock.now()
+            job = await jobs.create(tx, world.scope, kind=kind, title="all", now=now)
+            await jobs.start(tx, world.scope, job_id=JobId(job.id or 0), now=now)
+        assert await figures_of(rt) == [{"contacts": PAGE}]
+        async with world.db.write(world.scope) as tx:
+            await jobs.cancel(tx, world.scope, job_id=JobId(job.id or 0), now=now)
         assert await figures_of(rt) == [{"contacts": PAGE}, {"contacts": 1}]
 
 

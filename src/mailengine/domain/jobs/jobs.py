@@ -9,12 +9,13 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlmodel import col
 
 from mailengine.core.errors import Conflict, NotFound
 from mailengine.core.ids import JobId
 from mailengine.core.paging import Page, PageRequest
-from mailengine.core.scope import Scope
+from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.keyset import keyset_page
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import ReadTx, WriteTx
@@ -136,6 +137,12 @@ async def list_(
     if state is not None:
         query = query.where(col(Job.state) == state)
     return await keyset_page(tx, query, col(Job.id), page, newest_first=True)
+
+
+async def any_runs(tx: ReadTx, _instance: InstanceScope) -> bool:
+    """A job of whatever tenant."""
+    running = sa.select(col(Job.id)).where(col(Job.state) == JobState.RUNNING)
+    return await tx.scalar(running.limit(1)) is not None
 
 
 async def _move(tx: WriteTx, scope: Scope, job_id: JobId, state: JobState) -> Job:
