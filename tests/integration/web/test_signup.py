@@ -24,9 +24,11 @@ from mailengine.models import (
     DefaultSender,
     ListMember,
     Message,
+    Role,
     SuppressionKind,
 )
 from mailengine.runtime import Runtime
+from support.browsing import log_in
 from support.house import NOW
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +211,7 @@ async def test_links_end_and_cannot_be_made(client: Any, rt: Runtime, acme: Any,
     assert (await client.get(path)).status_code == (await client.post(path)).status_code == 404
 
 
-async def test_the_preference_centre(client: Any, rt: Runtime, acme: Any, other: Any):
+async def test_the_preference_centre(client: Any, rt: Runtime, acme: Any, other: Any, key: Any):
     async with rt.db.write(acme.scope) as tx:
         public = await lists.create_list(tx, acme.scope, name="Tips & <tricks>", now=NOW)
         await lists.update_list(
@@ -240,13 +242,18 @@ async def test_the_preference_centre(client: Any, rt: Runtime, acme: Any, other:
     # Leaving everything is two acts: off the last list, and no mail at all.
     acts = [act for act, *_ in await consents(rt)]
     assert acts == ["given", "withdrawn", "withdrawn", "withdrawn", "given"]
+    known = f"contacts/{acme.contact_id}"
+    told = await client.get(f"/api/v1/{known}/consents", headers=await key(acme.scope, Role.VIEWER))
+    tips, customers = "Tips & <tricks>", "acme customers"
+    assert [act["list"] for act in told.json()] == [tips, customers, tips, None, customers]
+    await log_in(client, acme.email)
+    assert "preference centre · Tips &amp; &lt;tricks&gt;" in (await client.get(f"/{known}")).text
     assert (await person(rt, other, "ann@other.test")).state == "subscribed"
     assert (await client.get(f"/p/{acme.token(rt, Purpose.TRACK)}")).status_code == 404
 
 
 async def test_forms_over_the_api_are_each_tenants_own(client: Any, rt: Runtime, acme: Any, other: Any):
     from mailengine.domain.accounts import api_keys
-    from mailengine.models import Role
 
     async def key(sent: Any) -> dict[str, str]:
         async with rt.db.write(sent.scope) as tx:

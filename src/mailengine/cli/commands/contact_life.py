@@ -18,6 +18,7 @@ from mailengine.core.errors import InvalidInput
 if TYPE_CHECKING:
     from mailengine.core.paging import Page
     from mailengine.core.scope import Scope
+    from mailengine.domain.reports.names import RecordName
     from mailengine.domain.reports.timeline import Timeline
     from mailengine.models import Consent, Contact
     from mailengine.runtime import Runtime
@@ -63,11 +64,16 @@ def consents(ctx: typer.Context, address: Address, as_json: output.Json = False)
     """List every act of agreeing and leaving, oldest first."""
     from mailengine.domain.contacts import contacts
     from mailengine.domain.contacts.consents import history
+    from mailengine.domain.reports.names import names_of
 
-    async def work(rt: "Runtime", scope: "Scope") -> "list[Consent]":
+    async def work(
+        rt: "Runtime", scope: "Scope"
+    ) -> "tuple[list[Consent], dict[tuple[str, int], RecordName]]":
         async with rt.db.read(scope) as tx:
-            return await history(tx, scope, contact=await contacts.get_contact(tx, scope, address=address))
+            acts = await history(tx, scope, contact=await contacts.get_contact(tx, scope, address=address))
+            return acts, await names_of(tx, scope, [("list", row.list_id) for row in acts])
 
+    acts, names = in_tenant(ctx, work)
     rows = [
         {
             "at": row.at,
@@ -76,10 +82,11 @@ def consents(ctx: typer.Context, address: Address, as_json: output.Json = False)
             "ip": row.ip,
             "wording": row.wording,
             "list_id": row.list_id,
+            "list": names["list", row.list_id].name if row.list_id is not None else None,
         }
-        for row in in_tenant(ctx, work)
+        for row in acts
     ]
-    columns = ("at", "act", "source", "ip", "list_id", "wording")
+    columns = ("at", "act", "source", "ip", "list", "wording")
     output.emit(
         {"items": rows},
         as_json=as_json,

@@ -13,6 +13,7 @@ from mailengine.core.ids import ContactId
 from mailengine.core.scope import Scope
 from mailengine.domain.contacts import consents, editing, hygiene
 from mailengine.domain.delivery import reengagement
+from mailengine.domain.reports.names import names_of
 from mailengine.domain.reports.timeline import timeline
 from mailengine.web.api.contacts import ContactShape, contact_page, shape
 from mailengine.web.api.shapes import (
@@ -46,7 +47,7 @@ class TimelineShape(msgspec.Struct):
 
 
 class ConsentShape(msgspec.Struct):
-    """`wording` is what the person was shown; `list_id` is null where it concerns mail at all."""
+    """`wording` is what the person was shown; `list_id` and `list`, its name, are null where it concerns all mail."""
 
     at: datetime
     act: str
@@ -54,6 +55,7 @@ class ConsentShape(msgspec.Struct):
     ip: str
     wording: str
     list_id: int | None
+    list: str | None
 
 
 class Decision(StrEnum):
@@ -97,7 +99,14 @@ class ContactLife(Controller):
         async with site.rt.db.read(caller) as tx:
             contact = await editing.get_by_id(tx, caller, contact_id=contact_id)
             acts = await consents.history(tx, caller, contact=contact)
-        return [msgspec.convert(act, ConsentShape, from_attributes=True) for act in acts]
+            names = await names_of(tx, caller, [("list", act.list_id) for act in acts])
+        return [
+            ConsentShape(
+                act.at, act.act, act.source, act.ip, act.wording, act.list_id,
+                None if act.list_id is None else names["list", act.list_id].name,
+            )
+            for act in acts
+        ]  # fmt: skip
 
     @get("/quiet", **READ, summary="List contacts without a sign of life")
     async def list_quiet(

@@ -24,6 +24,7 @@ from mailengine.domain.contacts import (
 )
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.delivery import reengagement
+from mailengine.domain.reports.names import names_of
 from mailengine.domain.reports.timeline import timeline
 from mailengine.models import Contact
 from mailengine.web.forms import Form
@@ -92,12 +93,14 @@ async def show(request: UserRequest, site: NamedDependency[Site], contact_id: Fr
         happened = await timeline(
             tx, scope, contact_id=contact_id, page=PageRequest(TIMELINE_ROWS, before or None)
         )
+        acts = await consents.history(tx, scope, contact=contact)
         values: dict[str, Any] = {
             "lists": (await lists.memberships(tx, scope, [contact_id])).get(contact_id, {}),
             "tags": (await tags.tags_of(tx, scope, [contact_id])).get(contact_id, []),
             "labels": await attributes.attribute_labels(tx, scope),
             "suppressed": bool(await suppression.suppressed(tx, scope, [key])),
-            "consents": await consents.history(tx, scope, contact=contact),
+            "consents": acts,
+            "names": await names_of(tx, scope, [("list", act.list_id) for act in acts]),
             "happened": happened,
             "before": before,
             "erased_at": contact.deleted_at + contacts.RESTORABLE if contact.deleted_at else None,
