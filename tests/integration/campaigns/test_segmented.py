@@ -13,7 +13,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.domain.campaigns import campaigns, trash
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.campaigns.launch import check
-from mailengine.domain.contacts import tags
+from mailengine.domain.contacts import tag_changes, tags
 from mailengine.domain.contacts.lists import create_list
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
@@ -105,6 +105,19 @@ async def test_the_launch_fixes_the_rules_and_pages_agree(
     async with world.db.write(world.scope) as tx:
         await saved.update(tx, world.scope, segment_id=segment_id, rule=parse("tag = other"), now=NOON)
         await saved.delete(tx, world.scope, segment_id=segment_id, now=NOON)
+    await world.expand(campaign_id)
+    assert await recipients(world) == {"u0", "u3", "u4"}
+
+
+async def test_a_tag_with_another_name_means_the_same_people_after_the_launch(world: World) -> None:
+    await tagged(world, vip="u0 u3", gold="u3 u4", other="u1")
+    await segment(world, "VIP", "tag = vip and not tag = other")
+    campaign_id = await world.draft(segments=["VIP"])
+    await world.launch(campaign_id, expand=False)
+    async with world.db.write(world.scope) as tx:
+        vip, other = [await tags.get_tag(tx, world.scope, name=name) for name in ("vip", "other")]
+        await tag_changes.rename(tx, world.scope, tag_id=other.id or 0, name="Others", now=NOON)
+        await tag_changes.merge(tx, world.scope, tag_id=vip.id or 0, into="gold", now=NOON)
     await world.expand(campaign_id)
     assert await recipients(world) == {"u0", "u3", "u4"}
 

@@ -1,8 +1,9 @@
-"""Another name for a tag, and one tag in place of two. Saved segments name tags, so they are changed with them: they
-go on meaning the same people."""
+"""Another name for a tag, and one tag in place of two. Saved segments name tags, and so do the rules that a campaign
+was sent with: they are changed with them, and go on meaning the same people."""
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -15,7 +16,7 @@ from mailengine.db.unit import WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.segments.rules import All, AnyOf, Compare, Not, Rule, from_json, to_json
 from mailengine.domain.contacts.tags import check_tag, get_by_id, tag_key
-from mailengine.models import ContactTag, Segment, Tag
+from mailengine.models import Campaign, ContactTag, Segment, Tag
 
 
 async def rename(tx: WriteTx, scope: Scope, *, tag_id: int, name: str, now: datetime) -> Tag:
@@ -56,12 +57,21 @@ async def merge(tx: WriteTx, scope: Scope, *, tag_id: int, into: str, now: datet
 
 
 async def _rewrite(tx: WriteTx, scope: Scope, *, old: str, new: str, now: datetime) -> None:
-    """The new name in every saved segment that has the old one."""
+    """The new name in every saved segment, and every campaign under way, that has the old one."""
+
+    def anew(rule: Any) -> Any:
+        return to_json(_changed(from_json(rule), lambda found: _renamed(found, old, new)))
+
     for segment in (await tx.scalars(owned(Segment, scope))).all():
-        rule = from_json(segment.rule)
-        changed = _changed(rule, lambda found: _renamed(found, old, new))
-        if changed != rule:
-            segment.rule, segment.updated_at = to_json(changed), now
+        if (rule := anew(segment.rule)) != segment.rule:
+            segment.rule, segment.updated_at = rule, now
+    under_way = owned(Campaign, scope).where(
+        col(Campaign.launched_at).is_not(None), col(Campaign.finished_at).is_(None)
+    )
+    for campaign in (await tx.scalars(under_way)).all():
+        rules = {kind: [anew(rule) for rule in kept] for kind, kept in campaign.audience_rules.items()}
+        if rules != campaign.audience_rules:
+            campaign.audience_rules = rules
 
 
 def _changed(rule: Rule, change: Callable[[Compare], Compare]) -> Rule:
