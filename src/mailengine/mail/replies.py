@@ -3,9 +3,9 @@
 Invariants: the basic code decides between accepted, deferred and rejected (RFC 5321 4.2.1); the
 enhanced code (RFC 3463, IANA registry), where given, decides the cause, and the wording only where the
 code leaves it open. `hard` is True only when the *recipient address* is permanently bad; a full mailbox, a
-policy or a bad sender never is. What is no recipient's fault (connection, greeting, login, a session out
-of step) defers even on a 5xx, so that nothing is lost while the operator mends it. Anything unintelligible
-defers.
+policy or a bad sender never is. What is no recipient's fault (connection, greeting, login, leave to relay, a
+session out of step) defers even on a 5xx, so that nothing is lost while the operator mends it. Anything
+unintelligible defers.
 """
 
 import re
@@ -29,6 +29,7 @@ _ORDINARY = re.compile(
 # "5.1.1", "#5.1.0" (Cisco), "[5.7.1]"; never the beginning of an IP address.
 _ENHANCED = re.compile(r"[\s#(\[<]*([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)[)\]>:;,-]*\s*")
 _TRAILING_ENHANCED = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)")  # qmail: "sorry, no mailbox (#5.1.1)"
+_OF_A_MESSAGE = frozenset({"recipient", "mailbox_full", "mailbox_busy", "content", "sender"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -123,7 +124,7 @@ def _seen_from(stage: Stage, rule: Rule, reply_code: int, *, permanent: bool) ->
     """No recipient is known to the server before RCPT, so what it refuses is the sender or us."""
     if stage == "mail" and (rule.cause == "recipient" or (rule.cause == "policy" and permanent)):
         return Rule("sender")
-    if stage in ("connect", "ehlo") and rule.cause in ("recipient", "mailbox_full", "content", "sender"):
+    if stage in ("connect", "ehlo") and rule.cause in _OF_A_MESSAGE:
         return Rule("server")
     if reply_code == 503 and rule.cause == "syntax":
         return Rule("server")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Cause = Literal[
-    "recipient", "mailbox_full", "greylisted", "rate", "policy", "content",
+    "recipient", "mailbox_full", "mailbox_busy", "greylisted", "rate", "policy", "content",
     "sender", "auth", "server", "network", "syntax",
 ]  # fmt: skip
 Stage = Literal["connect", "ehlo", "auth", "mail", "rcpt", "data", "final"]
@@ -32,9 +32,10 @@ class Coded:
     yields: frozenset[Cause] = frozenset()
 
 
-ANY: frozenset[Cause] = frozenset(
-    {"recipient", "mailbox_full", "greylisted", "rate", "policy", "content", "sender", "auth", "server"}
-)
+ANY: frozenset[Cause] = frozenset({
+    "recipient", "mailbox_full", "mailbox_busy", "greylisted", "rate", "policy", "content",
+    "sender", "auth", "server",
+})  # fmt: skip
 OPEN = Coded(None, ANY)
 _GONE = Rule("recipient", hard=True)
 # A policy code never becomes a bad recipient, whatever the words: 5.7.1 "user not authorised".
@@ -43,6 +44,7 @@ _POLICY = Coded(Rule("policy"), frozenset({"greylisted", "rate", "content", "aut
 _AUTH = Coded(Rule("auth"), frozenset({"policy"}))
 _SYNTAX, _CONTENT = Coded(Rule("syntax")), Coded(Rule("content"))
 _RATE, _SENDER = Coded(Rule("rate")), Coded(Rule("sender"))
+_BUSY = Rule("mailbox_busy")  # too much at once for this one mailbox: nothing is wrong with us or with it
 _STRICT_POLICY = Coded(Rule("policy"))
 _SERVER = Coded(Rule("server"), frozenset({"rate", "greylisted"}))
 _NETWORK = Coded(Rule("network"))
@@ -57,12 +59,14 @@ _BY_DETAIL: dict[str, Coded] = {
     "1.8": _SENDER,
     "1.10": Coded(_GONE),  # RFC 7505: null MX; Exchange: RecipientNotFound
     "1.90": _RATE,
-    "2.1": Coded(_GONE, frozenset({"rate"})),  # Gmail: 5.2.1 also for "receiving mail at a rate"
+    # Gmail: 5.2.1 also for "receiving mail at a rate"
+    "2.1": Coded(_GONE, frozenset({"mailbox_busy", "rate"})),
     "2.2": Coded(Rule("mailbox_full")),
     "2.3": _CONTENT,
     "2.4": Coded(Rule("recipient")),
-    "2.121": _RATE,
-    "2.122": _RATE,
+    # Exchange Online: what one recipient may receive an hour, from one sender or from all.
+    "2.121": Coded(_BUSY),
+    "2.122": Coded(_BUSY),
     "3.4": _CONTENT,
     "4.1": Coded(Rule("network"), frozenset({"recipient"})),  # Exchange Online: 5.4.1 Recipient … rejected
     "4.4": Coded(Rule("network"), frozenset({"recipient"})),
@@ -157,6 +161,7 @@ _GREYLISTED = _words(
     r"gr[ae]y[- _]?list", r"postgrey", r"try again in \d+", r"not yet authori[sz]ed to deliver",
     r"retry (after|in) \d+ ?(s|m)",
 )  # fmt: skip
+_BUSY_WORDS = _words(r"receiving (e-?mail|messages|mail) (at a rate|too (quickly|fast|many|much))")
 _RATE_WORDS = _words(
     r"too (many|much (mail|e-?mail|traffic)|fast|quickly|frequent)", r"throttl", r"rate[- ]?limit",
     r"limit(ed)? (the )?rate",
@@ -215,9 +220,15 @@ _AUTH_WORDS = _words(
     r"authentication (is )?required", r"must (first )?(authenticate|issue a starttls)",
     r"client (was )?not authenticated", r"(not|please) log(ged)? ?in\b(?! as)",
 )  # fmt: skip
+# The server takes no mail from us for other domains: a login or an allowed address is missing, whoever the recipient.
+_RELAY_WORDS = _words(
+    r"(?<!open )relay(ing)? (access )?(is )?(denied|not (allowed|permitted|authori[sz]ed)|prohibited)",
+    r"(unable|not (allowed|permitted|authori[sz]ed)) to relay", r"do(n't| not) relay", r"allowed rcpthosts",
+)  # fmt: skip
 
 _WORDINGS: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (_AUTH_WORDS, Rule("auth")),
+    (_BUSY_WORDS, _BUSY),
     (_RATE_WORDS, Rule("rate")),
     (_SENDER_WORDS, Rule("sender")),
     (_UNKNOWN_WORDS, _GONE),
@@ -231,8 +242,11 @@ _WORDINGS: tuple[tuple[re.Pattern[str], Rule], ...] = (
 
 
 def worded_rule(text: str, stage: Stage, *, permanent: bool) -> Rule | None:
-    """The first wording that `text` contains. Before DATA "spam" is about us, not about the content."""
+    """The first wording that `text` contains. Before DATA "spam" is about us, not about the content, and a refusal
+    to relay is the server's own, not one that it passes on."""
     text = text.lower()
+    if stage in ("mail", "rcpt") and _RELAY_WORDS.search(text):
+        return Rule("auth")
     if not permanent and _GREYLISTED.search(text):
         return Rule("greylisted")
     for pattern, rule in _WORDINGS:
