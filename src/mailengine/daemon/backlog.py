@@ -10,7 +10,8 @@ from mailengine.core.scope import InstanceScope
 from mailengine.db.tenancy import table_of
 from mailengine.db.types import UTCDateTime
 from mailengine.db.unit import ReadTx
-from mailengine.models import Campaign, CampaignState, EmailTask, Message
+from mailengine.domain.delivery.claim import carrying
+from mailengine.models import Campaign, CampaignState, EmailTask, Message, TaskStatus
 
 SHORT_QUEUE = 1000  # less than a second's work for one process
 
@@ -46,7 +47,7 @@ def _question() -> sa.Select[bool, bool]:
     some = sending.where(due.correlate(table_of(Campaign)).exists()).exists()
     # What a worker holds is in nobody's queue, and a campaign whose recipients are still being found will have
     # some in a moment.
-    held = sa.exists().where(tasks.status == sa.literal_column("'claimed'"))
+    held = sa.exists().where(carrying(TaskStatus.CLAIMED))
     growing = sending.where(campaigns.expanded_at.is_(None)).exists()
     return sa.select(long, sa.or_(some, held, growing, _messages_wait()))
 

@@ -34,9 +34,9 @@ class EmailTask(SQLModel, table=True):
     } | nothing("locked_by", "claim_token")
     __table_args__ = (
         sa.UniqueConstraint("campaign_id", "contact_id"),
-        sa.Index(None, "status", "scheduled_at"),
-        # The claim reads due tasks of one campaign in order; the index holds only what waits. The status is a
-        # column of it too: else SQLite takes the index above, and walks through every other campaign's queue.
+        # A message's row is written twice, by its claim and by its outcome, each time into every index that holds it.
+        # So no index that is not needed for each row holds all of them: those below hold what waits, what carries a
+        # claim, and what ended badly. Statements name the status as a literal, else none of them is taken.
         sa.Index(
             "ix_email_tasks_claim",
             "campaign_id",
@@ -46,12 +46,22 @@ class EmailTask(SQLModel, table=True):
             sqlite_where=sa.text("status = 'queued'"),
             postgresql_where=sa.text("status = 'queued'"),
         ),
-        # What one claim holds; a task in doubt keeps its token.
+        # Claimed, or in doubt, which keeps its token.
         sa.Index(
-            "ix_email_tasks_claim_token",
+            "ix_email_tasks_held",
+            "status",
             "claim_token",
             sqlite_where=sa.text("claim_token IS NOT NULL"),
             postgresql_where=sa.text("claim_token IS NOT NULL"),
+        ),
+        # Few of many recipients. SQLite does not see that a status is in a list, only that it is one of an OR.
+        sa.Index(
+            "ix_email_tasks_unsent",
+            "campaign_id",
+            "status",
+            "contact_id",
+            sqlite_where=sa.text("status = 'failed' OR status = 'skipped'"),
+            postgresql_where=sa.text("status = 'failed' OR status = 'skipped'"),
         ),
         sa.Index(None, "contact_id"),
         one_of("status", TaskStatus),

@@ -11,6 +11,7 @@ from mailengine.core.wording import counted
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.delivery import kill_switch
+from mailengine.domain.delivery.claim import carrying
 from mailengine.domain.integrity import violations
 from mailengine.domain.reports.queue import queue_figures
 from mailengine.migrations.run import head_revision
@@ -95,9 +96,8 @@ async def _queue(tx: ReadTx, now: datetime) -> Finding:
 
 
 async def _stuck(tx: ReadTx, now: datetime) -> Finding:
-    tasks = table_of(EmailTask).c
-    claimed = tasks.status == sa.literal_column("'claimed'")
-    count = await tx.scalar(sa.select(sa.func.count()).where(claimed, tasks.lease_until < now - _STUCK)) or 0
+    stuck = sa.and_(carrying(TaskStatus.CLAIMED), table_of(EmailTask).c.lease_until < now - _STUCK)
+    count = await tx.scalar(sa.select(sa.func.count()).where(stuck)) or 0
     if not count:
         return Finding("stuck", "ok", "no message is held by a process that is gone")
     words = counted(count, "message is", "messages are") + " held by a process that is gone"
@@ -107,8 +107,7 @@ async def _stuck(tx: ReadTx, now: datetime) -> Finding:
 
 
 async def _doubts(tx: ReadTx) -> Finding:
-    status = table_of(EmailTask).c.status
-    count = await tx.scalar(sa.select(sa.func.count()).where(status == TaskStatus.DOUBT)) or 0
+    count = await tx.scalar(sa.select(sa.func.count()).where(carrying(TaskStatus.DOUBT))) or 0
     if not count:
         return Finding("doubts", "ok", "nothing is in doubt")
     return Finding(

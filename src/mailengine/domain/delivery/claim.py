@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ from mailengine.core.ids import CampaignId, TenantId
 from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.packed import Packed
 from mailengine.db.prepared import Prepared
-from mailengine.db.tenancy import table_of, tenant_of
+from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.models import Campaign, CampaignState, EmailTask, TaskStatus
 
@@ -88,7 +88,7 @@ async def claim(
         rows = await _taking(postgres=True).rows(tx, values)
     else:
         await _taking(postgres=False).rows(tx, values)
-        rows = await _claimed().rows(tx, {"tenant_id": scope.tenant_id, "claim_token": claim_token})
+        rows = await _claimed().rows(tx, values)
     return sorted([ClaimedTask(*row) for row in rows], key=attrgetter("id"))
 
 
@@ -131,9 +131,23 @@ def _fields() -> tuple[sa.Column[Any], ...]:
 
 @cache
 def _claimed() -> Packed:
+    return Packed(sa.select(*_fields()).where(of_claim()))
+
+
+def carrying(status: Literal[TaskStatus.CLAIMED, TaskStatus.DOUBT]) -> sa.ColumnElement[bool]:
+    """Tasks in a state in which they carry a claim's token: a task does so in these two and in no other."""
     tasks = table_of(EmailTask).c
-    mine = tasks.tenant_id == sa.bindparam("tenant_id"), tasks.claim_token == sa.bindparam("claim_token")
-    return Packed(sa.select(*_fields()).where(*mine))
+    return sa.and_(tasks.status == sa.literal_column(f"'{status}'"), tasks.claim_token.is_not(None))
+
+
+def of_claim() -> sa.ColumnElement[bool]:
+    """What the claim of the parameters `tenant` and `token` still holds."""
+    tasks = table_of(EmailTask).c
+    return sa.and_(
+        tasks.tenant_id == sa.bindparam("tenant"),
+        carrying(TaskStatus.CLAIMED),
+        tasks.claim_token == sa.bindparam("token"),
+    )
 
 
 async def is_under_way(tx: ReadTx, claim_token: str) -> bool:
@@ -151,16 +165,8 @@ def _lock_of(claim_token: str) -> sa.ColumnElement[int]:
 
 async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -> None:
     """Push the lease of a batch that takes long."""
-    tasks = table_of(EmailTask)
-    await tx.execute(
-        sa.update(tasks)
-        .where(
-            tenant_of(EmailTask) == scope.tenant_id,
-            tasks.c.claim_token == claim_token,
-            tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
-        )
-        .values(lease_until=now + LEASE)
-    )
+    mine = of_claim().params(tenant=scope.tenant_id, token=claim_token)
+    await tx.execute(sa.update(table_of(EmailTask)).where(mine).values(lease_until=now + LEASE))
 
 
 def _is_sending(tenant: sa.BindParameter[int], campaign: sa.BindParameter[int]) -> sa.ColumnElement[bool]:

@@ -18,6 +18,7 @@ from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.unit import ReadTx, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts.queries import contains
+from mailengine.domain.delivery.claim import carrying
 from mailengine.models import Campaign, CampaignTotals, DeadLetter, EmailTask, TaskStatus
 
 CAUSE = "doubt"  # of the dead letter of a message that a person settled as failed
@@ -32,7 +33,7 @@ async def list_doubts(
     request: PageRequest | None = None,
 ) -> Page[EmailTask]:
     """Oldest first; `text` restricts to addresses that hold it."""
-    query = owned(EmailTask, scope).where(col(EmailTask.status) == TaskStatus.DOUBT)
+    query = owned(EmailTask, scope).where(carrying(TaskStatus.DOUBT))
     if campaign_id is not None:
         query = query.where(col(EmailTask.campaign_id) == campaign_id)
     if text:
@@ -45,7 +46,7 @@ async def campaign_names(tx: ReadTx, scope: Scope) -> dict[int, str]:
     tasks, campaigns = table_of(EmailTask).c, table_of(Campaign).c
     doubtful = (
         sa.select(tasks.campaign_id)
-        .where(tasks.tenant_id == scope.tenant_id, tasks.status == TaskStatus.DOUBT)
+        .where(tasks.tenant_id == scope.tenant_id, carrying(TaskStatus.DOUBT))
         .distinct()
     )
     rows = await tx.execute(

@@ -17,6 +17,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts.suppression import erased, kinds_in_use, suppressed
 from mailengine.domain.content.values import Person
+from mailengine.domain.delivery.claim import of_claim
 from mailengine.models import (
     Contact,
     ContactState,
@@ -24,7 +25,6 @@ from mailengine.models import (
     ListMember,
     MemberState,
     SuppressionKind,
-    TaskStatus,
 )
 
 
@@ -49,7 +49,7 @@ async def look_again(
     tx: ReadTx, scope: Scope, *, claim_token: str, list_ids: Sequence[int], hash_key: bytes
 ) -> dict[int, Decision]:
     """A decision for each task of the claim, by task id; `hash_key` is `keyring.derive_for_ever(HASH_PURPOSE)`."""
-    values = {"tenant_id": scope.tenant_id, "claim_token": claim_token}
+    values = {"tenant": scope.tenant_id, "token": claim_token}
     lists = {_list_name(i): list_id for i, list_id in enumerate(list_ids)}
     rows = await _recipients(lists=len(lists)).rows(tx, {**values, **lists})
     kinds = await kinds_in_use(tx, scope)
@@ -62,7 +62,7 @@ async def look_again(
 
 @cache
 def _recipients(*, lists: int) -> Packed:
-    """Who a claim is to, and what is so now: tenant_id, claim_token and the ids of so many lists."""
+    """Who a claim is to, and what is so now: tenant, token and the ids of so many lists."""
     tasks, contacts = table_of(EmailTask), table_of(Contact)
     return Packed(
         sa.select(
@@ -77,11 +77,7 @@ def _recipients(*, lists: int) -> Packed:
             _still_member(lists).label("member"),
         )
         .join(contacts, contacts.c.id == tasks.c.contact_id)
-        .where(
-            tasks.c.tenant_id == sa.bindparam("tenant_id"),
-            tasks.c.claim_token == sa.bindparam("claim_token"),
-            tasks.c.status != TaskStatus.DOUBT,  # "=" would make SQLite search by status
-        )
+        .where(of_claim())
     )
 
 
@@ -108,7 +104,7 @@ def _still_member(lists: int) -> sa.ColumnElement[bool]:
     """On one of the lists still; of a campaign without lists, not gone from all that they were on."""
     members = table_of(ListMember)
     theirs = sa.exists().where(
-        members.c.tenant_id == sa.bindparam("tenant_id"), members.c.contact_id == table_of(Contact).c.id
+        members.c.tenant_id == sa.bindparam("tenant"), members.c.contact_id == table_of(Contact).c.id
     )
     subscribed = theirs.where(members.c.state == MemberState.SUBSCRIBED)
     if lists:

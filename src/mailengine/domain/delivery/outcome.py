@@ -22,7 +22,7 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import WriteTx
 from mailengine.domain.contacts.states import mark_bounced
 from mailengine.domain.delivery.backoff import next_try
-from mailengine.domain.delivery.claim import ClaimedTask
+from mailengine.domain.delivery.claim import ClaimedTask, of_claim
 from mailengine.mail.replies import Verdict
 from mailengine.models import CampaignTotals, DeadLetter, EmailTask, TaskStatus
 
@@ -109,10 +109,7 @@ async def record(
 @cache
 def _held() -> Packed:
     """What the claim still holds, which nobody else can change while this transaction lasts."""
-    tasks = table_of(EmailTask).c
-    mine = tasks.tenant_id == sa.bindparam("tenant"), tasks.claim_token == sa.bindparam("token")
-    # By the token alone; "=" would make SQLite search by status.
-    return Packed(sa.select(tasks.id).where(*mine, tasks.status != TaskStatus.DOUBT))
+    return Packed(sa.select(table_of(EmailTask).c.id).where(of_claim()))
 
 
 _FIELDS = ("id", "status", "words", "tried", "due")

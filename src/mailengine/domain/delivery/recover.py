@@ -19,10 +19,10 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.delivery import journal, outcome
-from mailengine.domain.delivery.claim import ClaimedTask, is_under_way
+from mailengine.domain.delivery.claim import ClaimedTask, carrying, is_under_way
 from mailengine.domain.delivery.journal import WireRecord, WireState
 from mailengine.domain.delivery.outcome import Outcome
-from mailengine.models import EmailTask
+from mailengine.models import EmailTask, TaskStatus
 
 DOUBT_ON_WIRE = "the worker died between the end of the message and the server's reply"
 DOUBT_NO_JOURNAL = "the journal of this claim is missing"
@@ -151,7 +151,7 @@ async def claims_of_campaigns(
             tasks.email,
             tasks.attempts,
             tasks.first_tried_at,
-        ).where(tasks.status == sa.literal_column("'claimed'"), only)
+        ).where(carrying(TaskStatus.CLAIMED), only)
     )
     claims: dict[str, list[Any]] = {}
     for row in rows:

@@ -70,7 +70,7 @@ INVARIANTS = (
         "a sent campaign has no task that waits",
         """
         SELECT DISTINCT c.id FROM campaigns c JOIN email_tasks t ON t.campaign_id = c.id
-        WHERE c.state = 'sent' AND t.status IN ('queued', 'claimed')
+        WHERE c.state = 'sent' AND (t.status = 'queued' OR (t.status = 'claimed' AND t.claim_token IS NOT NULL))
         """,
     ),
     Invariant(

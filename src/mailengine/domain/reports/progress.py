@@ -18,6 +18,7 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.delivery import kill_switch
+from mailengine.domain.delivery.claim import carrying
 from mailengine.domain.delivery.limits.forecast import Forecast
 from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours, quiet_until
 from mailengine.domain.reports.campaigns import Progress, progress_of
@@ -99,7 +100,7 @@ async def _retries(tx: ReadTx, scope: Scope, campaign_id: CampaignId, now: datet
     first = (await tx.execute(waiting.limit(1))).first()
     if first is None or first.scheduled_at <= now:
         return []
-    if await tx.scalar(sa.select(sa.exists().where(mine, tasks.status == TaskStatus.CLAIMED))):
+    if await tx.scalar(sa.select(sa.exists().where(mine, carrying(TaskStatus.CLAIMED)))):
         return []
     seconds = int((first.scheduled_at - now).total_seconds())
     if first.first_tried_at is None:  # no server was asked: a limit of a provider holds it back
