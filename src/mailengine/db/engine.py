@@ -6,13 +6,14 @@ transactions begin IMMEDIATE: a deferred one that must upgrade its lock fails at
 """
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -24,6 +25,7 @@ READERS = 4
 # Pages of 4 kB that SQLite's log holds before they are copied into the file. Each batch of an import changes most
 # pages of the index of addresses: with the usual 4 MB they are copied again and again, and the disk waited for.
 _LOG_PAGES, _BULK_LOG_PAGES = 1_000, 20_000
+_REST_SECONDS = 1.0  # after it a connection to PostgreSQL is asked whether it still stands
 # Execution options of a write transaction on SQLite:
 DURABLE = "durable"  # it must survive a power cut
 BULK = "bulk"  # one of many that together write much
@@ -111,18 +113,41 @@ def _from_json(text: str) -> Any:
 def postgres_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
     """The pool on PostgreSQL; raises Unavailable when the driver is not installed."""
     try:
-        return create_async_engine(
+        engine = create_async_engine(
             url,
             json_deserializer=_from_json,
             pool_size=settings.pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
+            pool_use_lifo=True,  # a server's process that has just been used knows the statements and the tables
             connect_args={"server_settings": {"application_name": "mailengine", "timezone": "UTC"}},
         )
     except ModuleNotFoundError as error:
         raise Unavailable(
             "PostgreSQL needs the driver asyncpg; install it with `pip install 'mailengine[postgres]'`"
         ) from error
+    _ping_after_a_rest(engine.sync_engine)
+    return engine
+
+
+def _ping_after_a_rest(engine: Engine) -> None:
+    """Ask whether a connection still stands before it is used, as `pool_pre_ping` does, but not where it was used a
+    moment ago: the question is a transaction of its own, three trips beside the four or five of a short one."""
+
+    @event.listens_for(engine, "checkin")
+    def _checked_in(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checked_out(connection: Any, record: ConnectionPoolEntry, _fairy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or (
+            time.monotonic() - used_at < _REST_SECONDS and not connection.driver_connection.is_closed()
+        ):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except connection.dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def engines(url: str, settings: DatabaseSettings) -> tuple[AsyncEngine, AsyncEngine]:

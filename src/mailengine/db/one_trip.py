@@ -23,7 +23,6 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 )
 from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BEGIN = frozenset({"BEGIN", "BEGIN IMMEDIATE"})
@@ -147,7 +146,7 @@ class OneTripConnection(AsyncAdapt_aiosqlite_connection):
         return ahead
 
     async def run(self, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
-        """The rows of a statement in the transaction of the session, without the session's layers."""
+        """As a Driver (driver.py)."""
         connection = self._connection
         try:
             outcome: Outcome = await connection._execute(
@@ -179,12 +178,3 @@ def one_trip_a_statement(engine: Engine) -> None:
     def _connect(dialect: Dialect, _record: ConnectionPoolEntry, args: Any, options: Any) -> Any:
         adapted: Any = dialect.connect(*args, **options)
         return OneTripConnection(adapted.dbapi, adapted._connection)
-
-
-def one_trip_connection(connection: AsyncConnection) -> OneTripConnection:
-    """What SQLAlchemy's connection to SQLite stands on."""
-    made = connection.sync_connection
-    assert made is not None
-    driver = made.connection.dbapi_connection
-    assert isinstance(driver, OneTripConnection)
-    return driver

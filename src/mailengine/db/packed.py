@@ -23,22 +23,12 @@ class Packed:
     """
 
     def __init__(self, statement: sa.Select[Any]) -> None:
-        columns = statement.subquery().c
+        array = sa.func.json_array(*statement.subquery().c)
         self._plain = Prepared(statement)
-        self._json = Prepared(
-            sa.select(sa.func.json_group_array(sa.func.json_array(*columns), type_=sa.Text))
-        )
-        self._types = [column.type for column in columns]
+        self._json = Prepared(sa.select(sa.func.json_group_array(array, type_=sa.Text)))
 
     async def rows(self, tx: ReadTx, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         if tx.postgres:
             return await self._plain.rows(tx, values)
         text = await self._json.value(tx, values)  # of no rows it is "[]"
-        rows: list[list[Any]] = msgspec.json.decode(text)
-        dialect = tx.get_bind().dialect
-        for i, kind in enumerate(self._types):
-            process = kind.dialect_impl(dialect).result_processor(dialect, None)
-            if process is not None:
-                for row in rows:
-                    row[i] = process(row[i])
-        return rows
+        return self._plain.read(tx, msgspec.json.decode(text))

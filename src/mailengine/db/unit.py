@@ -22,8 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from mailengine.core.config import DatabaseSettings
 from mailengine.core.errors import Unavailable
 from mailengine.core.scope import AnyScope
+from mailengine.db.driver import Driver, driver_of
 from mailengine.db.engine import BULK, DURABLE, engines
-from mailengine.db.one_trip import OneTripConnection, one_trip_connection
 from mailengine.db.tenancy import SETTING, setting_for
 
 _SIGNALS = "signals"  # in a transaction's info
@@ -32,7 +32,7 @@ _SIGNALS = "signals"  # in a transaction's info
 class ReadTx(AsyncSession):
     """A consistent view of the database."""
 
-    sqlite: OneTripConnection  # on SQLite alone: for `Prepared`, whose statements go past the session
+    driver: Driver  # for `Prepared`, whose statements go past the session
 
     @property
     def postgres(self) -> bool:
@@ -89,7 +89,7 @@ class Database:
         one of many that write much; SQLite's log may grow to 80 MB."""
         with translated_errors():
             async with WriteTx(self.writer, expire_on_commit=False) as tx, tx.begin():
-                await _enter(tx, scope, sa.func.set_config(*_IDLE_LIMIT, True), durable=durable, bulk=bulk)
+                await _enter(tx, scope, _IDLE_LIMIT, durable=durable, bulk=bulk)
                 yield tx
         signals = tx.info.get(_SIGNALS)
         if signals and self._on_commit is not None:
@@ -102,17 +102,16 @@ class Database:
 
 # PostgreSQL notices after two hours that a client's machine is gone. Until then the rows that its transaction
 # changed stay locked, a campaign's totals among them: every other machine would stand still.
-_IDLE_LIMIT = ("idle_in_transaction_session_timeout", "30s")
+_IDLE_LIMIT = ", set_config('idle_in_transaction_session_timeout', '30s', true)"
 
 
 async def _enter(
-    tx: ReadTx, scope: AnyScope, *settings: sa.ColumnElement[str], durable: bool = False, bulk: bool = False
+    tx: ReadTx, scope: AnyScope, setting: str = "", *, durable: bool = False, bulk: bool = False
 ) -> None:
     connection = await tx.connection(execution_options={"scope": scope, DURABLE: durable, BULK: bulk})
-    if not tx.postgres:
-        tx.sqlite = one_trip_connection(connection)
-    else:
-        await tx.execute(sa.select(sa.func.set_config(SETTING, setting_for(scope), True), *settings))
+    tx.driver = driver_of(connection)
+    if tx.postgres:
+        await tx.driver.run(f"SELECT set_config('{SETTING}', $1, true){setting}", (setting_for(scope),))
 
 
 @contextmanager

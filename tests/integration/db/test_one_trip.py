@@ -10,6 +10,7 @@ from typing import Any
 import aiosqlite
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_cursor,
@@ -28,6 +29,10 @@ NAMES = (
     (AsyncAdapt_aiosqlite_ss_cursor, "_execute_async"),
     (aiosqlite.Connection, "_conn"),
     (aiosqlite.Connection, "_execute"),
+    (AsyncAdapt_asyncpg_connection, "_connection"),
+    (AsyncAdapt_asyncpg_connection, "_handle_exception"),
+    (AsyncAdapt_asyncpg_connection, "_start_transaction"),
+    (AsyncAdapt_asyncpg_connection, "_transaction"),
 )
 THINGS = sa.Table(
     "things",
@@ -51,7 +56,7 @@ async def test_what_it_takes_of_other_libraries_is_there() -> None:
     missing = [f"{owner.__name__}.{name}" for owner, name in NAMES if not hasattr(owner, name)]
     versions = f"SQLAlchemy {sa.__version__}, aiosqlite {aiosqlite.__version__}"
     assert not missing, (
-        f"{versions} have no {', '.join(missing)}: db/one_trip.py must be written anew for them"
+        f"{versions} have no {', '.join(missing)}: db/one_trip.py and db/driver.py must be written anew for them"
     )
 
 

@@ -13,6 +13,8 @@ from mailengine.db.prepared import Prepared
 from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database
 from mailengine.models import KillSwitch
+from support.connections import end, server_of
+from support.house import open_database
 
 pytestmark = pytest.mark.anyio
 ME = InstanceScope("test")
@@ -56,6 +58,26 @@ async def test_their_errors_are_those_of_the_session(db: Database) -> None:
     with pytest.raises(IntegrityError):
         await _add(db, 7, now)
     assert await _keys(db) == [7]
+
+
+async def test_values_are_those_of_their_types(db: Database) -> None:
+    now = SystemClock().now()
+    await _add(db, 7, now)
+    async with db.read(ME) as tx:
+        assert await Prepared(sa.select(SWITCHES.c.set_at)).value(tx, {}) == now
+
+
+async def test_a_connection_that_breaks_is_a_database_that_does_not_answer(postgres_dsn: str) -> None:
+    async with open_database(postgres_dsn) as db:
+        with pytest.raises(Unavailable):
+            await _ask_nobody(db, postgres_dsn)
+        assert await _keys(db) == []
+
+
+async def _ask_nobody(db: Database, url: str) -> None:
+    async with db.read(ME) as tx:
+        await end(url, await server_of(tx))
+        await KEYS.rows(tx, {"least": 1})
 
 
 async def test_a_reader_cannot_write(db: Database) -> None:

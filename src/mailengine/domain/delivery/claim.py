@@ -84,7 +84,7 @@ async def claim(
         "lease": now + LEASE,
     }
     if tx.postgres:
-        await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_of(claim_token))))
+        await _locking().rows(tx, values)
         rows = await _taking(postgres=True).rows(tx, values)
     else:
         await _taking(postgres=False).rows(tx, values)
@@ -155,12 +155,19 @@ async def is_under_way(tx: ReadTx, claim_token: str) -> bool:
     whose sender was killed. A transaction of SQLite dies with its process."""
     if not tx.postgres:
         return False
-    free = await tx.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_lock_of(claim_token))))
+    free = await tx.scalar(
+        sa.select(sa.func.pg_try_advisory_xact_lock(_lock_of_claim())), {"token": claim_token}
+    )
     return not free
 
 
-def _lock_of(claim_token: str) -> sa.ColumnElement[int]:
-    return sa.func.hashtextextended(claim_token, 0)
+@cache
+def _locking() -> Prepared:
+    return Prepared(sa.select(sa.func.pg_advisory_xact_lock(_lock_of_claim())))
+
+
+def _lock_of_claim() -> sa.ColumnElement[int]:
+    return sa.func.hashtextextended(sa.bindparam("token", type_=sa.Text), 0)
 
 
 async def renew(tx: WriteTx, scope: Scope, *, claim_token: str, now: datetime) -> None:
