@@ -74,6 +74,22 @@ async def test_a_relays_limit_counts_where_no_other_relay_takes_the_rest(world: 
     assert len(await said(world, campaign_id)) == 1
 
 
+async def test_relays_that_are_all_limited_are_counted_together(world: World) -> None:
+    await world.relay(26, name="spare")
+    for relay in ("main", "spare"):
+        await limit(world, world.scope, "1/hour", relay=relay)
+    campaign_id = await world.draft()  # to 5 people, of whom each relay takes one at once
+    assert await said(world, campaign_id) == [("ok", "Throttled: sending at 2/hour, 2 hours remaining")]
+
+
+async def test_quiet_hours_are_counted_before_the_launch(world: World) -> None:
+    await limit(world, world.scope, "2/hour")
+    campaign_id = await world.draft()  # to 5 people, of whom one goes at once
+    async with world.db.write(world.scope) as tx:
+        await set_quiet_hours(tx, world.scope, starts=time(13), ends=time(21), timezone="UTC", now=NOON)
+    assert await said(world, campaign_id) == [("ok", "Throttled: sending at 2/hour, 10 hours remaining")]
+
+
 async def test_a_disabled_relay_blocks(world: World) -> None:
     async with world.db.write(world.scope) as tx:
         changes = relays.RelayChanges(enabled=False)

@@ -1,6 +1,6 @@
 """Rates, buckets, warm-up schedules, quiet hours and forecasts, without a database."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -100,8 +100,12 @@ def _warm_up() -> WarmUp:
     return WarmUp(tenant_id=1, scope=WarmUpScope.TENANT, target="", started_at=NOON)
 
 
-def _say(settings: Settings, messages: int, relay_ids: tuple[int, ...] = (1,)) -> str | None:
-    found = forecast(settings, relay_ids=relay_ids, sending_domain="example.org", messages=messages, now=NOON)
+def _say(
+    settings: Settings, messages: int, relay_ids: tuple[int, ...] = (1,), quiet: QuietHours | None = None
+) -> str | None:
+    found = forecast(
+        settings, quiet, relay_ids=relay_ids, sending_domain="example.org", messages=messages, now=NOON
+    )
     return str(found) if found else None
 
 
@@ -128,6 +132,46 @@ def test_a_relay_without_limit_takes_what_another_cannot() -> None:
     assert _say(Settings([slow], []), 20, relay_ids=(1, 2)) is None
 
 
+def test_limited_relays_share_the_work() -> None:
+    each = [_limit(Rate(1, Period.HOUR), LimitScope.RELAY, str(relay)) for relay in (1, 2)]
+    said = "Throttled: sending at 2/hour, 100 hours remaining"
+    assert _say(Settings(each, []), 200, relay_ids=(1, 2)) == said
+    unlike = [each[0], _limit(Rate(12, Period.DAY), LimitScope.RELAY, "2")]
+    said = "Throttled: sending at 36/day, 48 hours remaining"
+    assert _say(Settings(unlike, []), 72, relay_ids=(1, 2)) == said
+    below = [*each, _limit(Rate(1, Period.HOUR))]
+    said = "Throttled: sending at 1/hour, 200 hours remaining"
+    assert _say(Settings(below, []), 200, relay_ids=(1, 2)) == said
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "messages", "hours"),
+    [
+        ("22:00", "07:00", 500, 10),  # from noon until the rest begins
+        ("22:00", "07:00", 501, 20),
+        ("22:00", "07:00", 500 + 15 * 50, 10 + 24),
+        ("22:00", "07:00", 500 + 150 * 50, 10 + 24 * 10),
+        ("11:00", "13:00", 50, 2),  # it rests now
+        ("00:02", "00:01", 200, 12 + 24 * 239 + 1),  # 5/6 of a message a day, from midnight on
+    ],
+)
+def test_the_forecast_counts_the_quiet_hours(starts: str, ends: str, messages: int, hours: int) -> None:
+    quiet = _quiet(starts, ends, "UTC")
+    said = f"Throttled: sending at 50/hour, {hours:,} hours remaining"
+    assert _say(Settings([_limit(Rate(50, Period.HOUR))], []), messages, quiet=quiet) == said
+
+
+def test_the_forecast_counts_quiet_hours_in_a_warm_up() -> None:
+    # Three days of fifteen hours at 50, four at 200; the last step ends at noon, in the middle of a day.
+    quiet = _quiet("22:00", "07:00", "UTC")
+    assert _say(Settings([], [_warm_up()]), 45 * 50, quiet=quiet) == (
+        "Throttled: sending at 50/hour, 72 hours remaining"
+    )
+    assert _say(Settings([], [_warm_up()]), 45 * 50 + 60 * 200, quiet=quiet) == (
+        "Throttled: sending at 50/hour, 168 hours remaining"
+    )
+
+
 @pytest.mark.parametrize(
     ("starts", "ends", "now", "until"),
     [
@@ -143,14 +187,14 @@ def test_a_relay_without_limit_takes_what_another_cannot() -> None:
 def test_quiet_hours_are_told_in_the_tenants_zone(
     starts: str, ends: str, now: str, until: str | None
 ) -> None:
-    first, last = parse_time(starts), parse_time(ends)
-    row = QuietHours(tenant_id=1, starts=_minute(first), ends=_minute(last), timezone="Europe/Berlin")
+    row = _quiet(starts, ends, "Europe/Berlin")
     end = quiet_until(row, datetime.fromisoformat(now))
     assert end == (datetime.fromisoformat(until) if until else None)
 
 
-def _minute(moment: time) -> int:
-    return moment.hour * 60 + moment.minute
+def _quiet(starts: str, ends: str, timezone: str) -> QuietHours:
+    first, last = (moment.hour * 60 + moment.minute for moment in (parse_time(starts), parse_time(ends)))
+    return QuietHours(tenant_id=1, starts=first, ends=last, timezone=timezone)
 
 
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime"])

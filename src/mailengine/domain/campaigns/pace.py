@@ -1,7 +1,7 @@
 """How fast a campaign may go: the forecast that a person sees before it starts and while it runs (P5-06).
 
-It counts what the buckets hold now, so that what leaves at once is not called throttled. Quiet hours are not in
-it: a campaign that rests says so by itself.
+It counts what the buckets hold now, so that what leaves at once is not called throttled, and the quiet hours, in
+which nothing leaves.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from mailengine.db.unit import ReadTx
 from mailengine.domain.delivery.limits import buckets
 from mailengine.domain.delivery.limits.forecast import Forecast, forecast
 from mailengine.domain.delivery.limits.limits import Rules, read_settings
+from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours
 from mailengine.domain.delivery.limits.rates import Level, Rate
 from mailengine.mail.address import parse_address
 from mailengine.models import Campaign, Relay
@@ -34,7 +35,8 @@ async def throttle(
     if messages <= at_once:
         return None
     left = messages - int(at_once)
-    return forecast(settings, relay_ids=relay_ids, sending_domain=domain, messages=left, now=now)
+    quiet = await get_quiet_hours(tx, scope)
+    return forecast(settings, quiet, relay_ids=relay_ids, sending_domain=domain, messages=left, now=now)
 
 
 async def _relay_ids(tx: ReadTx, scope: Scope, campaign: Campaign) -> Sequence[int]:

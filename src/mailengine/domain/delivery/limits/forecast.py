@@ -9,16 +9,18 @@ from math import ceil
 
 from mailengine.core.wording import counted
 from mailengine.domain.delivery.limits.limits import Settings
-from mailengine.domain.delivery.limits.rates import Rate
+from mailengine.domain.delivery.limits.quiet_hours import next_rest, open_seconds_a_day, quiet_until
+from mailengine.domain.delivery.limits.rates import Rate, slowest, together
 from mailengine.domain.delivery.limits.warm_up import changes_at
-from mailengine.models import WarmUpScope
+from mailengine.models import QuietHours, WarmUpScope
 
+_DAY = timedelta(days=1)
 _FOREVER = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The rate that holds now and how long the rest takes with all its steps."""
+    """The rate that holds now and how long the rest takes with all its steps and rests."""
 
     rate: Rate
     remaining: timedelta
@@ -28,19 +30,37 @@ class Forecast:
 
 
 def forecast(
-    settings: Settings, *, relay_ids: Sequence[int], sending_domain: str, messages: int, now: datetime
+    settings: Settings,
+    quiet: QuietHours | None,
+    *,
+    relay_ids: Sequence[int],
+    sending_domain: str,
+    messages: int,
+    now: datetime,
 ) -> Forecast | None:
     """None when nothing limits the campaign. Limits of provider groups are left out: who the recipients'
     providers are is known only when they are looked up."""
-    first = _slowest(settings, relay_ids, sending_domain, now)
+    first = _rate(settings, relay_ids, sending_domain, now)
     if first is None or messages <= 0:
         return None
     moment, left = now, float(messages)
     while moment - now < _FOREVER:
-        rate = _slowest(settings, relay_ids, sending_domain, moment)
+        if quiet is not None and (rested := quiet_until(quiet, moment)) is not None:
+            moment = rested
+            continue
+        rate = _rate(settings, relay_ids, sending_domain, moment)
         if rate is None:
             break
-        change = _next_change(settings, moment)
+        change = _next_step(settings, moment)
+        if quiet is not None:
+            if change is None:  # every day is like the next: a list of years is not walked through by days
+                a_day = rate.per_second * open_seconds_a_day(quiet)
+                days = min(
+                    max(ceil(left / a_day - 1e-9) - 1, 0), _FOREVER // _DAY
+                )  # the last one by its hours
+                moment, left = moment + days * _DAY, left - days * a_day
+            rest = next_rest(quiet, moment)
+            change = rest if change is None else min(change, rest)
         needed = timedelta(seconds=left / rate.per_second)
         if change is None or moment + needed <= change:
             moment += needed
@@ -50,20 +70,17 @@ def forecast(
     return Forecast(first, moment - now)
 
 
-def _slowest(
-    settings: Settings, relay_ids: Sequence[int], sending_domain: str, moment: datetime
-) -> Rate | None:
+def _rate(settings: Settings, relay_ids: Sequence[int], sending_domain: str, moment: datetime) -> Rate | None:
     rules = settings.rules_at(moment)
     shared = [*rules.tenant.values(), *rules.domains.get(sending_domain, {}).values()]
-    per_relay = [list(rules.relays.get(relay, {}).values()) for relay in relay_ids]
-    if per_relay and all(per_relay):  # a relay without limit takes what the others cannot
-        slowest_of_each = [min(rates, key=lambda rate: rate.per_second) for rates in per_relay]
-        if len(slowest_of_each) == 1:
-            shared += slowest_of_each
-    return min(shared, key=lambda rate: rate.per_second, default=None)
+    of_each = [slowest(rules.relays.get(relay, {}).values()) for relay in relay_ids]
+    limited = [rate for rate in of_each if rate is not None]
+    if limited and len(limited) == len(of_each):  # a relay without limit takes what the others cannot
+        shared.append(together(limited))
+    return slowest(shared)
 
 
-def _next_change(settings: Settings, moment: datetime) -> datetime | None:
+def _next_step(settings: Settings, moment: datetime) -> datetime | None:
     changes = (changes_at(WarmUpScope(row.scope), row.started_at, moment) for row in settings.warm_ups)
     return min((change for change in changes if change is not None), default=None)
 

@@ -71,6 +71,20 @@ def quiet_until(row: QuietHours, now: datetime) -> datetime | None:
     return end.astimezone(UTC)
 
 
+def next_rest(row: QuietHours, now: datetime) -> datetime:
+    """When the next rest begins, for a moment outside of one."""
+    local = now.astimezone(zone_of(row.timezone))
+    start = local.replace(hour=row.starts // 60, minute=row.starts % 60, second=0, microsecond=0)
+    if start <= local:
+        start += timedelta(days=1)
+    return start.astimezone(UTC)
+
+
+def open_seconds_a_day(row: QuietHours) -> int:
+    """How much of an ordinary day is sent in."""
+    return (row.starts - row.ends) % _DAY_MINUTES * 60
+
+
 def parse_time(text: str) -> time:
     """`22:00`; raises InvalidInput."""
     try:

@@ -5,6 +5,7 @@ period sees more than the amount: a plain bucket of N an hour would let almost 2
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil, floor
@@ -47,6 +48,17 @@ class Rate:
         """What is left of the amount once the bucket was emptied at the start of a window; an amount of one
         fills its bucket of one once a period."""
         return max(self.amount - self.capacity, 1) / SECONDS[self.period]
+
+
+def slowest(rates: Iterable[Rate]) -> Rate | None:
+    """The one that decides where all of them hold; None where there is none."""
+    return min(rates, key=lambda rate: rate.per_second, default=None)
+
+
+def together(rates: Sequence[Rate]) -> Rate:
+    """What several ways let through beside each other, told by the longest of their periods, in which it is whole."""
+    period = max((rate.period for rate in rates), key=SECONDS.__getitem__)
+    return Rate(sum(rate.amount * SECONDS[period] // SECONDS[rate.period] for rate in rates), period)
 
 
 def parse_rate(text: str) -> Rate:
