@@ -15,7 +15,8 @@ from mailengine.domain.contacts.bulk import Act, BulkRequest
 from mailengine.domain.contacts.exports import run as exports
 from mailengine.domain.contacts.exports.chosen import Choice
 from mailengine.domain.contacts.exports.formats import Format
-from mailengine.domain.contacts.imports.run import ImportRequest, queue_upload
+from mailengine.domain.contacts.imports.run import ImportRequest
+from mailengine.domain.contacts.imports.upload_jobs import queue_upload
 from mailengine.domain.contacts.segments import saved
 from mailengine.domain.contacts.segments.parse import parse
 from mailengine.domain.jobs import jobs
