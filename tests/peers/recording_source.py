@@ -83,7 +83,7 @@ class RecordingSource:
         self.replies[envelope.ref] = reply
         self.stages[envelope.ref] = stage
 
-    def unsent(self, envelope: Envelope) -> None:
+    def unsent(self, envelope: Envelope, reason: str) -> None:
         assert envelope.ref not in self.journal, "on the wire, but said to be unsent"
         self._settle(envelope, "unsent")
 

@@ -18,13 +18,13 @@ from mailengine.domain.delivery import kill_switch, outcome
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.limits.limits import set_limit
 from mailengine.domain.delivery.limits.rates import parse_rate
-from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
+from mailengine.domain.delivery.transactional import OutgoingMessage, express, queue_message
 from mailengine.domain.delivery.transactional.claim import claim
 from mailengine.domain.delivery.transactional.messages import erase_failed, forget_old, requeue
 from mailengine.domain.delivery.transactional.record import record
 from mailengine.domain.delivery.transactional.recover import journals, recover
 from mailengine.domain.delivery.transactional.senders import parse_sender, set_default_sender
-from mailengine.models import Contact, LimitScope, Message
+from mailengine.models import Contact, LimitScope, Message, Relay
 from peers.catcher import Catcher
 from peers.scripted_smtp import ScriptedSmtp, envelope, opening, transaction
 from peers.sink import CountingSink
@@ -227,6 +227,40 @@ async def test_a_message_has_the_next_place_of_a_limit(
         assert (await _messages(world))[first].attempts == 1
         world.clock.advance(timedelta(minutes=4))
         await world.settled(campaign, waiting=3)
+
+
+async def test_a_message_whose_address_the_server_hangs_up_at_holds_up_no_campaign(
+    world: World, catcher: Catcher
+) -> None:
+    await world.people(30)
+    await world.relay(catcher.port)
+    await _limit(
+        world, "1000000/hour", LimitScope.TENANT
+    )  # so that a campaign leaves the next place to a message
+    catcher.replies["ann@example.org"] = "421 4.3.2 not that one"
+    await _queue(world)
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker()):
+        await world.settled(campaign)
+        await _until(world, lambda rows: all(row.attempts == 1 for row in rows.values()))
+    (message,) = (await _messages(world)).values()
+    assert (message.status, "not that one" in message.last_reply) == ("queued", True)
+
+
+async def test_a_relay_at_its_limit_holds_no_message_that_another_takes(
+    world: World, catcher: Catcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(express, "_LIMITED_SECONDS", 3600.0)
+    await world.relay(catcher.port)
+    await world.relay(catcher.port, name="second")
+    async with world.db.read(world.scope) as tx:
+        first, _second = sorted(row.id or 0 for row in await tx.scalars(owned(Relay, world.scope)))
+    await _limit(world, "1/day", LimitScope.RELAY, str(first))
+    async with running(world.worker()):
+        for _ in range(4):
+            await _queue(world)
+            await _sent(world)
 
 
 async def test_limits_of_providers_and_domains_hold_messages_too(world: World, catcher: Catcher) -> None:

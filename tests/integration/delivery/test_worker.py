@@ -87,6 +87,28 @@ async def test_a_deferred_message_waits_and_is_tried_again(world: World, catcher
     assert len(catcher.messages_for("u1@example.org")) == 1
 
 
+@pytest.mark.parametrize("connections", [1, 10])
+async def test_an_address_at_which_the_server_hangs_up_holds_up_nobody(
+    world: World, catcher: Catcher, connections: int
+) -> None:
+    """It comes first in every session, until it is left for later."""
+    await world.people(30)
+    await world.relay(catcher.port)
+    catcher.replies["u0@example.org"] = "421 4.3.2 not that one"
+    campaign = await world.draft()
+    await world.launch(campaign)
+    async with running(world.worker(connections=connections)):
+        await world.settled(campaign, waiting=1)
+        waiting = (await world.tasks())["u0@example.org"]
+        assert (waiting.status, waiting.attempts) == ("queued", 1)
+        assert "not that one" in waiting.last_reply
+        assert waiting.scheduled_at > world.clock.now()
+        world.clock.advance(timedelta(hours=49))
+        await world.settled(campaign)
+    (letter,) = await world.dead_letters()
+    assert (letter.email, letter.cause) == ("u0@example.org", "network")
+
+
 async def test_retries_end_in_a_dead_letter(world: World, catcher: Catcher) -> None:
     await world.people(1)
     await world.relay(catcher.port)

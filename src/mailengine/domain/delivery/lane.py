@@ -80,6 +80,7 @@ class Lane:
         self._connections: dict[asyncio.Task[None], Session | None] = {}
         self._failures = 0
         self._paused_until = 0.0
+        self._in_hand_at_an_end: set[int] = set()  # tasks; kept over pauses, which give all that waits back
 
     @property
     def paused(self) -> bool:
@@ -118,10 +119,21 @@ class Lane:
         self.hooks.on_hungry()
         return None
 
-    def give_back(self, job: Job) -> None:
-        """It was not on the wire: another connection takes it."""
-        self._ready.appendleft(job)
-        self.more.set()
+    def not_sent(self, job: Job, reason: str) -> None:
+        """Its session ended before it was on the wire. Once may be chance. Twice, and it is what the server hangs up
+        at: a try that failed, or it would be the first one in each session to come, and nobody else got anything."""
+        if self.stopping:
+            job.batch.release(job)
+            return
+        if job.task.id in self._in_hand_at_an_end:
+            self.refusal(job, Verdict("deferred", "network", 0, None, reason, hard=False))
+            return
+        self._in_hand_at_an_end.add(job.task.id)
+        if self.paused:
+            job.batch.release(job)
+        else:  # another connection takes it
+            self._ready.appendleft(job)
+            self.more.set()
 
     def purge(self) -> None:
         """Give back whatever waits and may not be sent now."""
@@ -148,8 +160,9 @@ class Lane:
         else:
             self._refuse_all(Verdict("deferred", "network", 0, None, words, hard=False))
 
-    def success(self) -> None:
+    def success(self, job: Job) -> None:
         self._failures = 0
+        self._in_hand_at_an_end.discard(job.task.id)
 
     def release_all(self) -> None:
         for job in self._drained():
@@ -157,6 +170,7 @@ class Lane:
 
     def refusal(self, job: Job, verdict: Verdict) -> None:
         """Settle a message that was refused: tried again later, or a dead letter."""
+        self._in_hand_at_an_end.discard(job.task.id)
         retry_for = timedelta(hours=self.settings.retry_hours)
         job.batch.settle(
             outcome.after_refusal(
@@ -302,7 +316,7 @@ class LaneSource:
         job.batch.journal.accepted(job.slot, words)
         job.batch.answer_seconds.append(self._loop.time() - self._wired_at)
         job.batch.settle(outcome.sent(job.task, words))
-        self._lane.success()
+        self._lane.success(job)
 
     def refused(self, envelope: Envelope, stage: Stage, reply: Reply) -> None:
         job = _job(envelope)
@@ -313,13 +327,8 @@ class LaneSource:
         if verdict.outcome == "deferred" and verdict.cause in _TROUBLE:
             lane.trouble(verdict.text)
 
-    def unsent(self, envelope: Envelope) -> None:
-        job = _job(envelope)
-        lane = self._lane
-        if lane.stopping or lane.paused:
-            job.batch.release(job)
-        else:
-            lane.give_back(job)
+    def unsent(self, envelope: Envelope, reason: str) -> None:
+        self._lane.not_sent(_job(envelope), reason)
 
     def doubtful(self, envelope: Envelope, reason: str) -> None:
         job = _job(envelope)

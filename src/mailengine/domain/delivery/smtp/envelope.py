@@ -52,8 +52,8 @@ class Source(Protocol):
     def refused(self, envelope: Envelope, stage: Stage, reply: Reply) -> None:
         """The server, or what it said about itself in EHLO, refused it for now (4xx) or for good (5xx)."""
 
-    def unsent(self, envelope: Envelope) -> None:
-        """Its end of data never left; it can be sent again without risk."""
+    def unsent(self, envelope: Envelope, reason: str) -> None:
+        """The session ended, and its end of data never left: it can be sent again without risk."""
 
     def doubtful(self, envelope: Envelope, reason: str) -> None:
         """Its end of data left and no final reply came: nobody can know."""

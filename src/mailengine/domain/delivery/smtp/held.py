@@ -72,15 +72,15 @@ class Held:
         if envelope is not None:
             self.source.doubtful(envelope, reason)
 
-    def _give_back_leaving(self, _reason: str) -> None:
+    def _give_back_leaving(self, reason: str) -> None:
         envelope, self.leaving = self.leaving, None
         if envelope is not None:
-            self.source.unsent(envelope)
+            self.source.unsent(envelope, reason)
 
-    def _give_back(self, _reason: str) -> None:
+    def _give_back(self, reason: str) -> None:
         if self.refusal is not None:
             self.refuse_current()
             return
         envelope, self.current = self.current, None
         if envelope is not None:
-            self.source.unsent(envelope)
+            self.source.unsent(envelope, reason)

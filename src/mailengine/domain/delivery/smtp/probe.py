@@ -138,8 +138,8 @@ class _OneMessage:
     def refused(self, envelope: Envelope, stage: Stage, reply: Reply) -> None:
         self._note(stage, False, f"{reply.code} {reply.text}")
 
-    def unsent(self, envelope: Envelope) -> None:
-        self._note("final", False, "the connection ended before the message was sent")
+    def unsent(self, envelope: Envelope, reason: str) -> None:
+        self._note("final", False, f"the connection ended before the message was sent: {reason}")
 
     def doubtful(self, envelope: Envelope, reason: str) -> None:
         self._note("final", False, f"sent, but not confirmed: {reason}")

@@ -59,7 +59,7 @@ class Session:
         try:
             await self._serve(source)
         except asyncio.CancelledError:
-            dialogue.end(Ending("aborted", "sending was cancelled"))
+            dialogue.end(Ending("aborted", "sending ended before the server answered"))
             raise
         except Exception as error:
             dialogue.crash(error)

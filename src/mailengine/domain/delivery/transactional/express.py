@@ -199,14 +199,16 @@ class Express:
             log.error("tenant has no relay for its messages", tenant=scope.tenant_id)
             self._look_later(scope.tenant_id, _HOPELESS_SECONDS)
             return False
+        waits = []
         for relay_id, carrier in self._fleet.by_preference(carriers):
             if carrier.waiting >= _BATCH:
                 return False  # the preferred one has enough to do
             taken = await self._claim(scope, relay_id, carrier)
             if taken.messages or taken.limited_until is None:
                 return bool(taken.messages)
-            wait = (taken.limited_until - self._clock.now()).total_seconds()
-            self._look_later(scope.tenant_id, min(max(wait, 0.0), _LIMITED_SECONDS))
+            waits.append((taken.limited_until - self._clock.now()).total_seconds())
+        if waits:  # each is at its limit, or in trouble
+            self._look_later(scope.tenant_id, min(max(min(waits), 0.0), _LIMITED_SECONDS))
         return False
 
     async def _claim(self, scope: Scope, relay_id: int, carrier: Carrier) -> _Claim:
