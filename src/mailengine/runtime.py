@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,15 +93,21 @@ def node_id(settings: Settings) -> str:
     """The name of this machine's installation directory, for claims: stable across restarts."""
     path = settings.data_dir / "node.id"
     if not path.exists():
-        draft = path.with_name(f"node.id.{os.getpid()}")
-        draft.write_text(uuid.uuid4().hex + "\n")
         try:
-            os.link(draft, path)  # atomic, and the first process wins
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+            _make_node_id(path)
+        except OSError as error:
+            raise Unavailable(f"{settings.data_dir} cannot be written: {error.strerror}") from error
     return path.read_text().strip()
+
+
+def _make_node_id(path: Path) -> None:
+    draft = path.with_name(f"node.id.{os.getpid()}")
+    try:
+        draft.write_text(uuid.uuid4().hex + "\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)  # atomic, and the first process wins
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def require_installation(settings: Settings) -> Keyring:

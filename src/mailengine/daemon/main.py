@@ -132,10 +132,9 @@ async def _run(
             listening=url_of(rt.settings) if listener else None,
         )
         await settle_dead(rt)
+        parts = _parts(rt, roles, nursery, listener, health_listener, stop, killed, restart)
         async with asyncio.TaskGroup() as group:
-            for name, run in _parts(
-                rt, roles, nursery, listener, health_listener, stop, killed, restart
-            ).items():
+            for name, run in parts.items():
                 group.create_task(keep_running(name, run, stop), name=name)
             group.create_task(feed_watchdog(stop))
             notify("READY=1", f"STATUS=roles: {', '.join(sorted(roles))}")

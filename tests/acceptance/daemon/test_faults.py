@@ -1,8 +1,9 @@
 """The daemon when the machine fails it: it says so once, loses and doubles nothing, and goes on by itself."""
 
 import resource
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -45,6 +46,24 @@ def limited(daemon: Daemon, what: int, limit: int) -> Iterator[None]:
                 process.rlimit(what, before)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill(path: Path) -> None:
+    with suppress(OSError), path.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 def errors(house: House) -> list[str]:
     return [str(line.get("words", line["event"])) for line in house.said() if line["level"] == "error"]
 
@@ -71,6 +90,41 @@ def test_a_full_disk(house: House, counting_sink: Sinks, tmp_path: Path) -> None
                 60,
             )
         finish(house, daemon, sink)
+
+
+def test_a_full_disk_below_the_journals(
+    sqlite_dsn: str, small_disk: Path, tmp_path: Path, counting_sink: Sinks
+) -> None:
+    sink, filler = counting_sink(), small_disk / "filler"
+    house = House(sqlite_dsn, small_disk, MAILENGINE_WORKER_PROCESSES="1")
+    house.log = tmp_path / "daemon.log"
+    house.campaign(RECIPIENTS, sink.port, launched=False)
+    with house.daemon(*ROLES) as daemon:
+        wait_until(lambda: house.events("started"), "it starts", 60)
+        wait_until((small_disk / "node.id").exists, "it has its name", 60)
+        fill(filler)
+        house.program.ok("campaign", "send", "Spring", "--yes")
+        wait_until(lambda: errors(house), "it says so", 60)
+        filler.unlink()
+        finish(house, daemon, sink)
+    assert set(errors(house)) == {
+        f"{small_disk}/wire cannot be written: No space left on device; nothing more is claimed until it can"
+    }
+    assert_no_traceback(house)
+
+
+def test_the_disk_is_full_at_the_start(
+    sqlite_dsn: str, small_disk: Path, tmp_path: Path, counting_sink: Sinks
+) -> None:
+    house = House(sqlite_dsn, small_disk)
+    house.log = tmp_path / "daemon.log"
+    house.campaign(RECIPIENTS, counting_sink().port)
+    fill(small_disk / "filler")
+    with house.daemon(*ROLES) as daemon:
+        assert daemon.process.wait(60) == 1
+    assert_no_traceback(house)
+    last_line = house.log.read_text().splitlines()[-1]
+    assert f"{small_disk} cannot be written: No space left on device" in last_line
 
 
 def test_out_of_file_descriptors(house: House, counting_sink: Sinks) -> None:

@@ -57,7 +57,7 @@ async def _recover(world: World) -> dict[str, str]:
 
 
 async def test_the_journal_decides_each_message(world: World) -> None:
-    journal = WireJournal(world.wire_folder, "t")
+    journal = WireJournal(world.wire_folder, "t", room=5)
     campaign, ids = await _claimed(world, world.owner)
     journal.fill(ids)
     journal.on_wire(0)
@@ -83,7 +83,7 @@ async def test_the_journal_decides_each_message(world: World) -> None:
 
 
 async def test_a_claim_that_was_never_named_goes_back(world: World) -> None:
-    journal = WireJournal(world.wire_folder, "t")
+    journal = WireJournal(world.wire_folder, "t", room=5)
     await _claimed(world, world.owner)
     journal.abandon()
     assert set((await _recover(world)).values()) == {"queued"}
@@ -95,7 +95,7 @@ async def test_a_missing_journal_is_a_doubt(world: World) -> None:
 
 
 async def test_what_an_earlier_boot_claimed_is_in_doubt_but_for_what_was_accepted(world: World) -> None:
-    journal = WireJournal(world.wire_folder, "t")
+    journal = WireJournal(world.wire_folder, "t", room=5)
     _, ids = await _claimed(world, Owner(world.owner.node, "earlier!"))
     journal.fill(ids)
     journal.accepted(3, "250 ok")
@@ -116,7 +116,7 @@ async def test_a_claim_that_commits_after_its_owner_died(postgres_dsn: str, tmp_
     """The server may still be busy with the COMMIT of a worker that is dead: its journal is needed until then."""
     async with a_world(postgres_dsn, tmp_path / "data") as world:
         world.wire_folder.mkdir(parents=True)
-        journal = WireJournal(world.wire_folder, "t")
+        journal = WireJournal(world.wire_folder, "t", room=5)
         async with claiming(world, world.owner):
             journal.abandon()
             assert set((await _recover(world)).values()) == {"queued"}  # as it was: nobody sees the claim yet
@@ -125,7 +125,7 @@ async def test_a_claim_that_commits_after_its_owner_died(postgres_dsn: str, tmp_
 
 
 async def test_recovering_twice_changes_nothing(world: World) -> None:
-    journal = WireJournal(world.wire_folder, "t")
+    journal = WireJournal(world.wire_folder, "t", room=5)
     await _claimed(world, world.owner)
     journal.abandon()
     first = await _recover(world)

@@ -432,7 +432,7 @@ async def test_after_a_death_the_journal_decides(world: World) -> None:
     ids = [await _queue(world, to=f"p{number}@example.org") for number in range(3)]
     folder = journals(world.wire_folder)
     folder.mkdir(parents=True)
-    wire = WireJournal(folder, "t")
+    wire = WireJournal(folder, "t", room=5)
     async with world.db.write(world.scope) as tx:
         now = world.clock.now()
         claimed = await claim(tx, world.scope, claim_token="t", owner=str(world.owner), limit=10, now=now)

@@ -16,7 +16,7 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 from mailengine.domain.delivery.journal import WireJournal
-journal = WireJournal(Path(sys.argv[1]), "token")
+journal = WireJournal(Path(sys.argv[1]), "token", room=5)
 journal.fill([11, 12, 13, 14])
 journal.on_wire(0)
 journal.accepted(0, "250 2.0.0 Ok: queued as \\u00e4\\u00f6")
@@ -43,7 +43,7 @@ def test_a_killed_owner_leaves_what_it_wrote(tmp_path: Path) -> None:
 
 
 def test_a_living_owner_is_left_alone(tmp_path: Path) -> None:
-    journal = WireJournal(tmp_path, "token")
+    journal = WireJournal(tmp_path, "token", room=5)
     journal.fill([1])
     assert list(abandoned(tmp_path)) == []
     assert exists(tmp_path, "token")
@@ -52,7 +52,7 @@ def test_a_living_owner_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_claim_that_was_never_named_has_no_records(tmp_path: Path) -> None:
-    WireJournal(tmp_path, "token").abandon()
+    WireJournal(tmp_path, "token", room=5).abandon()
     assert [journal.records() for journal in abandoned(tmp_path)] == [[]]
 
 
@@ -74,7 +74,7 @@ def test_a_draft_that_recovery_took_for_dead_is_made_again(tmp_path: Path) -> No
         looking = pool.submit(look_all_the_time)
         try:
             for number in range(300):
-                WireJournal(tmp_path, f"t{number}").remove()
+                WireJournal(tmp_path, f"t{number}", room=5).remove()
         finally:
             done.set()
         looking.result()
@@ -82,7 +82,7 @@ def test_a_draft_that_recovery_took_for_dead_is_made_again(tmp_path: Path) -> No
 
 
 def test_words_are_cut_and_may_hold_anything(tmp_path: Path) -> None:
-    journal = WireJournal(tmp_path, "token")
+    journal = WireJournal(tmp_path, "token", room=5)
     journal.fill([1])
     journal.accepted(0, "ü" * 500)
     journal.abandon()
@@ -102,8 +102,8 @@ def test_a_damaged_journal_claims_nothing(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_token_is_used_once(tmp_path: Path) -> None:
-    journal = WireJournal(tmp_path, "token")
+    journal = WireJournal(tmp_path, "token", room=5)
     (tmp_path / "token.new").touch()
     with pytest.raises(FileExistsError):
-        WireJournal(tmp_path, "token")
+        WireJournal(tmp_path, "token", room=5)
     journal.remove()

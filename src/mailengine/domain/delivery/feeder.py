@@ -156,7 +156,7 @@ class Feeder:
     ) -> _Result:
         """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
-        wire = WireJournal(self._wire_folder, token)
+        wire = WireJournal(self._wire_folder, token, room=wanted)
         began = boot_seconds()
         try:
             claimed = await self._take(campaign, relay_id, composer.domain, token, wanted)

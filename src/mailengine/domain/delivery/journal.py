@@ -4,14 +4,15 @@ Marking a message costs a byte written to shared memory (a fraction of a microse
 page when the process dies. The owner holds a lock on the file for as long as it lives, so that whoever finds
 the file unlocked knows that the owner is dead, at once and without a time-out.
 
-Life of a batch: the file is made → the claim commits → the tasks' ids are written → messages leave → outcomes
-commit → the file is removed. So a claimed task of this machine
+Life of a batch: the file is made, with room for the whole claim → the claim commits → the tasks' ids are written →
+messages leave → outcomes commit → the file is removed. So a claimed task of this machine
 
-* whose file has no ids was never on the wire,
+* whose file names nothing was never on the wire,
 * whose slot says REST was not on the wire, ON_WIRE is in doubt, ACCEPTED was accepted,
-* whose file is missing, or older than the last boot (pages may not have reached the disk), cannot be known.
+* whose file is missing or damaged, or older than the last boot (pages may not have reached the disk), cannot be
+  known, unless its slot can be read and says ACCEPTED.
 
-Format: magic | count (uint64) | count × task id (uint64) | count × slot (128 bytes: state, length, words).
+Format: magic | count (uint64) | count × task id (uint64) | count × slot (128 bytes: state, length, words) | zeros.
 """
 
 import fcntl
@@ -23,6 +24,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+
+from mailengine.core.errors import Unavailable
 
 _MAGIC = b"MEwire01"
 _HEADER = struct.Struct("<8sQ")
@@ -58,24 +61,33 @@ def boot_id() -> str:
 class WireJournal:
     """One claim batch's evidence, owned by this process until `remove`."""
 
-    def __init__(self, folder: Path, claim_token: str) -> None:
-        """Make the file and lock it; it gets its name only when the lock is held."""
+    def __init__(self, folder: Path, claim_token: str, *, room: int) -> None:
+        """Make and lock the file of a claim of at most `room` tasks; raises Unavailable when the disk has no room.
+
+        It is written through, not made sparse: a page of a mapped file for which the disk has no block kills whoever
+        writes to it (SIGBUS), with messages on the wire.
+        """
         self.path = folder / f"{claim_token}{_SUFFIX}"
-        self._fd = _locked_file(folder / f"{claim_token}.new", self.path)
-        self._map: mmap.mmap | None = None
+        empty = _HEADER.pack(_MAGIC, 0).ljust(_HEADER.size + (8 + _SLOT_BYTES) * room, b"\0")
+        try:
+            self._fd = _locked_file(folder / f"{claim_token}.new", self.path, empty)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                f"{folder} cannot be written: {error.strerror}; nothing more is claimed until it can"
+            ) from error
+        self._map = mmap.mmap(self._fd, len(empty))
         self._first_slot = 0
 
     def fill(self, task_ids: Sequence[int]) -> None:
         """Name the tasks; from here on slot i belongs to task_ids[i]."""
         count = len(task_ids)
         self._first_slot = _HEADER.size + 8 * count
-        os.ftruncate(self._fd, self._first_slot + _SLOT_BYTES * count)
-        self._map = mmap.mmap(self._fd, 0)
         struct.pack_into(f"<{count}Q", self._map, _HEADER.size, *task_ids)
-        _HEADER.pack_into(self._map, 0, _MAGIC, count)  # last: a file without it names nothing
+        _HEADER.pack_into(self._map, 0, _MAGIC, count)  # last: until then the file names nothing
 
     def on_wire(self, slot: int) -> None:
-        assert self._map is not None
         self._map[self._first_slot + slot * _SLOT_BYTES] = WireState.ON_WIRE
 
     def accepted(self, slot: int, words: str) -> None:
@@ -91,12 +103,10 @@ class WireJournal:
 
     def abandon(self) -> None:
         """Let go of the file, for recovery to settle: nobody knows whether the claim committed."""
-        if self._map is not None:
-            self._map.close()
+        self._map.close()
         os.close(self._fd)
 
     def _settle(self, slot: int, state: WireState, words: str) -> None:
-        assert self._map is not None
         start = self._first_slot + slot * _SLOT_BYTES
         text = words.encode("utf-8", "replace")[:_WORDS_BYTES]
         self._map[start + 1 : start + 2 + len(text)] = bytes((len(text),)) + text
@@ -163,20 +173,28 @@ def exists(folder: Path, claim_token: str) -> bool:
     return (folder / f"{claim_token}{_SUFFIX}").exists()
 
 
-def _locked_file(draft: Path, path: Path) -> int:
-    """The descriptor of a new file that had its lock before its name."""
+def _locked_file(draft: Path, path: Path, content: bytes) -> int:
+    """The descriptor of a new file that had its lock and its content before its name."""
     while True:
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
+            _write(fd, content)
             draft.rename(path)
         except FileNotFoundError:  # recovery found it before its lock was held, and took us for dead
             os.close(fd)
         except BaseException:
+            draft.unlink(missing_ok=True)
             os.close(fd)
             raise
         else:
             return fd
+
+
+def _write(fd: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):  # the disk may take a part, and say only then that it is full
+        written += os.write(fd, content[written:])
 
 
 def _unlink_if_dead(draft: Path) -> None:

@@ -148,7 +148,7 @@ class Express:
                 more = await self._turn()
             except Unavailable as error:
                 self._switches = None
-                log.error("database does not answer, messages are held", words=str(error))
+                log.error("cannot claim, messages are held", words=str(error))
                 await asyncio.sleep(FAULT_SECONDS)
                 continue
             if not more:
@@ -214,7 +214,7 @@ class Express:
     async def _claim(self, scope: Scope, relay_id: int, carrier: Carrier) -> _Claim:
         """One batch from the queue to the carrier."""
         token = secrets.token_hex(12)
-        wire = WireJournal(self._folder, token)
+        wire = WireJournal(self._folder, token, room=_BATCH)
         began = boot_seconds()
         try:
             taken = await self._take(scope, relay_id, token)
