@@ -1,6 +1,6 @@
 """After a death: each claimed task gets the state that the evidence allows, and nothing in doubt goes out again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -92,6 +92,51 @@ async def test_a_claim_that_was_never_named_goes_back(world: World) -> None:
 async def test_a_missing_journal_is_a_doubt(world: World) -> None:
     await _claimed(world, world.owner)
     assert set((await _recover(world)).values()) == {"doubt"}
+
+
+def _cut(count: int) -> Callable[[bytes], bytes]:
+    return lambda content: content[:-count]
+
+
+@pytest.mark.parametrize(
+    ("damage", "accepted"),
+    [
+        (_cut(1), 4),
+        (_cut(128), 4),
+        (_cut(128 * 2), 3),
+        (_cut(128 * 5 + 8), 0),
+        (lambda content: b"", 0),
+        (lambda content: bytes(len(content)), 0),
+        (lambda content: b"MEwire02" + content[8:], 0),
+        (lambda content: content[:-128] + b"\xff" * 128, 4),
+        (lambda content: content[:16] + (99).to_bytes(8, "little") + content[24:], 3),
+    ],
+    ids=[
+        "a byte",
+        "a slot",
+        "two slots",
+        "an id",
+        "all",
+        "zeroed",
+        "another format",
+        "a state",
+        "another id",
+    ],
+)
+async def test_a_damaged_journal_is_a_doubt_but_for_what_it_shows_as_accepted(
+    world: World, damage: Callable[[bytes], bytes], accepted: int
+) -> None:
+    journal = WireJournal(world.wire_folder, "t", room=5)
+    _, ids = await _claimed(world, world.owner)
+    journal.fill(ids)
+    for slot in range(4):
+        journal.accepted(slot, "250 ok")
+    journal.abandon()
+    journal.path.write_bytes(damage(journal.path.read_bytes()))
+    statuses = list((await _recover(world)).values())
+    assert statuses.count("sent") == accepted
+    assert statuses.count("doubt") == 5 - accepted
+    assert [*world.wire_folder.iterdir()] == []
 
 
 async def test_what_an_earlier_boot_claimed_is_in_doubt_but_for_what_was_accepted(world: World) -> None:

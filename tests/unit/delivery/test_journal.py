@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mailengine.domain.delivery.journal import WireJournal, WireRecord, WireState, abandoned, exists
+from mailengine.domain.delivery.journal import (
+    Evidence,
+    WireJournal,
+    WireRecord,
+    WireState,
+    abandoned,
+    exists,
+)
 
 WRITER = """
 import os, signal, sys
@@ -30,7 +37,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_killed_owner_leaves_what_it_wrote(tmp_path: Path) -> None:
     writer = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=False)
     assert writer.returncode == -signal.SIGKILL
-    (left,) = [(journal.claim_token, journal.records()) for journal in abandoned(tmp_path)]
+    (left,) = [(journal.claim_token, journal.read().records) for journal in abandoned(tmp_path)]
     assert left == (
         "token",
         [
@@ -53,7 +60,7 @@ def test_a_living_owner_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_claim_that_was_never_named_has_no_records(tmp_path: Path) -> None:
     WireJournal(tmp_path, "token", room=5).abandon()
-    assert [journal.records() for journal in abandoned(tmp_path)] == [[]]
+    assert [journal.read() for journal in abandoned(tmp_path)] == [Evidence([], intact=True)]
 
 
 def test_an_unnamed_draft_of_a_dead_process_is_cleared_away(tmp_path: Path) -> None:
@@ -86,19 +93,19 @@ def test_words_are_cut_and_may_hold_anything(tmp_path: Path) -> None:
     journal.fill([1])
     journal.accepted(0, "ü" * 500)
     journal.abandon()
-    ((record,),) = [left.records() for left in abandoned(tmp_path)]
+    ((record,),) = [left.read().records for left in abandoned(tmp_path)]
     assert record.state is WireState.ACCEPTED
     assert record.words.startswith("ü" * 60)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"MEwire01", b"MEwire01" + b"\xff" * 8, os.urandom(200)],
-    ids=["empty", "its head alone", "ones", "noise"],
+    [b"", b"MEwire01", bytes(500), b"MEwire01" + b"\xff" * 8, b"MEwire02" + bytes(492), os.urandom(200)],
+    ids=["empty", "its head alone", "zeros", "ones", "another format", "noise"],
 )
-def test_a_damaged_journal_claims_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_journal_says_nothing_of_its_claim(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token.wire").write_bytes(content)
-    assert [journal.records() for journal in abandoned(tmp_path)] == [[]]
+    assert [journal.read() for journal in abandoned(tmp_path)] == [Evidence([], intact=False)]
 
 
 def test_a_token_is_used_once(tmp_path: Path) -> None:

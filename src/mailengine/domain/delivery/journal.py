@@ -41,6 +41,9 @@ class WireState(IntEnum):
     REFUSED = 3  # the server answered no: nothing was delivered
 
 
+_STATES = frozenset(WireState)
+
+
 @dataclass(frozen=True, slots=True)
 class WireRecord:
     """What the file knows of one task; `words` is the server's reply, cut to 126 bytes."""
@@ -48,6 +51,17 @@ class WireRecord:
     task_id: int
     state: WireState
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a file says, empty when its tasks were never named: then none was on the wire.
+
+    Where it is not `intact`, only what was accepted is known; everything else of the claim may have been on the wire.
+    """
+
+    records: list[WireRecord]
+    intact: bool
 
 
 def boot_id() -> str:
@@ -121,20 +135,21 @@ class AbandonedJournal:
         self.claim_token = path.name.removesuffix(_SUFFIX)
         self._fd = fd
 
-    def records(self) -> list[WireRecord]:
-        """What was written, empty when the tasks were never named: then none was on the wire."""
+    def read(self) -> Evidence:
         content = self.path.read_bytes()
         if len(content) < _HEADER.size:
-            return []
+            return Evidence([], intact=False)
         magic, count = _HEADER.unpack_from(content)
         first_slot = _HEADER.size + 8 * count
-        if magic != _MAGIC or len(content) < first_slot + count * _SLOT_BYTES:
-            return []
+        if magic != _MAGIC or len(content) < first_slot:
+            return Evidence([], intact=False)
         ids = struct.unpack_from(f"<{count}Q", content, _HEADER.size)
-        return [
+        records = [
             _record(task_id, content[first_slot + i * _SLOT_BYTES : first_slot + (i + 1) * _SLOT_BYTES])
             for i, task_id in enumerate(ids)
         ]
+        whole = len(content) >= first_slot + count * _SLOT_BYTES and None not in records
+        return Evidence([record for record in records if record is not None], intact=whole)
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -143,9 +158,11 @@ class AbandonedJournal:
         os.close(self._fd)
 
 
-def _record(task_id: int, slot: bytes) -> WireRecord:
-    words = slot[2 : 2 + slot[1]].decode("utf-8", "replace")
-    return WireRecord(task_id, WireState(slot[0]), words)
+def _record(task_id: int, slot: bytes) -> WireRecord | None:
+    """None where the slot is cut or holds what is never written."""
+    if len(slot) < 2 or len(slot) < 2 + slot[1] or slot[0] not in _STATES:
+        return None
+    return WireRecord(task_id, WireState(slot[0]), slot[2 : 2 + slot[1]].decode("utf-8", "replace"))
 
 
 def abandoned(folder: Path) -> Iterator[AbandonedJournal]:

@@ -1,11 +1,11 @@
 """After a death: what the wire journals and leases say about tasks that were claimed.
 
-On this machine the journal tells per message; a claim of another machine, or of a boot before this one, is
-in doubt as a whole batch, because its journal cannot be trusted or read. Nothing in doubt is sent again
-silently.
+On this machine the journal tells per message; a claim of another machine, or of a boot before this one, or whose
+journal is damaged, is in doubt as a whole batch but for what a journal shows as accepted. Nothing in doubt is sent
+again silently.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,12 +20,13 @@ from mailengine.db.tenancy import table_of
 from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.domain.delivery import journal, outcome
 from mailengine.domain.delivery.claim import ClaimedTask, carrying, is_under_way
-from mailengine.domain.delivery.journal import WireRecord, WireState
+from mailengine.domain.delivery.journal import Evidence, WireRecord, WireState
 from mailengine.domain.delivery.outcome import Outcome
 from mailengine.models import EmailTask, TaskStatus
 
 DOUBT_ON_WIRE = "the worker died between the end of the message and the server's reply"
 DOUBT_NO_JOURNAL = "the journal of this claim is missing"
+DOUBT_DAMAGED = "the journal of this claim is damaged"
 DOUBT_OLD_BOOT = "the machine stopped before the outcome was written"
 DOUBT_OTHER_MACHINE = "the machine that had claimed it did not come back in time"
 
@@ -90,7 +91,7 @@ async def recover(
                 continue  # without its journal the whole claim would be in doubt
             claims = await open_claims(tx, now, claim_token=left.claim_token)
         for claim in claims:
-            settled += await _settle(db, claim, _by_journal(claim, left.records(), owner), now)
+            settled += await _settle(db, claim, _by_journal(claim, left.read(), owner), now)
         left.remove()
     async with db.read(instance) as tx:
         claims = await open_claims(tx, now)
@@ -111,18 +112,28 @@ def _lost(claim: OpenClaim, owner: Owner, folder: Path) -> str | None:
     return DOUBT_OTHER_MACHINE if claim.lease_over else None
 
 
-def _by_journal(claim: OpenClaim, records: Iterable[WireRecord], owner: Owner) -> list[Outcome]:
-    known = {record.task_id: record for record in records}
-    same_boot = claim.owner == str(owner)
-    return [_one(task, known.get(task.id), same_boot) for task in claim.tasks]
+def _by_journal(claim: OpenClaim, evidence: Evidence, owner: Owner) -> list[Outcome]:
+    known = {record.task_id: record for record in evidence.records}
+    distrust = _distrust(claim, evidence, owner)
+    return [_one(task, known.get(task.id), distrust) for task in claim.tasks]
 
 
-def _one(task: ClaimedTask, record: WireRecord | None, same_boot: bool) -> Outcome:
+def _distrust(claim: OpenClaim, evidence: Evidence, owner: Owner) -> str | None:
+    """Why a journal is believed only where it says that a message was accepted."""
+    if claim.owner != str(owner):
+        return DOUBT_OLD_BOOT
+    named = {record.task_id for record in evidence.records}
+    if not evidence.intact or (named and not all(task.id in named for task in claim.tasks)):
+        return DOUBT_DAMAGED
+    return None
+
+
+def _one(task: ClaimedTask, record: WireRecord | None, distrust: str | None) -> Outcome:
     state = record.state if record else WireState.REST
     if record is not None and state is WireState.ACCEPTED:
         return outcome.sent(task, record.words)
-    if not same_boot:
-        return outcome.doubtful(task, DOUBT_OLD_BOOT)
+    if distrust is not None:
+        return outcome.doubtful(task, distrust)
     if state is WireState.ON_WIRE:
         return outcome.doubtful(task, DOUBT_ON_WIRE)
     return outcome.released(task)
