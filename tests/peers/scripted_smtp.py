@@ -25,7 +25,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 ALL = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
@@ -67,10 +67,17 @@ class Mismatch(Exception):
 class ScriptedSmtp:
     """Use `async with ScriptedSmtp(script, ...) as server`; then `server.port`."""
 
-    def __init__(self, *scripts: str, tls: ssl.SSLContext | None = None, implicit_tls: bool = False) -> None:
+    def __init__(
+        self,
+        *scripts: str,
+        tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+        also: Sequence[str] = (),
+    ) -> None:
         self._scripts = list(scripts)
         self._tls = tls
         self._implicit_tls = implicit_tls
+        self._also = also  # addresses beside the first, with the same port
         self._players: set[asyncio.Task[None]] = set()
         self.port = 0
         self.connections = 0
@@ -83,14 +90,17 @@ class ScriptedSmtp:
         return self.events.setdefault(name, asyncio.Event())
 
     async def __aenter__(self) -> "ScriptedSmtp":
-        self._server = await asyncio.start_server(
-            self._connected, "127.0.0.1", 0, ssl=self._tls if self._implicit_tls else None
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._servers = []
+        for address in ("127.0.0.1", *self._also):
+            tls = self._tls if self._implicit_tls else None
+            server = await asyncio.start_server(self._connected, address, self.port, ssl=tls)
+            self.port = server.sockets[0].getsockname()[1]
+            self._servers.append(server)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for player in list(self._players):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):

@@ -29,7 +29,17 @@ from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.wake import bell_of
 from mailengine.domain.delivery.worker import Worker
 from mailengine.domain.senders import relays
-from mailengine.models import CampaignTotals, Contact, DeadLetter, EmailTask, ListMember, Tls
+from mailengine.models import (
+    CampaignTotals,
+    Contact,
+    DeadLetter,
+    EmailTask,
+    ListMember,
+    Relay,
+    RelayKind,
+    SendingDomain,
+    Tls,
+)
 
 INSTANCE = InstanceScope("test")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -93,6 +103,20 @@ class World:
         details = relays.check_relay(name=name, host=host, port=port, tls=Tls.NONE)
         async with self.db.write(self.scope) as tx:
             await relays.add(tx, self.scope, details=details, keyring=self.keyring, now=self.clock.now())
+
+    async def direct(self, port: int) -> None:
+        """To the recipients' own mail hosts, which all listen on this port."""
+        values: dict[str, Any] = {"kind": RelayKind.DIRECT, "helo": "sender.test", "tls": Tls.NONE}
+        scope, now = self.scope, self.clock.now()
+        async with self.db.write(scope) as tx:
+            tx.add(
+                Relay(tenant_id=scope.tenant_id, name="direct", host="", port=port, created_at=now, **values)
+            )
+            tx.add(
+                SendingDomain(
+                    tenant_id=scope.tenant_id, domain="example.org", verified_at=now, created_at=now
+                )
+            )
 
     async def draft(self, *, name: str = "Spring", html: str = HTML, **changes: Any) -> CampaignId:
         """A template and a campaign that uses it."""

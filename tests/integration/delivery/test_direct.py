@@ -9,7 +9,7 @@ import pytest
 
 from mailengine.domain.delivery.limits import limits
 from mailengine.domain.delivery.limits.rates import parse_rate
-from mailengine.models import Contact, LimitScope, Relay, RelayKind, SendingDomain, Tls
+from mailengine.models import Contact, LimitScope
 from peers.catcher import Catcher
 from peers.dns_zone import DnsZone
 from support.world import World, a_world, running
@@ -35,26 +35,7 @@ async def world(
     dns = {"nameservers": (dns_zone.host,), "port": dns_zone.port, "timeout_seconds": 2}
     worker = {"private_mail_hosts": True}
     async with a_world(database_url, tmp_path / "data", dns=dns, worker=worker) as made:
-        async with made.db.write(made.scope) as tx:
-            direct = {"kind": RelayKind.DIRECT, "helo": "sender.test", "tls": Tls.NONE}
-            tx.add(
-                Relay(
-                    tenant_id=made.scope.tenant_id,
-                    name="direct",
-                    host="",
-                    port=catcher.port,
-                    created_at=made.clock.now(),
-                    **direct,
-                )
-            )
-            tx.add(
-                SendingDomain(
-                    tenant_id=made.scope.tenant_id,
-                    domain="example.org",
-                    verified_at=made.clock.now(),
-                    created_at=made.clock.now(),
-                )
-            )
+        await made.direct(catcher.port)
         yield made
 
 

@@ -10,6 +10,7 @@ from mailengine.core.config import DnsSettings, WorkerSettings
 from mailengine.domain.delivery.mta_sts import MtaSts
 from mailengine.domain.delivery.mx import MxResolver
 from mailengine.domain.delivery.routes import DirectRoute, NoRoute, RelayRoute
+from mailengine.domain.delivery.servers import Servers
 from mailengine.domain.delivery.smtp import ConnectFailed, Session
 from peers.certificates import Authority
 from peers.dns_zone import DnsZone
@@ -52,6 +53,7 @@ def route_to(
         domain,
         resolver,
         sts,
+        Servers(per_server=10, most=100),
         WorkerSettings(),
         port=server.port,
         connect_timeout_seconds=5,
@@ -62,16 +64,17 @@ def route_to(
 
 async def delivered(route: DirectRoute) -> Session:
     source = RecordingSource([letter("a")])
-    session = await route.open()
-    await session.run(source)
-    await session.close()
+    connection = await route.open(lambda: True)
+    assert connection is not None
+    await connection.session.run(source)
+    await connection.close()
     assert source.fates == {"a": "accepted"}
-    return session
+    return connection.session
 
 
 async def refusal(route: DirectRoute) -> ConnectFailed:
     with pytest.raises(ConnectFailed) as caught:
-        await route.open()
+        await route.open(lambda: True)
     return caught.value
 
 
@@ -84,7 +87,6 @@ class TestHosts:
         assert session.where == f"mx1.provider.test:{server.port}"
         assert server.commands[0] == "EHLO client.test"
         assert route.name == DOMAIN
-        assert await route.group() == "provider.test"
 
     async def test_the_domain_itself(self, dns_zone: DnsZone) -> None:
         dns_zone.records = {DOMAIN: [("A", "127.0.0.1")]}
@@ -104,8 +106,8 @@ class TestHosts:
         ids=["421", "554", "521", "hangs up", "EHLO"],
     )
     async def test_the_next_when_one_refuses(self, dns_zone: DnsZone, first: str) -> None:
-        publish(dns_zone, ("mx1.test", "127.0.0.1"), ("mx2.test", "127.0.0.1"))
-        async with ScriptedSmtp(first, DELIVERED) as server:
+        publish(dns_zone, ("mx1.test", "127.0.0.1"), ("mx2.test", "127.0.0.2"))
+        async with ScriptedSmtp(first, DELIVERED, also=["127.0.0.2"]) as server:
             session = await delivered(route_to(dns_zone, server))
         assert session.where == f"mx2.test:{server.port}"
 
@@ -130,8 +132,9 @@ class TestHosts:
         assert "450 4.7.1 later" in failed.detail
 
     async def test_no_more_than_six(self, dns_zone: DnsZone) -> None:
-        publish(dns_zone, *((f"mx{n}.test", "127.0.0.1") for n in range(9)))
-        async with ScriptedSmtp(*["S: 421 4.3.2 busy"] * 9) as server:
+        addresses = [f"127.0.0.{n}" for n in range(1, 10)]
+        publish(dns_zone, *((f"mx{n}.test", address) for n, address in enumerate(addresses)))
+        async with ScriptedSmtp(*["S: 421 4.3.2 busy"] * 9, also=addresses[1:]) as server:
             await refusal(route_to(dns_zone, server))
         assert server.connections == 6
 
@@ -169,8 +172,7 @@ class TestNoRoute:
         async with ScriptedSmtp() as server:
             route = route_to(dns_zone, server)
             with pytest.raises(NoRoute, match=f"no mail to {DOMAIN}: ") as caught:
-                await route.open()
-            assert await route.group() == DOMAIN
+                await route.open(lambda: True)
         verdict = caught.value.verdict
         assert (verdict.outcome, verdict.enhanced, verdict.hard) == ("rejected", enhanced, hard)
 
@@ -178,7 +180,7 @@ class TestNoRoute:
         publish(dns_zone, ("mx.test", "127.0.0.1"))
         async with ScriptedSmtp() as server:
             with pytest.raises(NoRoute, match="only private addresses"):
-                await route_to(dns_zone, server, allow_private=False).open()
+                await route_to(dns_zone, server, allow_private=False).open(lambda: True)
         assert server.connections == 0
 
     async def test_dns_that_fails_is_for_now(self, dns_zone: DnsZone) -> None:
@@ -263,7 +265,8 @@ class TestMtaSts:
 
 async def test_relay() -> None:
     async with ScriptedSmtp(opening() + QUIT) as server:
-        route = RelayRoute(endpoint(server))
-        session = await route.open()
-        await session.close()
-    assert route.name == await route.group() == session.where == f"127.0.0.1:{server.port}"
+        route = RelayRoute(endpoint(server), Servers(per_server=10, most=100))
+        connection = await route.open(lambda: True)
+        assert connection is not None
+        await connection.close()
+    assert route.name == connection.session.where == f"127.0.0.1:{server.port}"

@@ -1,7 +1,6 @@
 """How a relay's mail is carried in this process: over one lane, or, delivered directly, over one lane a domain."""
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from typing import Protocol
 
 from mailengine.core.clock import Clock
@@ -10,10 +9,12 @@ from mailengine.domain.delivery import outcome
 from mailengine.domain.delivery.batch import Job
 from mailengine.domain.delivery.lane import Hooks, Lane, cannot_compose
 from mailengine.domain.delivery.routes import DirectRoute, RelayRoute
+from mailengine.domain.delivery.servers import Servers
 from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.mail.address import AddressError, parse_address
 
 _PER_DOMAIN = 4  # connections to one domain's mail hosts: more look like an attack to them
+_MESSAGES_EACH = 5  # to connect costs a server more than a message does
 
 
 class Carrier(Protocol):
@@ -42,11 +43,11 @@ class Carrier(Protocol):
 class RelayCarrier:
     """All mail to one server."""
 
-    def __init__(self, endpoint: Endpoint, settings: Settings, clock: Clock, hooks: Hooks) -> None:
-        connections = settings.worker.connections
-        self._lane = Lane(
-            RelayRoute(endpoint), settings.worker, clock, hooks, shared=True, connections=connections
-        )
+    def __init__(
+        self, endpoint: Endpoint, servers: Servers, settings: Settings, clock: Clock, hooks: Hooks
+    ) -> None:
+        connections, route = settings.worker.connections, RelayRoute(endpoint, servers)
+        self._lane = Lane(route, settings.worker, clock, hooks, shared=True, connections=connections)
 
     @property
     def waiting(self) -> int:
@@ -69,7 +70,8 @@ class RelayCarrier:
 
 
 class DirectCarrier:
-    """Mail to the recipients' own mail hosts: the trouble of one domain holds nobody else's mail."""
+    """Mail to the recipients' own mail hosts: the trouble of one domain holds nobody else's mail, that of a mail host
+    holds what goes there (`servers`)."""
 
     def __init__(
         self,
@@ -108,9 +110,7 @@ class DirectCarrier:
         for domain, for_domain in by_domain.items():
             lane = self._lanes.get(domain) or self._open(domain)
             if lane.paused:
-                due = self._clock.now() + timedelta(seconds=lane.paused_seconds)
-                for job in for_domain:
-                    job.batch.settle(outcome.held(job.task, due, f"{domain} is in trouble, tried again soon"))
+                lane.hold(for_domain, lane.paused_seconds, f"{domain} is in trouble, tried again soon")
             else:
                 lane.push(for_domain)
 
@@ -125,6 +125,7 @@ class DirectCarrier:
             self._hooks,
             shared=False,
             connections=min(_PER_DOMAIN, self._settings.worker.connections),
+            messages_each=_MESSAGES_EACH,
         )
         self._lanes[domain] = lane
         return lane

@@ -17,13 +17,15 @@ from mailengine.core.config import WorkerSettings
 from mailengine.core.errors import InvalidInput
 from mailengine.core.log import get_logger
 from mailengine.domain.delivery import outcome
-from mailengine.domain.delivery.backoff import lane_pause_seconds
+from mailengine.domain.delivery.backoff import Pause
 from mailengine.domain.delivery.batch import Job
-from mailengine.domain.delivery.routes import NoRoute, Route
+from mailengine.domain.delivery.routes import Connection, NoRoute, Route
+from mailengine.domain.delivery.servers import LeftAlone
 from mailengine.domain.delivery.smtp import ConnectFailed, Envelope, Session, Stage
 from mailengine.mail.replies import Reply, Verdict, judge
 
 _IDLE_SECONDS = 5.0  # an open connection waits so long for more before it says QUIT
+_TURN_MESSAGES = 20  # then it ends, where another waits for its place
 _AHEAD_MESSAGES = 16
 _AHEAD_BYTES = 256_000  # and no more than these, or one above: a message may be of megabytes
 _AHEAD_SECONDS = 0.002  # or those of so long: while sixteen are signed, claims and replies wait
@@ -52,7 +54,8 @@ class Lane:
     """All connections of this process on one route.
 
     `shared`: the route is a relay that takes everybody's mail, so that its troubles are nobody's attempt; else
-    they are those of the recipients' own servers, and each message counts a try.
+    they are those of the recipients' own servers, and each message counts a try. `messages_each`: so many must
+    wait for each connection that is opened.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Lane:
         *,
         shared: bool,
         connections: int,
+        messages_each: int = 1,
     ) -> None:
         self.route = route
         self._ready: deque[Job] = deque()
@@ -77,9 +81,9 @@ class Lane:
         self.chance = random.Random()  # noqa: S311  # jitter, not secrets
         self._shared = shared
         self._most_connections = connections
+        self._messages_each = messages_each
         self._connections: dict[asyncio.Task[None], Session | None] = {}
-        self._failures = 0
-        self._paused_until = 0.0
+        self._pause = Pause()
         self._in_hand_at_an_end: set[int] = set()  # tasks; kept over pauses, which give all that waits back
 
     @property
@@ -90,7 +94,7 @@ class Lane:
     @property
     def paused_seconds(self) -> float:
         """How long it is still left alone."""
-        return max(0.0, self._paused_until - asyncio.get_running_loop().time())
+        return self._pause.seconds
 
     @property
     def waiting(self) -> int:
@@ -145,15 +149,10 @@ class Lane:
 
     def trouble(self, words: str) -> None:
         """The server itself has a problem: slow down, and give back what waits for it."""
-        if not self.paused:  # ten connections that meet the same trouble are one failure, not ten
-            self._failures += 1
-            pause = lane_pause_seconds(self._failures, self.chance)
-            self._paused_until = asyncio.get_running_loop().time() + pause
+        seconds = self._pause.begin(self.chance)
+        if seconds is not None:
             log.warning(
-                "server in trouble",
-                route=self.route.name,
-                pause_seconds=round(pause, 1),
-                words=words,
+                "server in trouble", route=self.route.name, pause_seconds=round(seconds, 1), words=words
             )
         if self._shared:
             self.release_all()
@@ -161,8 +160,14 @@ class Lane:
             self._refuse_all(Verdict("deferred", "network", 0, None, words, hard=False))
 
     def success(self, job: Job) -> None:
-        self._failures = 0
+        self._pause.success()
         self._in_hand_at_an_end.discard(job.task.id)
+
+    def hold(self, jobs: list[Job], seconds: float, words: str) -> None:
+        """Back to the queue until the server is asked again: no try of theirs."""
+        due = self.clock.now() + timedelta(seconds=seconds)
+        for job in jobs:
+            job.batch.settle(outcome.held(job.task, due, words))
 
     def release_all(self) -> None:
         for job in self._drained():
@@ -219,8 +224,10 @@ class Lane:
         """No new messages; connections finish what they have in hand."""
         self.stopping = True
         self.release_all()
-        for session in self._connections.values():
-            if session is not None:
+        for task, session in self._connections.items():
+            if session is None:
+                task.cancel()  # it waits for its place, or for the server: it has nothing in hand
+            else:
                 session.quit()
         self.more.set()
 
@@ -236,7 +243,8 @@ class Lane:
         await self.finished()
 
     def _open_connections(self) -> None:
-        wanted = min(self._most_connections, self.waiting) - len(self._connections)
+        useful = -(-self.waiting // self._messages_each)
+        wanted = min(self._most_connections, useful) - len(self._connections)
         for _ in range(wanted):
             task = asyncio.create_task(self._connection())
             self._connections[task] = None
@@ -252,34 +260,43 @@ class Lane:
 
     async def _connection(self) -> None:
         try:
-            session = await self.route.open()
+            connection = await self.route.open(lambda: self.waiting > 0)
+        except LeftAlone as rest:
+            self.hold(self._drained(), rest.seconds, str(rest))
+            return
         except ConnectFailed as error:
             self.trouble(str(error))
             return
         except NoRoute as error:
             self._refuse_all(error.verdict)
             return
+        if connection is None:
+            return
         task = asyncio.current_task()
         assert task is not None
-        self._connections[task] = session
+        session = self._connections[task] = connection.session
         try:
-            ending = await session.run(LaneSource(self, session))
+            ending = await session.run(LaneSource(self, connection))
             if ending.reason in ("closing", "dropped", "timeout", "protocol"):
                 log.info("connection ended", route=self.route.name, why=ending.reason, words=ending.detail)
                 if session.sent_count == 0:
+                    connection.slot.trouble(ending.detail, rate=False)
                     self.trouble(ending.detail)
         finally:
-            await session.close()
+            await connection.close()
 
 
 class LaneSource:
     """What one connection takes its messages from, and tells their fate (smtp.Source)."""
 
-    def __init__(self, lane: Lane, session: Session) -> None:
+    def __init__(self, lane: Lane, connection: Connection) -> None:
         self._lane = lane
+        self._slot = connection.slot
+        self._slot.on_change = lane.more.set
         self._loop = asyncio.get_running_loop()
         self._left = lane.settings.messages_per_connection
-        self._expires = session.opened_at + lane.settings.connection_age_seconds
+        self._turn_ends = self._left - _TURN_MESSAGES
+        self._expires = connection.session.opened_at + lane.settings.connection_age_seconds
         self._wired_at = 0.0  # of the one message whose end is on the wire
 
     def next(self) -> Envelope | None:
@@ -292,7 +309,7 @@ class LaneSource:
 
     async def wait(self) -> bool:
         lane = self._lane
-        if lane.stopping or lane.paused or self._worn_out():
+        if lane.stopping or lane.paused or self._slot.wanted or self._worn_out():
             return False
         try:
             async with asyncio.timeout(_IDLE_SECONDS):
@@ -302,7 +319,10 @@ class LaneSource:
         return not lane.stopping
 
     def _worn_out(self) -> bool:
-        """Enough for one connection, by messages or by age: servers count both."""
+        """Enough for one connection, by messages or by age (servers count both), by its turn or for the server."""
+        slot = self._slot
+        if slot.barred or (slot.wanted and self._left <= self._turn_ends):
+            return True
         return self._left <= 0 or self._loop.time() > self._expires
 
     def on_wire(self, envelope: Envelope) -> None:
@@ -317,6 +337,7 @@ class LaneSource:
         job.batch.answer_seconds.append(self._loop.time() - self._wired_at)
         job.batch.settle(outcome.sent(job.task, words))
         self._lane.success(job)
+        self._slot.success()
 
     def refused(self, envelope: Envelope, stage: Stage, reply: Reply) -> None:
         job = _job(envelope)
@@ -325,7 +346,10 @@ class LaneSource:
         lane = self._lane
         lane.refusal(job, verdict)
         if verdict.outcome == "deferred" and verdict.cause in _TROUBLE:
+            self._slot.trouble(verdict.text, rate=verdict.cause == "rate")
             lane.trouble(verdict.text)
+        else:
+            self._slot.success()
 
     def unsent(self, envelope: Envelope, reason: str) -> None:
         self._lane.not_sent(_job(envelope), reason)
@@ -334,6 +358,7 @@ class LaneSource:
         job = _job(envelope)
         job.batch.settle(outcome.doubtful(job.task, reason))
         # A server that loses replies would put one message after another in doubt.
+        self._slot.trouble(reason, rate=False)
         self._lane.trouble(reason)
 
 

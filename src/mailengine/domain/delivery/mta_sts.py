@@ -24,6 +24,7 @@ from mailengine.domain.senders.dns import CouldNotAsk, Lookup
 Mode = Literal["none", "testing", "enforce"]
 
 _MAX_POLICIES = 10_000
+_MAX_ASKED = 32  # domains at a time: each has a socket, and a claim may be to a thousand domains
 _MAX_POLICY_BYTES = 64 * 1024  # section 3.3 suggests it: a web server must not fill our memory
 _MAX_AGE_SECONDS = 31_557_600  # section 3.2: about a year
 _FETCH_SECONDS = 10.0  # section 3.3 suggests a minute, which is long for a queue to wait
@@ -87,6 +88,7 @@ class MtaSts:
         self._ca_file = ca_file
         self._fetch_timeout_seconds = fetch_timeout_seconds
         self._tls: ssl.SSLContext | None = None
+        self._room = asyncio.Semaphore(_MAX_ASKED)
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._answers: Answers[Policy | None] = Answers(clock, self._ask, limit=_MAX_POLICIES)
 
@@ -98,7 +100,8 @@ class MtaSts:
         await self._answers.close()
 
     async def _ask(self, domain: str) -> Answer[Policy | None]:
-        kept = await self._current(domain) if is_host_name(domain) else None
+        async with self._room:
+            kept = await self._current(domain) if is_host_name(domain) else None
         if kept is None:
             return Answer(None, _ASK_AGAIN_SECONDS)
         left_seconds = (kept.expires_at - self._clock.now()).total_seconds()

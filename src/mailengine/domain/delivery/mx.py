@@ -25,6 +25,7 @@ from mailengine.domain.senders.dns import open_resolver
 _MAX_HOSTS = 10  # a domain with a thousand hosts or addresses must not cost a thousand questions or tries
 _MAX_ADDRESSES = 10  # of one host and family
 _MAX_DOMAINS = 10_000  # remembered
+_MAX_QUESTIONS = 32  # at a time: each has a socket, and a claim may be to a thousand domains
 _LEAST_SECONDS = 300.0  # a TTL of 0 would ask for each message
 _MOST_SECONDS = 86_400.0
 _FAILURE_SECONDS = 30.0  # RFC 2308 7: a server's failure is to be remembered, for at most 5 minutes
@@ -107,6 +108,7 @@ class MxResolver:
         self._chance = chance or random.Random()  # noqa: S311  # spreads load, keeps no secret
         self._allow_private = allow_private
         self._resolver: dns.asyncresolver.Resolver | None = None
+        self._room = asyncio.Semaphore(_MAX_QUESTIONS)
         self._answers: Answers[MailRoute] = Answers(clock, self._ask, limit=_MAX_DOMAINS)
 
     async def lookup(self, domain: str) -> MailRoute:
@@ -195,12 +197,13 @@ class MxResolver:
         try:
             if self._resolver is None:
                 self._resolver = open_resolver(self._settings)
-            return await self._resolver.resolve(
-                dns.name.from_text(name),
-                dns.rdatatype.from_text(kind),
-                search=False,
-                raise_on_no_answer=False,
-            )
+            async with self._room:
+                return await self._resolver.resolve(
+                    dns.name.from_text(name),
+                    dns.rdatatype.from_text(kind),
+                    search=False,
+                    raise_on_no_answer=False,
+                )
         except dns.resolver.NXDOMAIN:
             return NoDomain(name)
         except dns.resolver.NoNameservers:

@@ -4,6 +4,8 @@ A route says in which way it failed: ConnectFailed is temporary trouble, NoRoute
 recipients' domain that no further try will change.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from mailengine.core.config import WorkerSettings
@@ -19,10 +21,10 @@ from mailengine.domain.delivery.mx import (
     NoHost,
     NoMail,
     TryLater,
-    provider_group,
 )
+from mailengine.domain.delivery.servers import LeftAlone, Servers, Slot, Target
 from mailengine.domain.delivery.smtp import ConnectFailed, Endpoint, Session, open_session
-from mailengine.mail.replies import Verdict
+from mailengine.mail.replies import Verdict, judge
 
 # Hosts and addresses tried for one session: each that is dead costs a connection's time-out.
 _MAX_TRIES = 6
@@ -38,36 +40,48 @@ class NoRoute(MailengineError):
         self.verdict = verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A session ready to run, and its place at the server."""
+
+    session: Session
+    slot: Slot
+
+    async def close(self) -> None:
+        try:
+            await self.session.close()
+        finally:
+            self.slot.release()
+
+
 class Route(Protocol):
     @property
     def name(self) -> str:
         """For logs: a server or a domain."""
         ...
 
-    async def group(self) -> str:
-        """What limits are kept for: the relay, or the provider behind the domain."""
-        ...
+    async def open(self, needed: Callable[[], bool]) -> Connection | None:
+        """A connection, as soon as the server has room for one more; None when it is not `needed` any more by then.
 
-    async def open(self) -> Session:
-        """A session ready to run. Raises ConnectFailed (for now) or NoRoute (for good)."""
+        Raises LeftAlone (the server rests), ConnectFailed (for now) or NoRoute (for good).
+        """
         ...
 
 
 class RelayRoute:
     """To the one server that takes all mail."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, servers: Servers) -> None:
         self.endpoint = endpoint
+        self._servers = servers
 
     @property
     def name(self) -> str:
         return self.endpoint.where
 
-    async def group(self) -> str:
-        return self.endpoint.where
-
-    async def open(self) -> Session:
-        return await open_session(self.endpoint)
+    async def open(self, needed: Callable[[], bool]) -> Connection | None:
+        slot = await self._servers.slot(None, needed)
+        return await _opened(self.endpoint, slot) if slot else None
 
 
 class DirectRoute:
@@ -82,6 +96,7 @@ class DirectRoute:
         domain: str,
         resolver: MxResolver,
         sts: MtaSts,
+        servers: Servers,
         settings: WorkerSettings,
         *,
         helo: str | None = None,
@@ -93,6 +108,7 @@ class DirectRoute:
         self.domain = domain
         self._resolver = resolver
         self._sts = sts
+        self._servers = servers
         self._settings = settings
         self._helo = helo
         self._source_address = source_address
@@ -104,22 +120,23 @@ class DirectRoute:
     def name(self) -> str:
         return self.domain
 
-    async def group(self) -> str:
-        """The domain itself while its mail hosts are not known."""
-        found = await self._resolver.lookup(self.domain)
-        return provider_group(found) if isinstance(found, MailHosts) else self.domain
-
-    async def open(self) -> Session:
+    async def open(self, needed: Callable[[], bool]) -> Connection | None:
         found = self._mail_hosts(await self._resolver.lookup(self.domain))
         policy = await self._sts.policy(self.domain)
         enforced = policy is not None and policy.mode == "enforce"
         hosts = self._allowed(found, policy)
+        alone: list[LeftAlone] = []
         problems: list[ConnectFailed] = []
         for host, address in self._targets(hosts):
             try:
-                return await open_session(self._endpoint(host, address, enforced=enforced))
+                slot = await self._servers.slot(Target(host.name, address, self._source_address), needed)
+                return await _opened(self._endpoint(host, address, enforced=enforced), slot) if slot else None
+            except LeftAlone as rest:
+                alone.append(rest)
             except ConnectFailed as failure:  # RFC 5321 5.1: the next, also after a greeting of 4xx or 5xx
                 problems.append(failure)
+        if alone and not problems:
+            raise min(alone, key=lambda rest: rest.seconds)
         raise self._all_failed(problems)
 
     def _mail_hosts(self, found: MailRoute) -> MailHosts:
@@ -176,6 +193,19 @@ class DirectRoute:
         telling = next((problem for problem in problems if problem.reply is not None), problems[0])
         words = "; ".join(dict.fromkeys(str(problem) for problem in problems))
         return ConnectFailed(self.domain, telling.stage, telling.reply, words)
+
+
+async def _opened(endpoint: Endpoint, slot: Slot) -> Connection:
+    """The slot is given up when this raises."""
+    try:
+        return Connection(await open_session(endpoint), slot)
+    except BaseException as error:
+        # Failures of TLS or a login may concern one domain's policy, or us.
+        if isinstance(error, ConnectFailed) and error.stage in ("connect", "greeting", "ehlo"):
+            asks_for_less = error.reply is not None and judge(error.reply, "connect").cause == "rate"
+            slot.trouble(error.detail, rate=asks_for_less)
+        slot.release()
+        raise
 
 
 def _verdict(found: NoMail | NoDomain | NoHost) -> Verdict:

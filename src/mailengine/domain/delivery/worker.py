@@ -30,6 +30,7 @@ from mailengine.domain.delivery.mta_sts import MtaSts
 from mailengine.domain.delivery.mx import MxResolver
 from mailengine.domain.delivery.recover import Owner
 from mailengine.domain.delivery.routes import DirectRoute
+from mailengine.domain.delivery.servers import Servers, most_connections
 from mailengine.domain.delivery.smtp import Endpoint
 from mailengine.domain.delivery.sources import LoadedRelay
 from mailengine.domain.delivery.tally import Tally
@@ -64,11 +65,15 @@ class Worker:
         self._resolver = MxResolver(settings.dns, clock, allow_private=settings.worker.private_mail_hosts)
         self._sts = MtaSts(settings.dns, self._resolver, clock)
         providers = Providers(self._resolver)
+        # Two: a campaign that has all the places at a server must not keep a password reset waiting.
+        most, connections = most_connections(), settings.worker.connections
+        servers = Servers(per_server=connections, most=most)
+        beside = Servers(per_server=CONNECTIONS, most=max(1, most // 4))
         self._fleet = Fleet(
             db,
             settings,
             keyring,
-            lambda relay: self._make_carrier(relay, self, connections=settings.worker.connections),
+            lambda relay: self._make_carrier(relay, self, connections=connections, servers=servers),
         )
         self._feeder = Feeder(
             db,
@@ -89,7 +94,7 @@ class Worker:
             clock,
             owner=owner,
             wire_folder=wire_folder,
-            make_carrier=partial(self._make_carrier, connections=CONNECTIONS),
+            make_carrier=partial(self._make_carrier, connections=CONNECTIONS, servers=beside),
             on_fault=self.on_fault,
             providers=providers,
             tally=self.tally,
@@ -166,20 +171,24 @@ class Worker:
         self._fault = fault
         self._faulty.set()
 
-    def _make_carrier(self, relay: LoadedRelay, hooks: Hooks, *, connections: int) -> Carrier:
+    def _make_carrier(
+        self, relay: LoadedRelay, hooks: Hooks, *, connections: int, servers: Servers
+    ) -> Carrier:
         limited = self._settings.worker.model_copy(update={"connections": connections})
         settings = self._settings.model_copy(update={"worker": limited})
         match relay.way:
             case Endpoint() as endpoint:
-                return RelayCarrier(endpoint, settings, self._clock, hooks)
+                return RelayCarrier(endpoint, servers, settings, self._clock, hooks)
             case direct:
-                return DirectCarrier(settings, self._clock, hooks, route=partial(self._direct, direct))
+                route = partial(self._direct, direct, servers)
+                return DirectCarrier(settings, self._clock, hooks, route=route)
 
-    def _direct(self, way: DirectWay, domain: str) -> DirectRoute:
+    def _direct(self, way: DirectWay, servers: Servers, domain: str) -> DirectRoute:
         return DirectRoute(
             domain,
             self._resolver,
             self._sts,
+            servers,
             self._settings.worker,
             helo=way.helo,
             source_address=way.source_address,
