@@ -124,6 +124,8 @@ class JobRuns:
         except StopAsyncIteration:
             del self._hand[job_id]
             log.info("job done", job=job_id, kind=job.kind, tenant=job.tenant_id)
+        except jobs.TakenOver:
+            self._hand.pop(job_id, None)  # another daemon has the lease
         except Unavailable:
             self._hand.pop(job_id, None)
             raise  # it concerns every job

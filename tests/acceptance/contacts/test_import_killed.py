@@ -24,11 +24,8 @@ def stored(database: Path) -> tuple[int, int]:
         connection.close()
 
 
-def test_a_killed_import_lost_and_doubled_nothing(tmp_path: Path) -> None:
-    program = Program(tmp_path / "data")
-    program.init()
-    file = tmp_path / "people.csv"
-    file.write_text("email,city\n" + "".join(f"p{n}@example.org,Bonn\n" for n in range(ROWS)))
+def importing(program: Program, file: Path) -> subprocess.Popen[bytes]:
+    """An import that has stored its first batch."""
     running = subprocess.Popen(
         [sys.executable, "-m", "mailengine", "import", str(file), "--list", "Customers"],
         stdout=subprocess.DEVNULL,
@@ -37,6 +34,16 @@ def test_a_killed_import_lost_and_doubled_nothing(tmp_path: Path) -> None:
     )
     database = program.data_dir / "mailengine.sqlite3"
     wait_until(lambda: stored(database)[1] > 0 or running.poll() is not None, "the first batch is stored")
+    return running
+
+
+def test_a_killed_import_lost_and_doubled_nothing(tmp_path: Path) -> None:
+    program = Program(tmp_path / "data")
+    program.init()
+    file = tmp_path / "people.csv"
+    file.write_text("email,city\n" + "".join(f"p{n}@example.org,Bonn\n" for n in range(ROWS)))
+    running = importing(program, file)
+    database = program.data_dir / "mailengine.sqlite3"
     running.send_signal(signal.SIGKILL)
     running.wait()
     contacts, done = stored(database)
@@ -46,3 +53,21 @@ def test_a_killed_import_lost_and_doubled_nothing(tmp_path: Path) -> None:
         report = program.ok("jobs", "resume", "1", "--json").json
         assert (report["state"], report["created"], report["rows"]) == ("done", ROWS, ROWS)
     assert program.ok("lists", "show", "Customers", "--json").json["audience"] == ROWS
+
+
+def test_an_import_that_runs_is_not_gone_on_with(tmp_path: Path) -> None:
+    program = Program(tmp_path / "data")
+    program.init()
+    file = tmp_path / "people.csv"
+    file.write_text("email\n" + "".join(f"p{n}@example.org\n" for n in range(5 * ROWS)))
+    running = importing(program, file)
+    running.send_signal(signal.SIGSTOP)
+    try:
+        refused = program.run("jobs", "resume", "1")
+    finally:
+        running.send_signal(signal.SIGCONT)
+    assert (refused.code, "running in another process" in refused.complaint) == (1, True)
+    assert running.wait() == 0
+    job = program.ok("jobs", "show", "1", "--json").json
+    assert (job["state"], job["done"], job["result"]["counts"]["created"]) == ("done", 5 * ROWS, 5 * ROWS)
+    assert not list((program.data_dir / "imports").iterdir())

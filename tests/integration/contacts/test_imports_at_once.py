@@ -4,7 +4,8 @@ The first batch of a file has 2,000 rows, the others 4,000.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import csv
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,12 @@ from mailengine.db.tenancy import owned, tenant_of
 from mailengine.db.unit import Database, ReadTx
 from mailengine.domain.contacts import tags
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings, errors_path
 from mailengine.domain.contacts.imports.run import import_file, resume
+from mailengine.domain.contacts.imports.upload_jobs import pieces, queue_upload
+from mailengine.domain.jobs import jobs
 from mailengine.models import Contact, ContactTag, Job, Tag
+from support.house import NOW
 
 pytestmark = pytest.mark.anyio
 Importing = Callable[..., Awaitable[ImportReport]]
@@ -33,6 +37,11 @@ def people(count: int, tag: Callable[[int], str] = lambda _number: "") -> str:
 async def count(tx: ReadTx, scope: Scope, model: type[Contact] | type[ContactTag]) -> int:
     found = sa.select(sa.func.count()).select_from(model).where(tenant_of(model) == scope.tenant_id)
     return await tx.scalar(found) or 0
+
+
+async def exhaust(work: AsyncGenerator[None]) -> None:
+    async for _ in work:
+        pass
 
 
 async def locked(tx: ReadTx, scope: Scope, number: int, *, wait: bool) -> bool:
@@ -100,3 +109,29 @@ async def test_a_batch_that_fails_takes_back_those_after_it(
     monkeypatch.undo()
     report = await resume(around, scope, job_id=JobId(job.id or 0))
     assert (report.counts.rows, report.counts.created) == (14_000, 14_000)
+
+
+async def test_a_run_that_another_took_over_stores_nothing_more(
+    around: Surroundings, db: Database, scope: Scope, tmp_path: Path
+) -> None:
+    """A daemon that hung goes on while another has the lease."""
+    path = tmp_path / "people.csv"
+    rows = [f"p{number}@example.org\n" if number % 100 else f"{number} bad\n" for number in range(20_000)]
+    path.write_text("email\n" + "".join(rows))
+    async with db.write(scope) as tx:
+        request = ImportRequest(path, "Customers")
+        job_id = JobId((await queue_upload(tx, scope, request, name="people.csv", now=NOW)).id or 0)
+        await jobs.start(tx, scope, job_id=job_id, now=NOW)
+    slow, quick = pieces(around, scope, job_id), pieces(around, scope, job_id)
+    await anext(slow)
+    await anext(quick)
+    with pytest.raises(jobs.TakenOver):
+        await exhaust(slow)
+    await exhaust(quick)
+    async with db.read(scope) as tx:
+        job = await jobs.get(tx, scope, job_id=job_id)
+        assert await count(tx, scope, Contact) == 19_800
+    counts = job.result["counts"]
+    assert (job.state, job.done, counts["created"], counts["rejected"]) == ("done", 20_000, 19_800, 200)
+    with errors_path(tmp_path, job_id).open(newline="") as file:
+        assert len(list(csv.reader(file))) == 201

@@ -3,6 +3,9 @@
 Whoever does the work moves its job in the same transaction as the work's own rows, so that `done` and
 `result` always say exactly what is stored: after a crash the work goes on from there. Every change of state
 goes through `TRANSITIONS`.
+
+A run is one process's turn at a job. Its number is the fence: once another process goes on with the job, the run
+before it, which may only have been slow, stores nothing more (`of_run`).
 """
 
 from collections.abc import Collection
@@ -30,6 +33,16 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.DONE: frozenset(),
 }
 _MAX_ERROR = 1000  # the column's length
+_RUN = "run"  # in a job's result: the number of its latest run
+
+
+class TakenOver(Conflict):
+    """Another process goes on with the job; this one stopped and stored nothing more."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(
+            f"job {job_id} is gone on with by another process; this one stopped, and stored nothing more"
+        )
 
 
 async def create(
@@ -116,6 +129,25 @@ async def locked(tx: WriteTx, scope: Scope, *, job_id: JobId) -> Job:
     job = await tx.scalar(query.execution_options(populate_existing=True))
     if job is None:
         raise NotFound(f"there is no job {job_id}; `mailengine jobs list` shows those there are")
+    return job
+
+
+async def next_run(tx: WriteTx, scope: Scope, *, job_id: JobId) -> Job:
+    """The job, locked and in the hands of a run of its own."""
+    job = await locked(tx, scope, job_id=job_id)
+    job.result = {**job.result, _RUN: run_of(job) + 1}
+    return job
+
+
+def run_of(job: Job) -> int:
+    return int(job.result.get(_RUN, 0))
+
+
+async def of_run(tx: WriteTx, scope: Scope, *, job_id: JobId, run: int) -> Job:
+    """The job, locked, for the run that is to change it; raises TakenOver when it is not the latest any more."""
+    job = await locked(tx, scope, job_id=job_id)
+    if run_of(job) != run:
+        raise TakenOver(job_id)
     return job
 
 

@@ -19,6 +19,7 @@ from mailengine.db.unit import WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import attributes, lists
 from mailengine.domain.contacts.imports.ahead import batches
+from mailengine.domain.contacts.imports.alone import alone
 from mailengine.domain.contacts.imports.errors_file import ErrorsFile
 from mailengine.domain.contacts.imports.report import ERRORS_SHOWN, Counts, ImportProgress, ImportReport
 from mailengine.domain.contacts.imports.request import (
@@ -43,11 +44,12 @@ async def import_file(around: Surroundings, scope: Scope, request: ImportRequest
     with unpack_folder(around.data_dir / FOLDER) as folder:
         source = await asyncio.to_thread(read_source, request, folder)
         job, source = await _begin(around, scope, request, source)
-        return await _run(around, scope, Run.of(job, source, request))
+        with alone(around.data_dir / FOLDER, job.id or 0):
+            return await _run(around, scope, Run.of(job, source, request))
 
 
 async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> ImportReport:
-    """Go on with an import that failed, was cancelled or killed; raises Conflict when its file changed
+    """Go on with an import that failed, was cancelled or killed; raises Conflict when it runs, its file changed
     or its list was deleted."""
     scope.require(Grant.EDIT)
     async with around.db.read(scope) as tx:
@@ -57,7 +59,7 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
     check_stands(job)
     request = ImportRequest.from_dict(job.result["request"])
     check_rights(scope, request)
-    with unpack_folder(around.data_dir / FOLDER) as folder:
+    with unpack_folder(around.data_dir / FOLDER) as folder, alone(around.data_dir / FOLDER, job_id):
         source = await asyncio.to_thread(read_source, request, folder)
         async with around.db.read(scope) as tx:
             source = await with_kinds(tx, scope, source)
@@ -66,6 +68,7 @@ async def resume(around: Surroundings, scope: Scope, *, job_id: JobId) -> Import
         async with around.db.write(scope) as write:
             if not await lists.keep_any(write, scope, [job.subject_id or 0]):
                 raise Conflict(f"the list of job {job_id} was deleted; import the file anew")
+            await jobs.next_run(write, scope, job_id=job_id)
             job = await jobs.start(write, scope, job_id=job_id, now=around.clock.now())
         return await _run(around, scope, Run.of(job, source, request))
 
@@ -86,8 +89,9 @@ async def _begin(
 async def settle(
     tx: WriteTx, scope: Scope, job: Job, request: ImportRequest, source: Source, now: datetime
 ) -> Source:
-    """What the job needs before its first row: list and attributes; it knows its file from now on."""
+    """What a run of the job needs before its first row: list and attributes; the job knows its file from now on."""
     source = await with_kinds(tx, scope, source)
+    await jobs.next_run(tx, scope, job_id=JobId(job.id or 0))
     await attributes.register(tx, scope, source.columns.attributes, kinds=source.kinds)
     target = await lists.get_or_create(tx, scope, name=request.list_name, now=now)
     job.subject_id = target.id
@@ -127,7 +131,8 @@ async def _run(around: Surroundings, scope: Scope, run: Run) -> ImportReport:
 async def _still_running(around: Surroundings, scope: Scope, run: Run) -> bool:
     """False when somebody cancelled the job, perhaps from another process."""
     async with around.db.read(scope) as tx:
-        return (await jobs.get(tx, scope, job_id=run.job_id)).state == JobState.RUNNING
+        job = await jobs.get(tx, scope, job_id=run.job_id)
+        return job.state == JobState.RUNNING or jobs.run_of(job) != run.number  # then the next batch says so
 
 
 @asynccontextmanager
@@ -138,6 +143,8 @@ async def _recorded(around: Surroundings, scope: Scope, run: Run) -> AsyncGenera
     except asyncio.CancelledError:
         await _close(around, scope, run, JobState.CANCELLED)
         raise
+    except jobs.TakenOver:
+        raise  # what becomes of the job is for the other to say
     except MailengineError as error:
         await _close(around, scope, run, JobState.FAILED, str(error))
         raise
@@ -148,8 +155,10 @@ async def _recorded(around: Surroundings, scope: Scope, run: Run) -> AsyncGenera
 
 async def _close(around: Surroundings, scope: Scope, run: Run, state: JobState, error: str = "") -> None:
     now = around.clock.now()
-    with suppress(Unavailable):  # the database itself may be what fails; the first error is the one to show
+    # The database itself may be what fails; the first error is the one to show. And the job may be another's.
+    with suppress(Unavailable, jobs.TakenOver):
         async with around.db.write(scope) as tx:
+            await jobs.of_run(tx, scope, job_id=run.job_id, run=run.number)
             if state is JobState.FAILED:
                 await jobs.fail(tx, scope, job_id=run.job_id, now=now, error=error)
             else:
@@ -159,6 +168,7 @@ async def _close(around: Surroundings, scope: Scope, run: Run, state: JobState, 
 async def finish(around: Surroundings, scope: Scope, run: Run) -> None:
     now = around.clock.now()
     async with around.db.write(scope) as tx:
+        await jobs.of_run(tx, scope, job_id=run.job_id, run=run.number)
         await jobs.finish(tx, scope, job_id=run.job_id, now=now, result=run.result())
         await audit.record(
             tx, scope, "contact.import", "job", run.job_id, now=now, list=run.list_id, **run.counts.as_dict()

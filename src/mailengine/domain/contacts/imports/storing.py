@@ -41,9 +41,10 @@ _MET_OTHERS = frozenset({"40001", "40P01", "55P03"})  # serialisation failure, d
 
 @dataclass(slots=True)
 class Run:
-    """One run of a job and where it stands."""
+    """One run of a job and where it stands; `number` tells it from the job's other runs."""
 
     job_id: JobId
+    number: int
     list_id: int
     source: Source
     request: ImportRequest
@@ -58,12 +59,20 @@ class Run:
         held = job.result
         counts = Counts(**held["counts"])
         return cls(
-            JobId(job.id), job.subject_id, source, request, counts, held["records"], held["errors_bytes"]
+            JobId(job.id),
+            jobs.run_of(job),
+            job.subject_id,
+            source,
+            request,
+            counts,
+            held["records"],
+            held["errors_bytes"],
         )
 
     def result(self) -> dict[str, Any]:
         """What the job holds: enough to resume, nothing about a person."""
         return {
+            "run": self.number,
             "request": self.request.as_dict(),
             "file": self.source.fingerprint,
             "records": self.records,
@@ -168,6 +177,7 @@ class Storing:
     async def _record(self, tx: WriteTx, batch: Batch, found: Compared) -> Run:
         """What the batch did, and where the job then stands."""
         run = self._run
+        await jobs.of_run(tx, self._scope, job_id=run.job_id, run=run.number)  # before the file is touched
         self.errors.cut(run.errors_bytes)  # of a try before
         rejected = sorted(batch.rejected + found.forgotten)
         counts = run.counts.copy()
