@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from mailengine.core.errors import InvalidInput, MailengineError
 from mailengine.domain.contacts.imports.encoding import guess_bytewise
 from mailengine.domain.contacts.imports.records import MAX_RECORD_LINES, records
-from mailengine.domain.contacts.imports.rows import consent_date
 from mailengine.domain.contacts.imports.seen import SeenKeys
 from mailengine.domain.contacts.imports.source import Batch, Reader, Source, understand
+from support.house import NOW
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
 def read(source: Source, *, skip: int = 0) -> Batch:
     """All batches of a file as one."""
-    reader, whole = Reader(source, skip_records=skip), Batch()
+    reader, whole = Reader(source, now=NOW, skip_records=skip), Batch()
     while batch := reader.next_batch():
         whole.rows += batch.rows
         whole.rejected += batch.rejected
@@ -184,14 +184,6 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         understand(written(tmp_path, "email\n"), mapping={}, folder=tmp_path, encoding="zip")
     with pytest.raises(InvalidInput, match="cannot be a delimiter"):
         understand(written(tmp_path, "email\n"), mapping={}, folder=tmp_path, delimiter="ab")
-
-
-def test_dates_of_consent() -> None:
-    assert str(consent_date("24.12.2025")) == "2025-12-24 00:00:00+00:00"
-    assert str(consent_date("2025-12-24T10:00:00+02:00")) == "2025-12-24 08:00:00+00:00"
-    for wrong in ("3/4/2025", "31.02.2025", "soon"):
-        with pytest.raises(ValueError, match="date of consent"):
-            consent_date(wrong)
 
 
 def test_seen_keys_agree_with_a_set() -> None:

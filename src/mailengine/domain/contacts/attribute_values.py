@@ -22,11 +22,13 @@ Value = str | int | float | bool | list[str]
 
 MAX_VALUE = 4000  # characters of one value: it may stand in every message
 MAX_ITEMS = 200  # of a list
-_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?P<exponent>[eE][+-]?\d{1,2})?", re.ASCII)
+_TOO_LARGE = 10**15  # from here a float no longer holds every whole number and its decimals
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ISO_MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?", re.ASCII
 )
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # by no database; JSON can spell both
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _TRUE = frozenset({"true", "yes", "y", "on", "1", "ja", "oui", "sí", "si", "sim", "tak", "да"})
 _FALSE = frozenset({"false", "no", "n", "off", "0", "nein", "non", "não", "nie", "нет"})
@@ -129,10 +131,17 @@ def _are_lists(values: Sequence[str]) -> bool:
 
 
 def _number(text: str) -> int | float:
-    if not _NUMBER.fullmatch(text):
+    found = _NUMBER.fullmatch(text)
+    if not found:
         raise ValueError(f"{text[:40]!r} is not a number; write it as 1234.5")
     value = float(text)
-    return int(text.partition(".")[0]) if value.is_integer() else value
+    if found["exponent"] and (abs(value) >= _TOO_LARGE or float(_plain(value)) != value):
+        raise ValueError(
+            f"{text[:40]!r} is larger or finer than a number can be here; it has 15 digits at most"
+        )
+    if not value.is_integer():
+        return value
+    return int(value if found["exponent"] else text.partition(".")[0])
 
 
 def _plain(value: float) -> str:
@@ -175,10 +184,10 @@ def _split(text: str) -> list[str]:
     if text.startswith("["):
         try:
             found = json.loads(text)
-        except ValueError:
-            found = None
-        if isinstance(found, list):
-            return [item if isinstance(item, str) else json.dumps(item) for item in found]
+            if isinstance(found, list):
+                return [item if isinstance(item, str) else json.dumps(item) for item in found]
+        except (ValueError, RecursionError):
+            pass  # a text with a bracket; a thousand of them are no list either
     separator = next((sign for sign in _SEPARATORS if sign in text), None)
     return text.split(separator) if separator else [text]
 
@@ -200,8 +209,8 @@ def _limited(value: Value) -> Value:
     texts = value if isinstance(value, list) else [value] if isinstance(value, str) else []
     if sum(map(len, texts)) > MAX_VALUE:
         raise ValueError(f"is longer than {MAX_VALUE} characters")
-    if any("\x00" in text for text in texts):
-        raise ValueError("cannot hold a NUL character")
+    if any(map(_UNSTORABLE.search, texts)):
+        raise ValueError("is not text: it holds a NUL character or half of one")
     return value
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from mailengine.domain.contacts.imports.source import Batch, Reader, Source
 
@@ -43,9 +44,9 @@ class Batches(AsyncIterator[Batch]):
 
 
 @asynccontextmanager
-async def batches(source: Source, *, skip_records: int = 0) -> AsyncGenerator[Batches]:
+async def batches(source: Source, *, now: datetime, skip_records: int = 0) -> AsyncGenerator[Batches]:
     sys.setswitchinterval(_TURN)
-    found = Batches(Reader(source, skip_records=skip_records))
+    found = Batches(Reader(source, now=now, skip_records=skip_records))
     try:
         yield found
     finally:

@@ -74,14 +74,16 @@ def _object(fields: Sequence[str], column: int) -> dict[str, object]:
         found = json.loads(fields[column])
     except (ValueError, RecursionError):
         return {}
-    return {key[:200]: value for key, value in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {key[:200].encode(errors="replace").decode(): value for key, value in found.items()}
 
 
 def _cell(value: object) -> str:
     match value:
         case None:
             return ""
-        case str():
-            return value
+        case str():  # half a character, which JSON can spell, as bytes that are no text: its row is rejected
+            return value.encode(errors="surrogatepass").decode(errors="surrogateescape")
         case _:
             return json.dumps(value, ensure_ascii=False)

@@ -44,15 +44,19 @@ def split_name(full: str) -> tuple[str, str]:
 def _cut(words: list[str]) -> tuple[list[str], list[str]]:
     if len(words) < 2:
         return words, []
-    shouted = [
-        word for word in words if len(word) > 1 and word.isupper()
-    ]  # `LOVELACE Ada`, as in French forms
+    # `LOVELACE Ada`, as in French forms
+    shouted = [word for word in words if word.isupper() and not _is_initials(word)]
     if shouted and len(shouted) < len(words) and (words[0] in shouted or words[-1] in shouted):
         return [word for word in words if word not in shouted], shouted
     for number in range(1, len(words) - 1):
-        if _bare(words[number]) in _PARTICLES:
+        if _bare(words[number]) in _PARTICLES and not _is_initials(words[number]):
             return words[:number], words[number:]
     return words[:-1], words[-1:]
+
+
+def _is_initials(word: str) -> bool:
+    """`J.`, `J.R.R.`, `J.-P.`"""
+    return word.isupper() and all(len(part) <= 1 for part in re.split(r"\W", word))
 
 
 def _east_asian(words: list[str]) -> tuple[str, str]:

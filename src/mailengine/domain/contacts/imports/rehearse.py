@@ -51,7 +51,7 @@ async def _compared(
         target = await lists.find_list(tx, scope, name=request.list_name)
     rules = rules_of(request, source, around, list_id=target.id if target else None)
     counts, errors = Counts(), list[Rejected]()
-    async with batches(source) as found:
+    async with batches(source, now=around.clock.now()) as found:
         async for batch in found:
             found.read_on()
             if around.cancelled():

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from mailengine.core.wording import counted
 from mailengine.domain.contacts.attribute_values import Value, parse
 from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
-from mailengine.domain.contacts.imports.cells import is_said, parse_state, parse_tags
+from mailengine.domain.contacts.imports.cells import is_said, parse_consent_date, parse_state, parse_tags
 from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import ColumnMap
 from mailengine.domain.contacts.imports.names import split_name
@@ -44,7 +44,9 @@ class RowReader:
     """Turns records into rows by a map of columns. `kinds` has each attribute's; `check_text`: not all of the
     file decodes."""
 
-    def __init__(self, columns: ColumnMap, kinds: Mapping[str, AttributeKind], *, check_text: bool) -> None:
+    def __init__(
+        self, columns: ColumnMap, kinds: Mapping[str, AttributeKind], *, check_text: bool, now: datetime
+    ) -> None:
         targets = columns.targets
         places = {target: number for number, target in enumerate(targets) if target in FIELDS}
         self._width = len(targets)
@@ -59,6 +61,7 @@ class RowReader:
             places.get(field) for field in (Field.CONSENT_SOURCE, Field.CONSENT_AT, Field.CONSENT_IP)
         ]
         self._has_consent = any(place is not None for place in self._consent)
+        self._latest_consent = now + timedelta(days=1)  # where the file comes from it may be tomorrow
         self._tags = places.get(Field.TAGS)
         self._state = places.get(Field.CONTACT_STATE)
         self._left = [
@@ -135,29 +138,22 @@ class RowReader:
             "" if source is None else cells[source],
             "" if date is None else cells[date],
             "" if address is None else cells[address],
+            self._latest_consent,
         )
 
 
 @lru_cache(1 << 12)  # a form is one source for many, and people sign up on the same days
-def _consent(source: str, date: str, address: str) -> tuple[str, datetime | None, str] | None:
-    source, date, address = _one_line(source), _one_line(date), _one_line(address)
-    if not (source or date or address):
+def _consent(
+    source: str, date: str, address: str, latest: datetime
+) -> tuple[str, datetime | None, str] | None:
+    source, address, moment = (
+        _one_line(source),
+        _one_line(address),
+        parse_consent_date(_one_line(date), latest),
+    )
+    if not source and moment is None and not address:
         return None
-    return source[:200], consent_date(date), address[:45]
-
-
-def consent_date(text: str) -> datetime | None:
-    """ISO 8601 or `24.12.2025`; raises ValueError for the rest: 3/4/2025 is two dates."""
-    if not text:
-        return None
-    if found := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text):
-        day, month, year = map(int, found.groups())
-        text = f"{year:04}-{month:02}-{day:02}"
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text[:40]!r} is not a date of consent; write it as 2025-12-24") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return source[:200], moment, address[:45]
 
 
 _parse = lru_cache(1 << 14)(parse)  # the same cities, plans and days come in every second row

@@ -116,7 +116,7 @@ async def _run(around: Surroundings, scope: Scope, run: Run) -> ImportReport:
     storing = Storing(around, scope, run, stop=stop)
     async with (
         _recorded(around, scope, run),
-        batches(run.source, skip_records=run.records) as found,
+        batches(run.source, now=around.clock.now(), skip_records=run.records) as found,
         aclosing(storing.stored(found)) as stored,
     ):
         async for batch in stored:

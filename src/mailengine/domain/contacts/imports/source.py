@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -120,12 +121,13 @@ class Batch:
 class Reader:
     """Rows of a source in batches. An address that the file had already is a duplicate: the first wins."""
 
-    def __init__(self, source: Source, *, skip_records: int = 0) -> None:
+    def __init__(self, source: Source, *, now: datetime, skip_records: int = 0) -> None:
         self._source = source
         self._skip = skip_records
         self._batches = self._read()
         self._seen = SeenKeys()
-        self._rows = RowReader(source.columns, source.kinds, check_text=not source.facts.decoding.clean)
+        check_text = not source.facts.decoding.clean
+        self._rows = RowReader(source.columns, source.kinds, check_text=check_text, now=now)
 
     def next_batch(self) -> Batch | None:
         """None at the end of the file. Raises Conflict when the file changed since it was understood."""

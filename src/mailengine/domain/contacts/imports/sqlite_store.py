@@ -153,8 +153,8 @@ def _json(value: object) -> str:
 
 @lru_cache(1024)  # most rows of a file have the moment of the import
 def _text(moment: datetime) -> str:
-    """As SQLAlchemy's DateTime stores UTC on SQLite."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+    """As SQLAlchemy's DateTime stores UTC on SQLite; %Y has no zeros before a year."""
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -75,7 +75,7 @@ async def pieces(around: Surroundings, scope: Scope, job_id: JobId) -> AsyncGene
             source = await settle(write, scope, job, request, source, around.clock.now())
         run = Run.of(job, source, request)
         async with (
-            batches(source, skip_records=run.records) as found,
+            batches(source, now=around.clock.now(), skip_records=run.records) as found,
             aclosing(Storing(around, scope, run).stored(found)) as stored,
         ):
             async for _batch in stored:
