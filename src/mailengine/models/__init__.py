@@ -48,7 +48,7 @@ from mailengine.models.delivery import (
     MessageStatus,
     TaskStatus,
 )
-from mailengine.models.imports import ImportBatch, ImportChange, ImportMapping
+from mailengine.models.imports import ImportBatch, ImportChange, ImportLifted, ImportMapping
 from mailengine.models.jobs import Job, JobKind, JobState
 from mailengine.models.limits import (
     Bucket,
@@ -99,6 +99,7 @@ __all__ = [
     "Identity",
     "ImportBatch",
     "ImportChange",
+    "ImportLifted",
     "ImportMapping",
     "Installation",
     "Invitation",

@@ -41,6 +41,21 @@ class ImportChange(SQLModel, table=True):
     change: dict[str, Any] = json_object()
 
 
+class ImportLifted(SQLModel, table=True):
+    """An entry of the suppression list that an import took away (`--override-suppression`)."""
+
+    __tablename__ = "import_lifted"
+    __personal__: ClassVar[Holdings] = {"value": Hold.KEY, "source": Hold.WORDS} | nothing("kind", "reason")
+
+    job_id: int = Field(foreign_key="jobs.id", primary_key=True, sa_type=sa.BigInteger, ondelete="CASCADE")
+    kind: str = Field(max_length=20, primary_key=True)
+    value: str = Field(max_length=320, primary_key=True)
+    tenant_id: int = ref("tenants.id")
+    reason: str = Field(max_length=50)
+    source: str = Field(default="", max_length=200)
+    created_at: datetime = moment()
+
+
 class ImportMapping(SQLModel, table=True):
     """A mapping of columns that a person saved under a name."""
 

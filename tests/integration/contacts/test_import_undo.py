@@ -18,14 +18,24 @@ from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database
 from mailengine.domain.contacts import consents, editing, lists, states, suppression, tags
 from mailengine.domain.contacts.imports.plan import OnDuplicate
+from mailengine.domain.contacts.imports.rehearse import rehearse
 from mailengine.domain.contacts.imports.report import ImportReport
-from mailengine.domain.contacts.imports.request import Surroundings
+from mailengine.domain.contacts.imports.request import ImportRequest, Surroundings
 from mailengine.domain.contacts.imports.undo import begin, pieces, rehearse_undo
 from mailengine.domain.contacts.suppression import Target, erased_hash, parse_target
 from mailengine.domain.jobs import jobs
 from mailengine.domain.privacy.erase import erase
 from mailengine.domain.reports.timeline import timeline
-from mailengine.models import AuditEntry, Consent, Contact, Job, JobState, ListMember, SuppressionKind
+from mailengine.models import (
+    AuditEntry,
+    Consent,
+    Contact,
+    Job,
+    JobState,
+    ListMember,
+    Suppression,
+    SuppressionKind,
+)
 from support.house import KEYRING, NOW
 
 pytestmark = pytest.mark.anyio
@@ -133,11 +143,48 @@ async def test_the_way_back_for_those_who_left_is_audited(
         "e": "subscribed",
         "f": "suppressed",  # a whole domain: nobody meant it
     }
-    assert report.counts.brought_back == 2
+    assert report.counts.brought_back == 3
     async with db.read(scope) as tx:
         entries = {row.action for row in await tx.scalars(owned(AuditEntry, scope))}
         assert not await suppression.suppressed(tx, scope, ["b@example.org"])
     assert "suppression.override" in entries
+
+
+async def test_an_import_that_brought_people_back_is_taken_back_with_what_kept_them_out(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, db: Database
+) -> None:
+    await importing("email\nknown@example.org\n")
+    erased = Target(SuppressionKind.HASH, erased_hash(HASH_KEY, "erased@example.org"))
+    async with db.write(scope) as tx:
+        targets = [parse_target("known@example.org"), parse_target("new@example.org"), erased]
+        await suppression.suppress_all(tx, scope, targets, reason="asked by phone", source="Ann", now=NOW)
+    text = "email\nknown@example.org\nnew@example.org\nerased@example.org\nother@example.org\n"
+    path = around.data_dir / "again.csv"
+    path.write_text(text)
+    request = ImportRequest(path, "Customers", override_suppression=True)
+    assert (await rehearse(around, scope, request)).counts.brought_back == 3
+    report = await importing(text, override_suppression=True)
+    assert report.counts.brought_back == 3
+    async with db.read(scope) as tx:
+        assert not (await tx.scalars(owned(Suppression, scope))).all()
+        (entry,) = await tx.scalars(
+            owned(AuditEntry, scope).where(col(AuditEntry.action) == "suppression.override")
+        )
+    assert entry.details == {"contacts": 3}
+    assert (await undo(around, scope, report.job)).result["counts"]["suppressed"] == 3
+    async with db.read(scope) as tx:
+        entries = {(row.value, row.reason, row.source) for row in await tx.scalars(owned(Suppression, scope))}
+    assert entries == {(target.value, "asked by phone", "Ann") for target in targets}
+    again = await importing(text)
+    assert [error.reason for error in again.errors] == ["this person asked to be forgotten"]
+    people = {
+        name.partition("@")[0]: row for name, row in (await stored(scope)).items() if not row.deleted_at
+    }
+    assert {name: row.state for name, row in people.items()} == {
+        "known": "suppressed",
+        "new": "suppressed",
+        "other": "subscribed",
+    }
 
 
 CHANGING = "email,first name,last name,city,score,contact state,tags\n"
@@ -238,6 +285,61 @@ async def test_an_agreement_that_an_import_wrote_is_taken_back(
     assert after["b@example.org"].consent_source == "resubscribed: link"
 
 
+async def test_who_left_by_a_file_has_withdrawn_and_agreed_to_nothing(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, db: Database
+) -> None:
+    await importing("email\nknown@example.org\n")
+    report = await importing(
+        "email,status,consent source\nknown@example.org,unsubscribed,\nnew@example.org,unsubscribed,\n"
+        "said@example.org,complained,fair\nhard@example.org,bounced,\n"
+    )
+    people = await stored(scope)
+    assert {name.partition("@")[0]: await acts_of(db, scope, row) for name, row in people.items()} == {
+        "known": [("given", "import of file-0.csv"), ("withdrawn", "import of file-1.csv")],
+        "new": [("withdrawn", "import of file-1.csv")],
+        "said": [("given", "fair"), ("withdrawn", "import of file-1.csv")],
+        "hard": [("given", "import of file-1.csv")],
+    }
+    await undo(around, scope, report.job)
+    known = (await stored(scope))["known@example.org"]
+    assert known.state == "subscribed"
+    assert await acts_of(db, scope, known) == [("given", "import of file-0.csv")]
+
+
+@pytest.mark.parametrize("between", [0, 2_500])  # in the same batch, and in the next one
+async def test_a_later_row_that_says_they_left_counts(
+    importing: Importing, around: Surroundings, stored: Stored, scope: Scope, db: Database, between: int
+) -> None:
+    await importing("email,first name\nold@example.org,Ann\n")
+    clock = around.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(timedelta(hours=1))
+    text = (
+        "email,first name,status,tags\nold@example.org,Anna,active,\nnew@example.org,Bob,active,\n"
+        "gone@example.org,Cem,unsubscribed,\n"
+        + "".join(f"p{number}@example.org,,active,\n" for number in range(between))
+        + "old@example.org,Nobody,unsubscribed,vip\nnew@example.org,Nobody,bounced,vip\n"
+        "gone@example.org,Nobody,active,vip\n"
+    )
+    path = around.data_dir / "twice.csv"
+    path.write_text(text)
+    request = ImportRequest(path, "Customers", on_duplicate=OnDuplicate.OVERWRITE)
+    assert (await rehearse(around, scope, request)).counts.left == 3
+    report = await importing(text, on_duplicate=OnDuplicate.OVERWRITE)
+    assert (report.counts.left, report.counts.duplicates, report.counts.rows) == (3, 3, 6 + between)
+    people = {name.partition("@")[0]: row for name, row in (await stored(scope)).items()}
+    found = {name: (people[name].first_name, people[name].state) for name in ("old", "new", "gone")}
+    assert found == {
+        "old": ("Anna", "unsubscribed"),
+        "new": ("Bob", "bounced"),
+        "gone": ("Cem", "unsubscribed"),
+    }
+    assert await tags_by_name(db, scope, await stored(scope)) == {}
+    await undo(around, scope, report.job)
+    old = (await stored(scope))["old@example.org"]
+    assert (old.first_name, old.state) == ("Ann", "subscribed")
+
+
 async def test_what_a_file_says_of_consent_is_their_history_from_the_first_day(
     importing: Importing, around: Surroundings, stored: Stored, scope: Scope, other: Scope, db: Database
 ) -> None:
@@ -250,7 +352,7 @@ async def test_what_a_file_says_of_consent_is_their_history_from_the_first_day(
     wanted = [
         ("a@example.org", "given", "fair", datetime(2025, 1, 2, tzinfo=UTC), "192.0.2.7"),
         ("b@example.org", "given", "import of file-0.csv", NOW, ""),
-        ("c@example.org", "given", "import of file-0.csv", NOW, ""),
+        ("c@example.org", "withdrawn", "import of file-0.csv", NOW, ""),
     ]
 
     async def kept() -> list[tuple[Any, ...]]:

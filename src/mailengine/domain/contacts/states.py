@@ -29,6 +29,7 @@ TRANSITIONS: dict[ContactState, frozenset[ContactState]] = {
     S.UNSUBSCRIBED: frozenset({S.SUBSCRIBED, S.COMPLAINED}),
     S.COMPLAINED: frozenset({S.SUBSCRIBED}),
 }
+WITHDREW = frozenset({S.UNSUBSCRIBED, S.COMPLAINED})  # by an act of their own
 LEFT = frozenset({S.UNSUBSCRIBED, S.BOUNCED, S.COMPLAINED, S.SUPPRESSED})  # not mailed until they say so
 
 

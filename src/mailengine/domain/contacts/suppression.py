@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import col
@@ -42,6 +43,16 @@ class Target:
 
     kind: SuppressionKind
     value: str
+
+
+class Entry(NamedTuple):
+    """A row of the list."""
+
+    kind: str
+    value: str
+    reason: str
+    source: str
+    created_at: datetime
 
 
 def erased_hash(hash_key: bytes, email_key: str) -> str:
@@ -141,14 +152,17 @@ async def unsuppress_ids(tx: WriteTx, scope: Scope, *, ids: Collection[int], now
     return len(targets)
 
 
-async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: bytes, now: datetime) -> int:
-    """Allow mail to these addresses again, those of erased people too; returns how many entries went. Whole
+async def lift(
+    tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: bytes, now: datetime
+) -> list[Entry]:
+    """Allow mail to these addresses again, those of erased people too; returns the entries that went. Whole
     domains stay: nobody meant them by naming an address."""
     scope.require(Grant.MANAGE)
     wanted = {SuppressionKind.ADDRESS: list(keys)}
     if await has_hashes(tx, scope):
         wanted[SuppressionKind.HASH] = [erased_hash(hash_key, key) for key in keys]
-    gone = 0
+    gone: list[Entry] = []
+    entry = [col(getattr(Suppression, name)) for name in Entry._fields]
     for kind, values in wanted.items():
         for start in range(0, len(values), _LOOKUP):
             removed = await tx.execute(
@@ -158,12 +172,18 @@ async def lift(tx: WriteTx, scope: Scope, keys: Collection[str], *, hash_key: by
                     col(Suppression.kind) == kind,
                     col(Suppression.value).in_(values[start : start + _LOOKUP]),
                 )
-                .returning(col(Suppression.id))
+                .returning(*entry)
             )
-            gone += len(removed.all())
+            gone += [Entry(*row) for row in removed]
     if gone:
-        await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now, count=gone)
+        await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now, count=len(gone))
     return gone
+
+
+async def named(tx: ReadTx, scope: Scope, keys: Collection[str], *, hash_key: bytes) -> set[str]:
+    """Those of the address keys that `lift` would free."""
+    addresses = await _values(tx, scope, SuppressionKind.ADDRESS, list(keys))
+    return addresses | await erased(tx, scope, keys, hash_key=hash_key)
 
 
 async def kinds_in_use(tx: ReadTx, scope: Scope) -> frozenset[str]:

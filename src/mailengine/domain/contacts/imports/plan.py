@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from mailengine.domain.contacts.imports.rows import Row
-from mailengine.domain.contacts.states import LEFT, TRANSITIONS
+from mailengine.domain.contacts.states import LEFT, TRANSITIONS, WITHDREW
 from mailengine.models import ContactState, MemberState
 
 
@@ -70,6 +70,9 @@ class Step(NamedTuple):
     state: ContactState  # when this is done; a suppression may still turn a new contact's to `suppressed`
 
 
+_NO_CONSENT: Consent = ("", None, "")
+
+
 class Columns(NamedTuple):
     """Which columns a file has: overwriting means those only."""
 
@@ -87,18 +90,17 @@ def plan(
     consent: Consent,
     override: bool = False,
 ) -> list[Step]:
-    """One step for each row; `consent` is what holds where neither file nor contact says anything. `override`
-    brings back those who left, unless the file says that they did."""
+    """One step for each row; `consent` holds where neither file nor contact says anything, nor that they left.
+    `override` brings back those who left, unless the file says that they did."""
     steps: list[Step] = []
     for row in rows:
         if row.consent is not None and not row.consent[0]:  # a date without a source
             row = row._replace(consent=(consent[0], *row.consent[1:]))
         found = known.get(row.key)
         if found is None:
-            profile = Profile(
-                row.email, row.first_name, row.last_name, row.attributes, row.consent or consent
-            )
             state = row.state or ContactState.SUBSCRIBED
+            agreed = row.consent or (_NO_CONSENT if state in WITHDREW else consent)
+            profile = Profile(row.email, row.first_name, row.last_name, row.attributes, agreed)
             steps.append(Step(row, Outcome.CREATED, None, profile, False, state))
         else:
             steps.append(_known_step(row, found, rule, columns, override))

@@ -28,6 +28,7 @@ from mailengine.domain.contacts.imports.rows import Rejected
 from mailengine.domain.contacts.imports.source import Batch, Source
 from mailengine.domain.contacts.imports.store import Compared, compare
 from mailengine.domain.contacts.imports.tables import unpack_folder
+from mailengine.domain.contacts.states import LEFT
 
 RowSink = Callable[[dict[str, Any]], None]
 
@@ -58,8 +59,13 @@ async def _compared(
                 break
             async with around.db.read(scope) as tx:
                 compared = await compare(tx, scope, batch.rows, rules, lock=False)
+                leavers = await compare(tx, scope, batch.leavers, rules, lock=False)
             rejected = sorted(batch.rejected + compared.forgotten)
-            counts.add_steps(compared.steps)
+            counts.add_steps(compared.steps, lifted=compared.lifted)
+            counts.left += sum(
+                step.state in LEFT and (step.known is None or step.state != step.known.state)
+                for step in leavers.steps
+            )
             counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))
             counts.suppressed += len(compared.blocked)
             counts.flagged += batch.flagged

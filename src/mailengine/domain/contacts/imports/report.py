@@ -1,7 +1,7 @@
 """What an import says of itself while it runs and when it is done."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,15 @@ class Counts:
     brought_back: int = 0  # by --override-suppression
     flagged: int = 0  # likely typos (gmial.com) and role addresses: stored, for somebody to look at
 
-    def add_steps(self, steps: Iterable[Step]) -> None:
+    def add_steps(self, steps: Iterable[Step], *, lifted: Set[str]) -> None:
+        """`lifted`: keys of addresses that must not be mailed, and may be again."""
         outcomes: Counter[Outcome] = Counter()
         for step in steps:
             outcomes[step.outcome] += 1
             self.kept_unsubscribed += step.kept_out
             if step.state in LEFT:
                 self.left += step.known is None or step.known.state != step.state
-            elif step.known is not None and step.known.state in LEFT:
+            elif step.row.key in lifted or (step.known is not None and step.known.state in LEFT):
                 self.brought_back += 1
         self.created += outcomes[Outcome.CREATED]
         self.updated += outcomes[Outcome.UPDATED]

@@ -34,6 +34,11 @@ class ImportRequest:
     name: str = ""  # shown in place of the path
     override_suppression: bool = False  # brings back who left; needs the right to manage, and is audited
 
+    @property
+    def consent(self) -> str:
+        """How they agreed (or left) where the file does not say."""
+        return (self.consent_source or f"import of {self.path.name}")[:200]
+
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path.absolute()), "mapping": dict(self.mapping)}
 
@@ -87,12 +92,11 @@ def read_source(request: ImportRequest, folder: Path, *, unfinished: bool = Fals
 
 
 def rules_of(request: ImportRequest, source: Source, around: Surroundings, *, list_id: int | None) -> Rules:
-    consent = (request.consent_source or f"import of {request.path.name}")[:200]
     return Rules(
         list_id=list_id,
         on_duplicate=request.on_duplicate,
         columns=source.written,
-        consent=(consent, around.clock.now(), ""),
+        consent=(request.consent, around.clock.now(), ""),
         hash_key=around.hash_key,
         tags=request.tags,
         override=request.override_suppression,

@@ -21,6 +21,7 @@ from mailengine.domain.contacts.imports.scan import FileFacts, opened
 from mailengine.domain.contacts.imports.seen import SeenKeys
 from mailengine.domain.contacts.imports.tables import open_tables
 from mailengine.domain.contacts.imports.texts import Text, decoded, read_text, records_of
+from mailengine.domain.contacts.states import LEFT
 from mailengine.models import AttributeKind
 
 # Larger batches touch each page of the address index once instead of many times; this size keeps two of
@@ -116,6 +117,11 @@ class Batch:
     flagged: int = 0  # rows with hints: somebody should look at them
     records: int = 0
     bytes_done: int = 0
+
+    @property
+    def leavers(self) -> list[Row]:
+        """Duplicates that say that the person left: that counts, whatever the first row of theirs says."""
+        return list({row.key: row for row in self.duplicates if row.state in LEFT}.values())
 
 
 class Reader:

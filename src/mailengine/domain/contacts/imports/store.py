@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import ModuleType
 
+import sqlalchemy as sa
+from sqlmodel import col
+
 from mailengine.core.ids import ListId
 from mailengine.core.scope import Scope
+from mailengine.db.tenancy import tenant_of
 from mailengine.db.unit import ReadTx, WriteTx
 from mailengine.domain.contacts import consents, lists, suppression, tags
 from mailengine.domain.contacts.imports import postgres_store, sqlite_store
 from mailengine.domain.contacts.imports.plan import Columns, Consent, Known, OnDuplicate, Outcome, Step, plan
 from mailengine.domain.contacts.imports.report import state_of
 from mailengine.domain.contacts.imports.rows import Rejected, Row
+from mailengine.domain.contacts.imports.source import Batch
 from mailengine.domain.contacts.imports.trace import Trace
-from mailengine.domain.contacts.states import member_state_of, move_ids
-from mailengine.models import ConsentAct, ContactState, MemberState
+from mailengine.domain.contacts.states import LEFT, WITHDREW, member_state_of, move_ids
+from mailengine.models import ConsentAct, Contact, ContactState, MemberState
 
 _CHUNK = 5000  # ids a statement; PostgreSQL takes 32,767 parameters, SQLite 32,766
 _LEFT_LIST = MemberState.UNSUBSCRIBED
@@ -44,6 +49,8 @@ class Compared:
     trace: Trace = field(default_factory=Trace)
     forgotten: list[Rejected] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)  # keys of new contacts that must not be mailed
+    lifted: set[str] = field(default_factory=set)  # … of addresses that must not be mailed, and may be again
+    taken_out: int = 0  # by a later row of the file
 
 
 async def compare(tx: ReadTx, scope: Scope, rows: Sequence[Row], rules: Rules, *, lock: bool) -> Compared:
@@ -61,9 +68,12 @@ async def compare(tx: ReadTx, scope: Scope, rows: Sequence[Row], rules: Rules, *
     found = Compared(steps)
     if rules.override:
         await _keep_domains_out(tx, scope, found)
+        back = [step.row.key for step in found.steps if step.state not in LEFT]
+        found.lifted = await suppression.named(tx, scope, back, hash_key=rules.hash_key)
         return found
     new = [key for key in keys if key not in known]
-    forgotten = await suppression.erased(tx, scope, new, hash_key=rules.hash_key)
+    back = [key for key, person in known.items() if person.deleted]
+    forgotten = await suppression.erased(tx, scope, new + back, hash_key=rules.hash_key)
     if forgotten:
         found.steps = [step for step in steps if step.row.key not in forgotten]
         # Without its cells: what is written beside it must not bring the person's data back.
@@ -88,7 +98,7 @@ async def _keep_domains_out(tx: ReadTx, scope: Scope, found: Compared) -> None:
 async def store(
     tx: WriteTx,
     scope: Scope,
-    rows: Sequence[Row],
+    batch: Batch,
     rules: Rules,
     now: datetime,
     *,
@@ -97,11 +107,11 @@ async def store(
 ) -> Compared:
     """Compare and store; the steps say what was done, the trace how to take it back. `compared` is called when the
     rest is the database's work, `in_turn` waits for the batches before this one that are stored beside it."""
-    if rules.override:
-        await suppression.lift(tx, scope, [row.key for row in rows], hash_key=rules.hash_key, now=now)
-    found = await compare(tx, scope, rows, rules, lock=True)
+    found = await compare(tx, scope, batch.rows, rules, lock=True)
     compared()
     trace = found.trace
+    if found.lifted:
+        trace.lifted = await suppression.lift(tx, scope, found.lifted, hash_key=rules.hash_key, now=now)
     done: list[Step] = []
     todo = found
     while todo.steps:
@@ -113,7 +123,42 @@ async def store(
         # Somebody else stored these addresses since we looked: now they are known.
         todo = await compare(tx, scope, [step.row for step in raced], rules, lock=True)
     found.steps = done
+    if leavers := batch.leavers:
+        await in_turn()  # the first row of theirs may be in a batch before
+        found.taken_out = await _take_out(tx, scope, leavers, rules, trace, now)
     return found
+
+
+async def _take_out(
+    tx: WriteTx, scope: Scope, leavers: Sequence[Row], rules: Rules, trace: Trace, now: datetime
+) -> int:
+    """Whoever a later row of the file says has left; nothing else of that row counts. Returns how many."""
+    known = await _read_known(tx, scope, [row.key for row in leavers], rules, lock=True)
+    steps = plan(
+        [row for row in leavers if row.key in known],
+        known,
+        rule=OnDuplicate.SKIP,
+        columns=rules.columns,
+        consent=rules.consent,
+    )
+    out = [step for step in steps if step.outcome is Outcome.UPDATED]
+    if not out:
+        return 0
+    await _move(tx, scope, out, now)
+    await _withdraw(tx, scope, [(step.known.id, step) for step in out if step.known], rules, now)
+    # Those that this import made go with it when it is taken back.
+    ids, began = [step.known.id for step in out if step.known], rules.consent[1]
+    earlier = set(
+        await tx.scalars(
+            sa.select(col(Contact.id)).where(
+                tenant_of(Contact) == scope.tenant_id,
+                col(Contact.id).in_(ids),
+                col(Contact.created_at) < began,
+            )
+        )
+    )
+    trace.taken_out += [step for step in out if step.known and step.known.id in earlier]
+    return len(out)
 
 
 async def _store_steps(
@@ -136,6 +181,7 @@ async def _store_steps(
         stored = await statements.insert(tx, scope, new, states, now)
         created = [identity for identity, _step in stored]
         await consents.keep_standing(tx, scope, created, new=True)
+        await _withdraw(tx, scope, stored, rules, now)
         trace.created += created
         if len(stored) < len(new):
             kept = {step.row.key for _identity, step in stored}
@@ -146,6 +192,8 @@ async def _store_steps(
         await consents.record_all(tx, scope, agreed, now=now, stored=True)
         await statements.update(tx, scope, changed, now)
         await _move(tx, scope, changed, now)
+        gone = [(step.known.id, step) for step in changed if step.known and step.known.state != step.state]
+        await _withdraw(tx, scope, gone, rules, now)
         trace.changed += changed
     await _join(tx, scope, stored, known, rules, trace, now)
     await _tag(tx, scope, stored, known, rules, trace, now, in_turn)
@@ -160,6 +208,15 @@ async def _move(tx: WriteTx, scope: Scope, changed: Sequence[Step], now: datetim
     for state, ids in by_state.items():
         for start in range(0, len(ids), _CHUNK):
             await move_ids(tx, scope, ids[start : start + _CHUNK], state, now)
+
+
+async def _withdraw(
+    tx: WriteTx, scope: Scope, people: Sequence[tuple[int, Step]], rules: Rules, now: datetime
+) -> None:
+    """The file says that they left: that is an act of theirs like their agreement."""
+    act = consents.Act(ConsentAct.WITHDRAWN, rules.consent[0])
+    acts = [(identity, act) for identity, step in people if step.state in WITHDREW]
+    await consents.record_all(tx, scope, acts, now=now)
 
 
 async def _join(

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Scope
 from mailengine.db.unit import WriteTx
-from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.imports import remember
 from mailengine.domain.contacts.imports.ahead import Batches
 from mailengine.domain.contacts.imports.errors_file import ErrorsFile
 from mailengine.domain.contacts.imports.report import Counts
@@ -166,9 +166,7 @@ class Storing:
         async with self._around.db.write(self._scope, bulk=True) as tx:
             if tx.postgres and not patient:
                 await tx.execute(sa.select(sa.func.set_config("lock_timeout", _PATIENCE, True)))
-            found = await store(
-                tx, self._scope, batch.rows, self._rules, now, compared=compared, in_turn=in_turn
-            )
+            found = await store(tx, self._scope, batch, self._rules, now, compared=compared, in_turn=in_turn)
             await in_turn()
             moved = await self._record(tx, batch, found)
         self._run.counts, self._run.records = moved.counts, moved.records
@@ -181,11 +179,12 @@ class Storing:
         self.errors.cut(run.errors_bytes)  # of a try before
         rejected = sorted(batch.rejected + found.forgotten)
         counts = run.counts.copy()
-        counts.add_steps(found.steps)
+        counts.add_steps(found.steps, lifted=found.lifted)
+        counts.left += found.taken_out
         counts.add_refused(rejected=len(rejected), duplicates=len(batch.duplicates))
         counts.suppressed += len(found.blocked)
         counts.flagged += batch.flagged
-        await undo.record(tx, self._scope, run.job_id, batch.records, found.trace)
+        await remember.record(tx, self._scope, run.job_id, batch.records, found.trace)
         self.errors.append(rejected)
         moved = replace(run, counts=counts, records=batch.records, errors_bytes=self.errors.size_bytes)
         result = moved.result()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mailengine.domain.contacts.imports.plan import Step
+from mailengine.domain.contacts.suppression import Entry
 
 Runs = list[list[int]]  # first id, how many
 Change = dict[str, list[object]]  # field → what was, what is now
@@ -24,10 +25,14 @@ class Trace:
     rejoined: list[int] = field(default_factory=list)
     tagged: list[tuple[int, int]] = field(default_factory=list)
     changed: list[Step] = field(default_factory=list)
+    taken_out: list[Step] = field(
+        default_factory=list
+    )  # by a later row; some of `changed`, of this batch or another
+    lifted: list[Entry] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        return not (self.created or self.joined or self.rejoined or self.tagged or self.changed)
+        return not any(getattr(self, name) for name in self.__slots__)
 
 
 def runs_of(ids: Iterable[int]) -> Runs:

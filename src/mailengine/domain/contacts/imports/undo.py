@@ -20,11 +20,14 @@ from mailengine.core.clock import Clock
 from mailengine.core.errors import Conflict, InvalidInput, Refused
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, InstanceScope, Scope
+from mailengine.db.insert import insert_new
 from mailengine.db.tenancy import owned, table_of, tenant_beside, tenant_of
 from mailengine.db.unit import Database, WriteTx, touched
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
-from mailengine.domain.contacts.imports.trace import ATTRIBUTE, Trace, change_of, ids_of, runs_of
+from mailengine.domain.contacts.imports.request import ImportRequest
+from mailengine.domain.contacts.imports.trace import ATTRIBUTE, ids_of
+from mailengine.domain.contacts.suppression import Entry
 from mailengine.domain.jobs import jobs
 from mailengine.models import (
     Consent,
@@ -34,47 +37,18 @@ from mailengine.models import (
     ContactTag,
     ImportBatch,
     ImportChange,
+    ImportLifted,
     Job,
     JobKind,
     JobState,
     ListMember,
     MemberState,
+    Suppression,
+    SuppressionKind,
 )
 
 UNDOABLE = timedelta(days=30)
 _CHUNK = 5000
-
-
-async def record(tx: WriteTx, scope: Scope, job_id: JobId, number: int, trace: Trace) -> None:
-    """Remember what a batch did, in its own transaction."""
-    if trace.empty:
-        return
-    by_tag: dict[int, list[int]] = {}
-    for tag_id, contact_id in trace.tagged:
-        by_tag.setdefault(tag_id, []).append(contact_id)
-    batch = {
-        "job_id": job_id,
-        "number": number,
-        "tenant_id": scope.tenant_id,
-        "created": runs_of(trace.created),
-        "joined": runs_of(trace.joined),
-        "stayed_off": runs_of(trace.stayed_off),
-        "rejoined": runs_of(trace.rejoined),
-        "tagged": {str(tag_id): runs_of(ids) for tag_id, ids in by_tag.items()},
-    }
-    await tx.execute(sa.insert(table_of(ImportBatch)), [batch])
-    changes = [
-        {
-            "job_id": job_id,
-            "contact_id": step.known.id,
-            "tenant_id": scope.tenant_id,
-            "change": change_of(step),
-        }
-        for step in trace.changed
-        if step.known is not None
-    ]
-    if changes:
-        await tx.execute(sa.insert(table_of(ImportChange)), changes)
 
 
 async def begin(tx: WriteTx, scope: Scope, *, import_id: JobId, now: datetime) -> Job:
@@ -181,7 +155,10 @@ async def _piece(
         await _take_back_batch(tx, scope, held, batch, now)
         return {"batch": batch.number, "contact": 0, "done": batch.number}
     last = await _take_back_changes(tx, scope, held, cursor["contact"], now)
-    return None if last is None else {"batch": cursor["batch"], "contact": last}
+    if last is None:
+        await _suppress_again(tx, scope, held, now)
+        return None
+    return {"batch": cursor["batch"], "contact": last}
 
 
 async def _take_back_batch(tx: WriteTx, scope: Scope, held: _Held, batch: ImportBatch, now: datetime) -> None:
@@ -251,8 +228,12 @@ async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int,
             updates.append({"at": contact.id, **_written(contact), **values, "updated_at": now})
     for (was, state), ids in by_state.items():
         await states.give_back(tx, scope, ids, was=ContactState(was), state=ContactState(state), now=now)
+        if state in states.WITHDREW:
+            imported = await jobs.get(tx, scope, job_id=held.import_id)
+            said = ImportRequest.from_dict(imported.result["request"]).consent
+            await _forget_act(tx, scope, held, ids, ConsentAct.WITHDRAWN, said, "")
     for (source, address), ids in agreed.items():
-        await _forget_agreement(tx, scope, held, ids, source, address)
+        await _forget_act(tx, scope, held, ids, ConsentAct.GIVEN, source, address)
     if updates:
         contacts = table_of(Contact)
         await tx.execute(
@@ -264,13 +245,31 @@ async def _take_back_changes(tx: WriteTx, scope: Scope, held: _Held, after: int,
     return int(rows[-1][0].id)
 
 
-async def _forget_agreement(
-    tx: WriteTx, scope: Scope, held: _Held, contact_ids: Sequence[int], source: str, address: str
+async def _suppress_again(tx: WriteTx, scope: Scope, held: _Held, now: datetime) -> None:
+    """What the import took from the suppression list."""
+    lifted, names = table_of(ImportLifted).c, ("tenant_id", *Entry._fields)
+    theirs = sa.and_(lifted.tenant_id == scope.tenant_id, lifted.job_id == held.import_id)
+    rows = sa.select(*(lifted[name] for name in names)).where(theirs)
+    given = await tx.execute(insert_new(tx, Suppression).from_select(names, rows))
+    if count := touched(given):
+        held.counts["suppressed"] += count
+        keys = sa.select(lifted.value).where(theirs, lifted.kind == SuppressionKind.ADDRESS)
+        await states.move_all(tx, scope, col(Contact.email_key).in_(keys), ContactState.SUPPRESSED, now)
+
+
+async def _forget_act(
+    tx: WriteTx,
+    scope: Scope,
+    held: _Held,
+    contact_ids: Sequence[int],
+    act: ConsentAct,
+    source: str,
+    address: str,
 ) -> None:
-    """The agreement that the import wrote into the history: it spoke for nobody."""
+    """What the import wrote into the history: it spoke for nobody."""
     acts, job = table_of(Consent).c, table_of(Job).c
     begun = sa.select(job.created_at).where(job.tenant_id == scope.tenant_id, job.id == held.import_id)
-    this = sa.and_(acts.act == ConsentAct.GIVEN, acts.source == source, acts.ip == address)
+    this = sa.and_(acts.act == act, acts.source == source, acts.ip == address)
     await tx.execute(
         sa.delete(table_of(Consent)).where(
             acts.tenant_id == scope.tenant_id,
@@ -325,7 +324,7 @@ async def forget_old(tx: WriteTx, _instance: InstanceScope, *, now: datetime) ->
     job = table_of(Job).c
     kinds, before = (JobKind.IMPORT, JobKind.UPLOAD), now - UNDOABLE
     gone = 0
-    for model in (ImportChange, ImportBatch):
+    for model in (ImportChange, ImportBatch, ImportLifted):
         table = table_of(model)
         old = sa.select(table.c.job_id).join(table_of(Job), job.id == table.c.job_id)
         ids = (
