@@ -33,7 +33,7 @@ class Relay(SQLModel, table=True):
 
     __tablename__ = "relays"
     __personal__: ClassVar[Holdings] = nothing(
-        "name", "host", "username", "password_sealed", "helo", "source_address"
+        "name", "host", "username", "password_sealed", "helo", "source_address", "trouble"
     )
     __table_args__ = (
         sa.UniqueConstraint("tenant_id", "name"),
@@ -57,6 +57,8 @@ class Relay(SQLModel, table=True):
     priority: int = Field(default=0)
     weight: int = Field(default=1)
     enabled: bool = Field(default=True)
+    trouble: str = Field(default="", sa_type=sa.Text)  # why it was last left alone, in its words or ours
+    trouble_at: datetime | None = moment(nullable=True)  # None: it has taken a message since
     created_at: datetime = moment()
 
 

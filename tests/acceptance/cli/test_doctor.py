@@ -44,6 +44,20 @@ def test_a_relay_that_does_not_answer_is_an_error_unless_offline(patient: Instal
     assert "relay" not in findings(patient.ok("doctor", "--offline", "--json"))
 
 
+def test_a_relay_that_was_in_trouble_is_told_wherever_relays_are(patient: Installation) -> None:
+    with sqlite3.connect(patient.database) as connection:
+        trouble = ("relaying \x1b[31mdenied", "2026-11-27 01:02:03.000000")
+        connection.execute("UPDATE relays SET trouble = ?, trouble_at = ?", trouble)
+    connection.close()
+    (found,) = all_of(patient.run("doctor", "--json"), "relay_trouble")
+    assert (found["level"], "01:02 UTC: relaying" in found["words"]) == ("warning", True)
+    (relay,) = patient.ok("relay", "list", "--json").json["items"]
+    assert (relay["trouble"], relay["trouble_at"]) == (trouble[0], "2026-11-27T01:02:03+00:00")
+    listed = patient.ok("relay", "list").out
+    assert "relaying" in listed
+    assert "\x1b" not in listed
+
+
 def test_a_secret_that_others_can_read_is_an_error(patient: Installation) -> None:
     secret = patient.data_dir / "secret.key"
     secret.chmod(0o644)

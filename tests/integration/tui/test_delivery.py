@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailengine.db.tenancy import owned, table_of
+from mailengine.domain.delivery.health import note
 from mailengine.domain.delivery.limits import limits, quiet_hours, warm_up
 from mailengine.domain.delivery.limits.rates import parse_rate
 from mailengine.domain.jobs import jobs
@@ -48,6 +49,17 @@ async def test_relays_are_tested_disabled_and_enabled(world: World, catcher: Cat
         assert not await _enabled(world, "nowhere")
         await driver.press("e")
         await driver.sees("nowhere is enabled")
+
+
+async def test_a_relays_trouble_is_seen(world: World) -> None:
+    await world.relay(free_port())
+    async with world.db.write(world.scope) as tx:
+        relay = await tx.scalar(owned(Relay, world.scope))
+        assert relay is not None
+        await note(tx, world.scope, relay_id=relay.id or 0, words="421 not now", now=world.clock.now())
+    async with dashboard(world) as driver:
+        await driver.press("4")
+        await driver.sees("main", "trouble", "421 not now")
 
 
 async def _enabled(world: World, name: str) -> bool:

@@ -124,6 +124,7 @@ async def test_a_draft_becomes_a_report(api: Any, acme: Any):
     assert (await api.post(f"{url}/pause")).status_code == 409
     assert (await api.delete(template)).status_code == 409
     report = (await api.get(f"/api/v1/campaigns/{acme.campaign_id}/report")).json()
+    assert report["held"] == []
     assert (report["total"], report["sent"], report["opens"]) == (1, 1, {"total": 0, "unique": 0})
     assert (await api.delete(url)).status_code == 204
     assert (await api.get(url)).status_code == 404

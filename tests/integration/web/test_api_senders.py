@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
+from mailengine.domain.delivery.health import note
 from mailengine.models import AuditEntry, Campaign, CampaignState, DkimKey, Relay, Role
 from mailengine.runtime import Runtime
 from peers.catcher import Catcher
@@ -84,6 +85,16 @@ async def test_a_relay_is_added_changed_and_removed(api: httpx.AsyncClient, rt: 
 async def stored(rt: Runtime, column: Any) -> Any:
     async with rt.db.read(INSTANCE) as tx:
         return await tx.scalar(sa.select(column))
+
+
+async def test_a_relays_trouble_is_told(api: httpx.AsyncClient, rt: Runtime, acme: Any) -> None:
+    one = f"{RELAYS}/{(await api.post(RELAYS, json=SERVER)).json()['id']}"
+    relay = (await api.get(one)).json()
+    assert (relay["trouble"], relay["trouble_at"]) == ("", None)
+    async with rt.db.write(acme.scope) as tx:
+        await note(tx, acme.scope, relay_id=relay["id"], words="421 not now", now=rt.clock.now())
+    told = (await api.get(one)).json()
+    assert (told["trouble"], told["trouble_at"] is None) == ("421 not now", False)
 
 
 async def under_way(rt: Runtime, acme: Any, relay_id: int | None) -> None:

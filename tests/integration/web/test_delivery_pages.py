@@ -9,7 +9,9 @@ from sqlmodel import col
 
 from mailengine.core.scope import InstanceScope
 from mailengine.db.tenancy import owned
+from mailengine.domain.delivery.health import note
 from mailengine.domain.jobs import jobs
+from mailengine.domain.senders.relays import list_relays
 from mailengine.models import (
     JobKind,
     Membership,
@@ -56,6 +58,18 @@ async def test_a_server_is_added_tested_disabled_and_removed(client: Any, rt: Ru
     assert "The server does not work" in tested.text
     for act, words in [("disable", "is disabled"), ("enable", "is enabled"), ("remove", "was removed")]:
         assert words in await follow(client, await client.post(f"/relays/main/{act}", data=csrf))
+
+
+async def test_a_servers_trouble_is_shown(client: Any, rt: Runtime, acme: Any):
+    csrf = await log_in(client)
+    await client.post("/relays/new", data={**SERVER, **csrf})
+    assert "Trouble" not in (await client.get("/relays")).text
+    async with rt.db.write(acme.scope) as tx:
+        (relay,) = (await list_relays(tx, acme.scope)).items
+        await note(tx, acme.scope, relay_id=relay.id or 0, words="<b>relaying denied", now=rt.clock.now())
+    shown = (await client.get("/relays")).text
+    assert "Trouble" in shown
+    assert "&lt;b&gt;relaying denied" in shown
 
 
 async def test_a_domain_shows_its_records_and_what_is_missing(client: Any, acme: Any):

@@ -97,7 +97,7 @@ def list_(ctx: typer.Context, limit: Limit = 50, cursor: Cursor = None, as_json:
     emit_page(
         in_tenant(ctx, work),
         _shown,
-        ("name", "kind", "host", "port", "tls", "username", "priority", "weight", "enabled"),
+        ("name", "kind", "host", "port", "tls", "username", "priority", "weight", "enabled", "trouble"),
         empty="no relay yet; add one with `mailengine relay add NAME --host HOST`",
         as_json=as_json,
     )
@@ -274,5 +274,7 @@ def _shown(relay: "Relay") -> dict[str, Any]:
         "priority": relay.priority,
         "weight": relay.weight,
         "enabled": relay.enabled,
+        "trouble": relay.trouble or None,
+        "trouble_at": relay.trouble_at,
         "created_at": relay.created_at,
     }

@@ -124,7 +124,7 @@ def report(ctx: typer.Context, name: Name, as_json: output.Json = False) -> None
             found = await figures(tx, scope, campaign_id=campaign_id, now=now)
             followed = await follow(tx, scope, campaign_id=campaign_id, now=now)
             shown = report_shown(found, await causes(tx, scope, campaign_id=campaign_id))
-        return {**shown, "throttled": throttled_shown(followed.throttled)}
+        return {**shown, "held": list(followed.held), "throttled": throttled_shown(followed.throttled)}
 
     shown = in_tenant(ctx, work)
     output.emit(shown, as_json=as_json, text=lambda: _report_text(shown))
@@ -178,6 +178,7 @@ def _report_text(shown: dict[str, Any]) -> None:
     output.fields(
         {
             **{name: shown[name] for name in ("name", "subject", "state", "launched_at", "finished_at")},
+            **({"held": "; ".join(shown["held"])} if shown["held"] else {}),
             **({"pace": shown["throttled"]["text"]} if shown["throttled"] else {}),
             "recipients": shown["recipients"],
             "queued": shown["queued"],

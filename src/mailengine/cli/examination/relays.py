@@ -40,6 +40,11 @@ async def examine(rt: Runtime) -> AsyncIterator[Finding]:
                 yield finding
         else:
             yield await _relay(rt, slug, relay)
+            if relay.trouble_at is not None:
+                when = f"{relay.trouble_at:%Y-%m-%d %H:%M} UTC"
+                words = f"{relay.name} of {slug} was left alone at {when}: {relay.trouble}"
+                todo = "mend what it says; the next message that it takes ends this"
+                yield Finding("relay_trouble", "warning", words, todo, "mail that goes this way waits")
         async for finding in _listed(rt, f"{relay.name} of {slug}", relay, lookup):
             yield finding
 

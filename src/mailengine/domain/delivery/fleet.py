@@ -64,6 +64,11 @@ class Fleet:
         """Every lane of every carrier."""
         return [lane for _, carrier in self._carriers.values() for lane in carrier.lanes()]
 
+    def relay_lanes(self) -> list[tuple[LoadedRelay, Lane]]:
+        """Those that lead to a relay; a lane of direct delivery leads to somebody else's server."""
+        pairs = [(relay, lane) for relay, carrier in self._carriers.values() for lane in carrier.lanes()]
+        return [(relay, lane) for relay, lane in pairs if lane.shared]
+
     async def drain(self) -> None:
         """No new messages; what is on the wire gets its reply, within the limit."""
         lanes = self.lanes()

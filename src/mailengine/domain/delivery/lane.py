@@ -79,12 +79,13 @@ class Lane:
         self.hooks = hooks
         self.low_mark = 0  # when so few messages wait, the worker claims again
         self.chance = random.Random()  # noqa: S311  # jitter, not secrets
-        self._shared = shared
+        self.shared = shared
         self._most_connections = connections
         self._messages_each = messages_each
         self._connections: dict[asyncio.Task[None], Session | None] = {}
         self._pause = Pause()
         self._in_hand_at_an_end: set[int] = set()  # tasks; kept over pauses, which give all that waits back
+        self.news: str | None = None  # since it was last written: the words of a trouble, none of a success
 
     @property
     def paused(self) -> bool:
@@ -151,10 +152,11 @@ class Lane:
         """The server itself has a problem: slow down, and give back what waits for it."""
         seconds = self._pause.begin(self.chance)
         if seconds is not None:
+            self.news = words or "it ended the connection"
             log.warning(
                 "server in trouble", route=self.route.name, pause_seconds=round(seconds, 1), words=words
             )
-        if self._shared:
+        if self.shared:
             self.release_all()
         else:
             self._refuse_all(Verdict("deferred", "network", 0, None, words, hard=False))
@@ -162,6 +164,7 @@ class Lane:
     def success(self, job: Job) -> None:
         self._pause.success()
         self._in_hand_at_an_end.discard(job.task.id)
+        self.news = ""
 
     def hold(self, jobs: list[Job], seconds: float, words: str) -> None:
         """Back to the queue until the server is asked again: no try of theirs."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlmodel import col
 
 from mailengine.core.config import Settings
+from mailengine.core.ids import TenantId
 from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.tenancy import owned
@@ -22,6 +23,7 @@ from mailengine.models import Relay, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class LoadedRelay:
+    tenant_id: TenantId
     relay_id: int
     priority: int
     weight: int
@@ -38,7 +40,7 @@ async def load_relays(
     async with db.read(scope) as tx:
         relays = (await tx.scalars(query)).all()
     return [
-        LoadedRelay(relay.id, relay.priority, relay.weight, way_of(relay, keyring, settings))
+        LoadedRelay(scope.tenant_id, relay.id, relay.priority, relay.weight, way_of(relay, keyring, settings))
         for relay in relays
         if relay.id is not None
     ]

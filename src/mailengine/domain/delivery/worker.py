@@ -18,6 +18,7 @@ from mailengine.core.log import get_logger
 from mailengine.core.scope import InstanceScope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
+from mailengine.domain.delivery import health
 from mailengine.domain.delivery.batch import CampaignBatch, Job
 from mailengine.domain.delivery.carriers import Carrier, DirectCarrier, RelayCarrier
 from mailengine.domain.delivery.control import POLL_SECONDS, Control
@@ -105,16 +106,18 @@ class Worker:
         self._fault: BaseException | None = None
         self._faulty = asyncio.Event()
         self._ending = False  # claim no more
+        self._over = asyncio.Event()  # nothing is on the wire any more
 
     async def run(self, stop: asyncio.Event) -> None:
         self._wire_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        watch, feed, write, express = (
+        watch, feed, write, express, tell = (
             asyncio.create_task(loop())
-            for loop in (self._watch, self._feed, self._hand.write, self._express.run)
+            for loop in (self._watch, self._feed, self._hand.write, self._express.run, self._tell)
         )
         listen = asyncio.create_task(self._express.listen(self._listener))
         ends = [asyncio.create_task(event.wait()) for event in (stop, self._faulty)]
-        await asyncio.wait((*ends, watch, feed, write, express, listen), return_when=asyncio.FIRST_COMPLETED)
+        loops = (watch, feed, write, express, tell, listen)
+        await asyncio.wait((*ends, *loops), return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
         # Not cancelled: a claim or a record that is under way must be seen through.
@@ -126,6 +129,8 @@ class Worker:
         await self._fleet.drain()
         self._hand.drained()
         results += await asyncio.gather(write, express, listen, return_exceptions=True)
+        self._over.set()
+        results += await asyncio.gather(tell, return_exceptions=True)
         await self._sts.close()
         await self._resolver.close()
         faults = [result for result in results if isinstance(result, Exception)]
@@ -159,6 +164,18 @@ class Worker:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS):
                         await self._hungry.wait()
+
+    async def _tell(self) -> None:
+        """What relays do, for the faces; the last look is after the last message."""
+        while not self._over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(health.TELL_SECONDS):
+                    await self._over.wait()
+            lanes = [*self._fleet.relay_lanes(), *self._express.relay_lanes()]
+            try:
+                await health.tell(self._db, self._instance, lanes, now=self._clock.now())
+            except Unavailable as error:
+                log.error("cannot record how relays do", words=str(error))
 
     def may_send(self, job: Job) -> bool:
         batch = cast("CampaignBatch", job.batch)  # the feeder makes no others; asked twice a message

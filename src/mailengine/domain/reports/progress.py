@@ -19,6 +19,7 @@ from mailengine.domain.campaigns.campaigns import get
 from mailengine.domain.campaigns.pace import throttle
 from mailengine.domain.delivery import kill_switch
 from mailengine.domain.delivery.claim import carrying
+from mailengine.domain.delivery.health import waits_for
 from mailengine.domain.delivery.limits.forecast import Forecast
 from mailengine.domain.delivery.limits.quiet_hours import get_quiet_hours, quiet_until
 from mailengine.domain.reports.campaigns import Progress, progress_of
@@ -61,6 +62,7 @@ async def follow(tx: ReadTx, scope: Scope, *, campaign_id: CampaignId, now: date
         held.append("the kill switch is on" + (f" ({switch.reason})" if switch.reason else ""))
     if campaign.state == CampaignState.SENDING and progress.queued:
         held += await _rest(tx, scope, now)
+        held += await waits_for(tx, scope, relay_id=campaign.relay_id, now=now)
         held += await _retries(tx, scope, campaign_id, now)
     return Followed(progress, held, None if held else await throttled(tx, scope, campaign, progress, now))
 

@@ -159,13 +159,18 @@ class DeliveryScreen(Page):
             key: (
                 plain(row.name),
                 plain(_where(row)),
-                Text("yes" if row.enabled else "no", style="" if row.enabled else self.ink.style("warning")),
+                self._use(row),
                 number(row.priority),
                 number(row.weight),
             )
             for key, row in self._relays.items()
         }
         return Found(cells, len(cells), None, None)
+
+    def _use(self, row: Relay) -> Text:
+        if not row.enabled:
+            return Text("no", style=self.ink.style("warning"))
+        return Text("yes") if row.trouble_at is None else Text("trouble", style=self.ink.style("error"))
 
     async def _fetch_doubts(self, query: Query) -> Found:
         page = await self.source.delivery.doubts(limit=PAGE_ROWS, cursor=query.cursor)
@@ -308,6 +313,8 @@ class DeliveryScreen(Page):
 
 
 def _where(relay: Relay) -> str:
+    if relay.trouble_at is not None:
+        return f"{moment(relay.trouble_at)} {relay.trouble}"
     if relay.kind == RelayKind.DIRECT:
         return f"the recipients' own servers, as {relay.helo}"
     return f"{relay.host}:{relay.port} {relay.tls}" + (f" as {relay.username}" if relay.username else "")

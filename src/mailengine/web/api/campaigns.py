@@ -15,6 +15,7 @@ from mailengine.domain.accounts.tenants import get_tenant
 from mailengine.domain.campaigns import campaigns, control, launch, schedule
 from mailengine.domain.campaigns.campaigns import Fields
 from mailengine.domain.reports.campaigns import figures
+from mailengine.domain.reports.progress import follow
 from mailengine.models import Campaign, CampaignState
 from mailengine.web.api.shapes import (
     NO_NUL,
@@ -154,7 +155,8 @@ class HourReport(msgspec.Struct):
 
 class Report(msgspec.Struct):
     """`total` is null while recipients are still being found; `sent` were accepted by the server; `doubt` were
-    on the wire when the connection broke; `rate` is messages a second; `dead_letters` counts by cause."""
+    on the wire when the connection broke; `rate` is messages a second; `dead_letters` counts by cause; `held` says
+    what keeps it from going on, a sentence each."""
 
     id: int
     name: str
@@ -175,6 +177,7 @@ class Report(msgspec.Struct):
     top_links: list[LinkReport]
     by_hour: list[HourReport]
     dead_letters: dict[str, int]
+    held: list[str]
 
 
 class Campaigns(Controller):
@@ -324,10 +327,12 @@ class Campaigns(Controller):
     async def report_campaign(
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], campaign_id: Id
     ) -> Report:
+        chosen, now = CampaignId(campaign_id), site.rt.clock.now()
         async with site.rt.db.read(caller) as tx:
-            found = await figures(tx, caller, campaign_id=CampaignId(campaign_id), now=site.rt.clock.now())
+            found = await figures(tx, caller, campaign_id=chosen, now=now)
+            held = (await follow(tx, caller, campaign_id=chosen, now=now)).held
         flat = msgspec.to_builtins(found)
-        return msgspec.convert(flat | flat["progress"], Report)
+        return msgspec.convert(flat | flat["progress"] | {"held": list(held)}, Report)
 
 
 def shape(row: Campaign) -> CampaignShape:

@@ -50,7 +50,8 @@ Secret = Annotated[str, msgspec.Meta(max_length=4000, pattern=NO_NUL)]
 
 
 class RelayShape(msgspec.Struct):
-    """A way for the mail: a server (`smtp`), or straight to the recipients' own (`direct`, without host)."""
+    """A way for the mail: a server (`smtp`), or straight to the recipients' own (`direct`, without host). `trouble`
+    says why it was left alone at `trouble_at`; both are empty once it has taken a message again."""
 
     id: int
     name: str
@@ -65,6 +66,8 @@ class RelayShape(msgspec.Struct):
     priority: int
     weight: int
     enabled: bool
+    trouble: str
+    trouble_at: datetime | None
     created_at: datetime
 
 

@@ -30,7 +30,7 @@ from mailengine.domain.delivery.fleet import Fleet
 from mailengine.domain.delivery.hand import FAULT_SECONDS, Hand, boot_seconds
 from mailengine.domain.delivery.journal import WireJournal
 from mailengine.domain.delivery.kill_switch import KillState
-from mailengine.domain.delivery.lane import Hooks
+from mailengine.domain.delivery.lane import Hooks, Lane
 from mailengine.domain.delivery.limits import buckets
 from mailengine.domain.delivery.limits.limits import Rules, rules_of
 from mailengine.domain.delivery.limits.providers import HeldBack, Providers, hold_back
@@ -120,6 +120,9 @@ class Express:
         """Claim no more."""
         self._ending = True
         self._hungry.set()
+
+    def relay_lanes(self) -> list[tuple[LoadedRelay, Lane]]:
+        return self._fleet.relay_lanes()
 
     async def listen(self, listener: Listener) -> None:
         """Look at once when somebody rings, and seldom while every ring is heard."""
