@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,23 +89,33 @@ def make_data_dir(settings: Settings) -> None:
         ) from error
 
 
+def node_file(settings: Settings) -> Path:
+    return settings.data_dir / "node.id"
+
+
 def node_id(settings: Settings) -> str:
     """The name of this machine's installation directory, for claims: stable across restarts."""
-    path = settings.data_dir / "node.id"
+    path = node_file(settings)
     if not path.exists():
-        try:
-            _make_node_id(path)
-        except OSError as error:
-            raise Unavailable(f"{settings.data_dir} cannot be written: {error.strerror}") from error
+        with suppress(FileExistsError):
+            _name_node(path, os.link)  # atomic, and the first process wins
     return path.read_text().strip()
 
 
-def _make_node_id(path: Path) -> None:
+def rename_node(settings: Settings) -> None:
+    """What was claimed under the name before is another machine's from here on."""
+    _name_node(node_file(settings), os.replace)
+
+
+def _name_node(path: Path, put: Callable[[Path, Path], None]) -> None:
     draft = path.with_name(f"node.id.{os.getpid()}")
     try:
         draft.write_text(uuid.uuid4().hex + "\n")
-        with suppress(FileExistsError):
-            os.link(draft, path)  # atomic, and the first process wins
+        put(draft, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise Unavailable(f"{path.parent} cannot be written: {error.strerror}") from error
     finally:
         draft.unlink(missing_ok=True)
 

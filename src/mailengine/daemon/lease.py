@@ -16,7 +16,7 @@ from mailengine.core.clock import Clock
 from mailengine.core.scope import InstanceScope
 from mailengine.db.insert import insert_into
 from mailengine.db.tenancy import table_of
-from mailengine.db.unit import Database, WriteTx
+from mailengine.db.unit import Database, ReadTx, WriteTx
 from mailengine.models import Lease
 
 HOLD = timedelta(seconds=15)
@@ -74,6 +74,15 @@ async def take(tx: WriteTx, *, name: str, holder: str, now: datetime) -> bool:
     )
     taken = await tx.execute(statement.returning(table.c.holder))
     return taken.first() is not None
+
+
+async def others_until(tx: ReadTx, *, name: str, holder: str, now: datetime) -> datetime | None:
+    """When the lease of another holder runs out, None when there is none."""
+    table = table_of(Lease).c
+    until: datetime | None = await tx.scalar(
+        sa.select(table.expires_at).where(table.name == name, table.holder != holder, table.expires_at >= now)
+    )
+    return until
 
 
 async def give_back(tx: WriteTx, *, name: str, holder: str) -> None:

@@ -25,6 +25,7 @@ from mailengine.core.errors import Unavailable
 from mailengine.core.log import get_logger
 from mailengine.daemon.handover import Orders
 from mailengine.daemon.listening import announced, bind, bind_health, url_of
+from mailengine.daemon.naming import own_name
 from mailengine.daemon.notify import feed_watchdog, notify
 from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import owner_of, settle_dead
@@ -131,7 +132,10 @@ async def _run(
             roles=",".join(sorted(roles)),
             listening=url_of(rt.settings) if listener else None,
         )
-        await settle_dead(rt)
+        if "worker" in roles:
+            if not await own_name(rt, stop):
+                return again.is_set()
+            await settle_dead(rt)
         parts = _parts(rt, roles, nursery, listener, health_listener, stop, killed, restart)
         async with asyncio.TaskGroup() as group:
             for name, run in parts.items():

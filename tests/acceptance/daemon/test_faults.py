@@ -1,6 +1,7 @@
 """The daemon when the machine fails it: it says so once, loses and doubles nothing, and goes on by itself."""
 
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -153,6 +154,33 @@ def test_a_database_that_is_gone_for_a_while(
         finish(house, daemon, sink)
     assert_no_traceback(house)
     assert not [words for words in errors(house) if "\n" in words]
+
+
+def test_a_copied_data_directory(postgres_dsn: str, tmp_path: Path, counting_sink: Sinks) -> None:
+    """As a machine that was made from the image of another, which lives."""
+    sink = counting_sink(delay_ms=30)
+    original, copy = (
+        House(
+            postgres_dsn, tmp_path / name, MAILENGINE_WORKER_PROCESSES="1", MAILENGINE_WORKER_CONNECTIONS="2",
+            MAILENGINE_WORKER_BATCH_SIZE="50",
+        )
+        for name in ("original", "copy")
+    )  # fmt: skip
+    original.folder.mkdir()
+    original.campaign(RECIPIENTS, sink.port)
+    with original.daemon(*ROLES) as first:
+        sink.wait_for(50, 200)
+        (copy.folder / "wire").mkdir(parents=True)
+        for path in [original.folder / "node.id", *(original.folder / "wire").iterdir()]:
+            with suppress(FileNotFoundError):  # a journal whose claim has just ended
+                shutil.copy(path, copy.folder / path.relative_to(original.folder))
+        with copy.daemon(*ROLES) as second:
+            original.wait_for_state("sent", 200)
+            wait_until(lambda: [line for line in copy.said() if line["level"] == "warning"], "it says so", 60)
+            assert [second.end(), first.end()] == [0, 0]
+    assert compare(original, sink) == set()
+    assert errors(original) + errors(copy) == []
+    assert (original.folder / "node.id").read_text() != (copy.folder / "node.id").read_text()
 
 
 def test_two_daemons_on_one_file(house: House, counting_sink: Sinks) -> None:

@@ -157,6 +157,20 @@ async def test_another_machine_is_given_its_lease(world: World) -> None:
     assert set((await _recover(world)).values()) == {"doubt"}
 
 
+async def test_a_copied_journal_of_another_machine_is_believed_when_its_lease_is_over(world: World) -> None:
+    journal = WireJournal(world.wire_folder, "t", room=5)
+    _, ids = await _claimed(world, Owner("another-machine", world.owner.boot))
+    journal.fill(ids)
+    journal.accepted(3, "250 ok")
+    journal.abandon()
+    assert set((await _recover(world)).values()) == {"claimed"}
+    world.clock.advance(LEASE + timedelta(seconds=1))
+    statuses = await _recover(world)
+    assert statuses.pop("u3@example.org") == "sent"
+    assert set(statuses.values()) == {"doubt"}
+    assert list(world.wire_folder.iterdir()) == []
+
+
 async def test_a_claim_that_commits_after_its_owner_died(postgres_dsn: str, tmp_path: Path) -> None:
     """The server may still be busy with the COMMIT of a worker that is dead: its journal is needed until then."""
     async with a_world(postgres_dsn, tmp_path / "data") as world:

@@ -12,10 +12,11 @@ from mailengine.core.scope import InstanceScope, Scope
 from mailengine.daemon.chores import Chores
 from mailengine.daemon.job_runs import JobRuns
 from mailengine.daemon.lease import Leadership
+from mailengine.daemon.naming import holder_of
 from mailengine.daemon.restart import Looks, wait
 from mailengine.domain.campaigns import expand, finish, schedule
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
-from mailengine.runtime import Runtime, node_id
+from mailengine.runtime import Runtime
 
 _LOOK_SECONDS = 0.2
 _SET_ASIDE_SECONDS = 10.0
@@ -29,9 +30,7 @@ log = get_logger("scheduler")
 
 async def run(rt: Runtime, stop: asyncio.Event) -> None:
     """Look for work until `stop`, while this process holds the lease."""
-    lease = Leadership(
-        rt.db, rt.clock, name="scheduler", node=node_id(rt.settings), folder=rt.settings.data_dir
-    )
+    lease = Leadership(rt.db, rt.clock, name="scheduler", node=holder_of(rt), folder=rt.settings.data_dir)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(Scheduler(rt).run(stop, lease.held))

@@ -18,11 +18,11 @@ from mailengine.daemon import backlog, children, lease
 from mailengine.daemon.backlog import Need
 from mailengine.daemon.children import Child
 from mailengine.daemon.handover import Orders
+from mailengine.daemon.naming import holder_of, worker_lease
 from mailengine.daemon.nursery import Nursery
 from mailengine.daemon.recovery import settle_dead
 from mailengine.daemon.restart import Backoff, wait
-from mailengine.domain.reports.liveness import WORKER_LEASE
-from mailengine.runtime import Runtime, node_id
+from mailengine.runtime import Runtime
 from mailengine.web.pulse import Pulse
 
 _LOOK_SECONDS = 0.2
@@ -47,32 +47,30 @@ async def run(
             crew.resize(await crew.wanted())
             pulse.workers = crew.size
             if loop.time() >= next_recovery:
-                await settle_dead(rt)
-                await _hold_lease(rt)
+                if await _hold_lease(rt):
+                    await settle_dead(rt)
                 next_recovery = loop.time() + _RECOVER_SECONDS
     finally:
         await crew.end()
         await _give_lease_back(rt)
 
 
-async def _hold_lease(rt: Runtime) -> None:
-    """For monitors: this machine sends. Nothing depends on it."""
-    name, node = _lease(rt)
+async def _hold_lease(rt: Runtime) -> bool:
+    """For monitors, and for copies of the data directory (`naming.py`): this machine sends. False when a copy has
+    taken the name meanwhile: what is claimed under it may be the copy's."""
     with suppress(Unavailable):  # said by those who need the database
         async with rt.db.write(_INSTANCE) as tx:
-            await lease.take(tx, name=name, holder=node, now=rt.clock.now())
+            held = await lease.take(tx, name=worker_lease(rt), holder=holder_of(rt), now=rt.clock.now())
+        if not held:
+            log.error("a copy of this data directory was started meanwhile: start this daemon again")
+        return held
+    return True
 
 
 async def _give_lease_back(rt: Runtime) -> None:
-    name, node = _lease(rt)
     with suppress(Unavailable):
         async with rt.db.write(_INSTANCE) as tx:
-            await lease.give_back(tx, name=name, holder=node)
-
-
-def _lease(rt: Runtime) -> tuple[str, str]:
-    node = node_id(rt.settings)
-    return f"{WORKER_LEASE}{node}", node
+            await lease.give_back(tx, name=worker_lease(rt), holder=holder_of(rt))
 
 
 Killers = set[Callable[[], None]]  # what an immediate stop calls

@@ -90,6 +90,8 @@ async def recover(
             if await is_under_way(tx, left.claim_token):
                 continue  # without its journal the whole claim would be in doubt
             claims = await open_claims(tx, now, claim_token=left.claim_token)
+        if any(_may_be_anothers(claim, owner) for claim in claims):
+            continue  # a copy of its journal, which came with a copy of its data directory
         for claim in claims:
             settled += await _settle(db, claim, _by_journal(claim, left.read(), owner), now)
         left.remove()
@@ -101,6 +103,10 @@ async def recover(
             verdicts = [outcome.doubtful(task, reason) for task in claim.tasks]
             settled += await _settle(db, claim, verdicts, now)
     return settled
+
+
+def _may_be_anothers(claim: OpenClaim, owner: Owner) -> bool:
+    return not claim.owner.startswith(f"{owner.node}:") and not claim.lease_over
 
 
 def _lost(claim: OpenClaim, owner: Owner, folder: Path) -> str | None:
