@@ -11,7 +11,7 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import owned, table_of, tenant_of
 from mailengine.db.types import UTCDateTime
 from mailengine.db.unit import Database
-from mailengine.domain.privacy.files import errors_file
+from mailengine.domain.contacts.imports.request import errors_path
 from mailengine.domain.privacy.holdings import Holding, holdings
 from mailengine.models import (
     Campaign,
@@ -105,10 +105,11 @@ async def leave_traces(db: Database, scope: Scope, folder: Path, *, address: str
             )
         )  # fmt: skip
     assert job_id is not None
-    path = errors_file(folder, job_id)
+    path = errors_path(folder, job_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f"import_line,import_reason,email,name\n2,bad,{address.upper()} ,Zoe Quagga\n3,bad,bob@example.org,Bob\n"
+        f"4,bad,{address.replace('@', ' @@').replace('.', '..')},Zoe Quagga\n"
     )
     return contact_id
 

@@ -10,12 +10,12 @@ from mailengine.domain.campaigns import list_removal, trash
 from mailengine.domain.contacts import hygiene
 from mailengine.domain.contacts.contacts import RESTORABLE
 from mailengine.domain.contacts.exports import run as exports
-from mailengine.domain.contacts.imports import undo, uploads
+from mailengine.domain.contacts.imports import errors_file, undo, uploads
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.contacts.upkeep import Rules, all_tenants, rules_of
 from mailengine.domain.privacy import erase, retention
 from mailengine.domain.privacy import exports as tenant_exports
-from mailengine.domain.privacy.files import job_files
+from mailengine.domain.privacy.files import forget_rejected, job_files
 from mailengine.runtime import Runtime
 
 _PAGE = 200
@@ -30,6 +30,9 @@ async def empty_trash(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str,
     for tenant_id in tenants:
         scope, done = _scope(tenant_id), _PAGE
         while done == _PAGE:
+            async with rt.db.read(scope) as look:
+                due = await erase.addresses_due(look, scope, before=before, limit=_PAGE)
+            await forget_rejected(rt.db, scope, data_dir=rt.settings.data_dir, addresses=due)
             async with rt.db.write(scope) as tx:
                 done = await erase.erase_deleted(
                     tx, scope, before=before, limit=_PAGE, hash_key=hash_key, now=now
@@ -60,8 +63,8 @@ async def erase_again(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str,
 
 
 async def forget_files(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str, int]]:
-    """What only helps to take an import back, for 30 days; what was exported for download, for 7; uploads that
-    nobody imported, for one."""
+    """What only helps to take an import back, and the rows that it rejected, for 30 days; what was exported for
+    download, for 7; uploads that nobody imported, for one."""
     gone = -1
     while gone:
         async with rt.db.write(_INSTANCE) as tx:
@@ -69,7 +72,9 @@ async def forget_files(rt: Runtime, now: datetime) -> AsyncGenerator[Mapping[str
         yield {"import_rows": gone}
     async with rt.db.read(_INSTANCE) as tx:
         ids = await exports.expired(tx, _INSTANCE, clock=rt.clock)
+        rejected = await errors_file.too_old(tx, _INSTANCE, data_dir=rt.settings.data_dir, now=now)
     files = [path for job_id in ids for path in job_files(rt.settings.data_dir, job_id)]
+    files += rejected
     files += uploads.stale(rt.settings.data_dir, now)
     for path in files:
         path.unlink(missing_ok=True)

@@ -145,7 +145,7 @@ async def test_it_waits_for_a_running_import_and_a_message_on_the_wire(
     await leave_traces(db, scope, tmp_path)
     async with db.write(scope) as tx:
         tx.add(Job(id=77, tenant_id=scope.tenant_id, kind="import", state="running", created_at=NOW))
-    with pytest.raises(Conflict, match="import 77 is running"):
+    with pytest.raises(Conflict, match=r"import 77 is running.*jobs cancel 77"):
         await forget(db, scope, tmp_path)
     async with db.write(scope) as tx:
         await tx.execute(

@@ -24,6 +24,7 @@ from mailengine.models import (
     Contact,
     ContactState,
     EmailTask,
+    Job,
     Snapshot,
     Suppression,
     Template,
@@ -63,6 +64,26 @@ async def test_a_contact_is_erased_after_30_days_and_figures_stay(
         (task,) = await tx.scalars(owned(EmailTask, scope))
         (totals,) = await tx.scalars(owned(CampaignTotals, scope))
     assert (task.contact_id, task.status, totals.sent) == (contact_id, "sent", 1)
+
+
+async def test_rows_that_imports_rejected_go_with_the_contact_and_all_of_them_after_30_days(
+    db: Database, scope: Scope, other: Scope, database_url: str, tmp_path: Path
+) -> None:
+    await leave_traces(db, scope, tmp_path)
+    imported = NOW + timedelta(days=20)
+    async with db.write(scope) as tx:
+        await contacts.soft_delete(tx, scope, address=ADDRESS, now=NOW)
+        for job in await tx.scalars(owned(Job, scope)):
+            job.created_at = imported
+    (rejected,) = tmp_path.rglob("*-errors.csv")
+    await days_pass(db, database_url, tmp_path, 29)
+    assert "quagga" in rejected.read_text().casefold()
+    await days_pass(db, database_url, tmp_path, 31)
+    assert rejected.read_text().splitlines()[1:] == ["3,bad,bob@example.org,Bob"]
+    await days_pass(db, database_url, tmp_path, 49)
+    assert rejected.exists()
+    await days_pass(db, database_url, tmp_path, 51)
+    assert not rejected.exists()
 
 
 async def test_who_left_stays_known_and_who_was_only_deleted_may_come_again(

@@ -58,7 +58,7 @@ async def erase(tx: WriteTx, scope: Scope, *, address: str, hash_key: bytes, now
     """
     scope.require(Grant.MANAGE)
     wanted = parse_address(address)
-    await _no_import(tx, scope)
+    await check_no_import(tx, scope)
     theirs = owned(Contact, scope).where(col(Contact.email_key) == wanted.key)
     contact = await tx.scalar(theirs)
     ids = [] if contact is None or contact.id is None else [contact.id]
@@ -79,17 +79,7 @@ async def erase_deleted(
     tx: WriteTx, scope: Scope, *, before: datetime, limit: int, hash_key: bytes, now: datetime
 ) -> int:
     """Forget up to `limit` contacts that were deleted before that moment (P16-03); returns how many."""
-    contacts = await tx.execute(
-        sa.select(col(Contact.id), col(Contact.email_key), col(Contact.email), col(Contact.state))
-        .where(
-            tenant_of(Contact) == scope.tenant_id,
-            col(Contact.deleted_at) < before,
-            col(Contact.erased_at).is_(None),
-        )
-        .limit(limit)
-        .with_for_update()
-    )
-    rows = contacts.all()
+    rows = (await tx.execute(_due(scope, before, limit).with_for_update())).all()
     if not rows:
         return 0
     keys = [row.email_key for row in rows]
@@ -110,6 +100,24 @@ async def erase_deleted(
     await _remember(tx, scope, kept, hash_key=hash_key, now=now)
     await audit.record(tx, scope, "contact.erase", "contact", None, now=now, count=len(rows))
     return len(rows)
+
+
+async def addresses_due(tx: ReadTx, scope: Scope, *, before: datetime, limit: int) -> list[str]:
+    """Of those whom `erase_deleted` would forget next, for what is not in tables."""
+    return [row.email for row in await tx.execute(_due(scope, before, limit))]
+
+
+def _due(scope: Scope, before: datetime, limit: int) -> sa.Select[int | None, str, str, str]:
+    return (
+        sa.select(col(Contact.id), col(Contact.email_key), col(Contact.email), col(Contact.state))
+        .where(
+            tenant_of(Contact) == scope.tenant_id,
+            col(Contact.deleted_at) < before,
+            col(Contact.erased_at).is_(None),
+        )
+        .order_by(col(Contact.id))
+        .limit(limit)
+    )
 
 
 async def again(tx: WriteTx, scope: Scope, *, now: datetime) -> int:
@@ -141,14 +149,18 @@ async def tenants_with_deleted(tx: ReadTx, _instance: InstanceScope, *, before: 
     return (await tx.scalars(query)).all()
 
 
-async def _no_import(tx: ReadTx, scope: Scope) -> None:
+async def check_no_import(tx: ReadTx, scope: Scope) -> None:
+    """Raises Conflict while an import might write down rows of a person; one that was killed might be resumed."""
     running = await tx.scalar(
         owned(Job, scope)
         .where(col(Job.kind).in_((JobKind.IMPORT, JobKind.UPLOAD)), col(Job.state) == JobState.RUNNING)
         .limit(1)
     )
     if running is not None:
-        raise Conflict(f"import {running.id} is running; erase the person when it is done")
+        raise Conflict(
+            f"import {running.id} is running, or was killed; erase the person when it is done, or end it with"
+            f" `mailengine jobs cancel {running.id}`"
+        )
 
 
 async def _withdraw(tx: WriteTx, scope: Scope, people: People) -> None:

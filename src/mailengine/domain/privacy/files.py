@@ -1,7 +1,8 @@
 """The files that jobs left in the data directory, and what of a person stands in them.
 
-An import's file of rejected rows is the only one that is kept with rows of people in it; it is written anew without
-theirs. What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment. So does
+An import's file of rejected rows is the only one that is kept, for 30 days, with rows of people in it; it is written
+anew without theirs. In it an address may be wrong in its marks (`ann@@example.org`), so only its words are compared.
+What was exported for download goes as a whole: it is the tenant's own copy, made again in a moment. So does
 an uploaded file that nobody imported yet when the person stands in it: it can be uploaded again, and its import
 refuses them then. Of sheets and archives what is packed in them is looked through.
 """
@@ -9,6 +10,7 @@ refuses them then. Of sheets and archives what is packed in them is looked throu
 import asyncio
 import csv
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable
@@ -21,29 +23,43 @@ from sqlmodel import col
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import tenant_of
 from mailengine.db.unit import Database
+from mailengine.domain.contacts.imports.request import FOLDER, errors_path
+from mailengine.domain.privacy.erase import check_no_import
 from mailengine.mail.address import parse_address
-from mailengine.models import Job
+from mailengine.models import Job, JobKind, JobState
 
 EXPORTS = "exports"
-_IMPORTS = "imports"
 _MAX_FIELD = 1 << 24
 _BLOCK = 1 << 20
 _MAX_UNPACKED = 2 << 30  # an archive that grows further is not unpacked for this
 _ZIP = b"PK\x03\x04"
-
-
-def errors_file(data_dir: Path, job_id: int) -> Path:
-    return data_dir / _IMPORTS / f"{job_id}-errors.csv"
+_MARKS = re.compile(r"[\W_]+")
 
 
 async def forget_everywhere(db: Database, scope: Scope, *, data_dir: Path, address: str) -> int:
-    """Take the person out of the files of the tenant's jobs, before `erase` takes them out of the tables."""
+    """Take the person out of the files of the tenant's jobs, before `erase` takes them out of the tables. Raises
+    Conflict while an import writes such a file."""
     scope.require(Grant.MANAGE)
     async with db.read(scope) as tx:
+        await check_no_import(tx, scope)
         ids = (await tx.scalars(sa.select(col(Job.id)).where(tenant_of(Job) == scope.tenant_id))).all()
-    uploads = data_dir / _IMPORTS / "uploads" / str(scope.tenant_id)
+    uploads = data_dir / FOLDER / "uploads" / str(scope.tenant_id)
     gone = await asyncio.to_thread(forget, data_dir, [job_id for job_id in ids if job_id], address)
     return gone + await asyncio.to_thread(forget_uploads, uploads, address)
+
+
+async def forget_rejected(db: Database, scope: Scope, *, data_dir: Path, addresses: Collection[str]) -> int:
+    """Take the rows of people whose time in the trash is over out of the files of imports; returns how many. Files
+    that somebody uploads now are left, since who was only deleted may be added again, as are exports, which end by
+    themselves within days."""
+    kinds = (JobKind.IMPORT, JobKind.UPLOAD)
+    ended = sa.select(col(Job.id)).where(
+        tenant_of(Job) == scope.tenant_id, col(Job.kind).in_(kinds), col(Job.state) != JobState.RUNNING
+    )
+    async with db.read(scope) as tx:
+        paths = [errors_path(data_dir, job_id) for job_id in await tx.scalars(ended) if job_id]
+    spellings = set().union(*map(_spellings, addresses))
+    return await asyncio.to_thread(lambda: sum(_without(path, spellings) for path in paths))
 
 
 def forget_uploads(folder: Path, address: str) -> int:
@@ -99,7 +115,7 @@ def forget(data_dir: Path, job_ids: Iterable[int], address: str) -> int:
     """Take the rows that hold this address out of the jobs' files; returns how many rows and files went."""
     spellings, gone = _spellings(address), 0
     for job_id in job_ids:
-        gone += _without(errors_file(data_dir, job_id), spellings)
+        gone += _without(errors_path(data_dir, job_id), spellings)
         for path in job_files(data_dir, job_id):
             path.unlink(missing_ok=True)
             gone += 1
@@ -116,6 +132,7 @@ def _without(path: Path, spellings: Collection[str]) -> int:
     """Write the CSV anew without the rows of this person; nothing is touched where there are none."""
     if not path.is_file():
         return 0
+    wanted = {_words(spelling) for spelling in spellings}
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD))
     draft, gone = path.with_suffix(".draft"), 0
     with (
@@ -125,7 +142,8 @@ def _without(path: Path, spellings: Collection[str]) -> int:
         os.chmod(draft, 0o600)  # noqa: PTH101  # the open file's own
         writer = csv.writer(out)
         for row in csv.reader(source):
-            if any(spelling in cell.casefold() for cell in row for spelling in spellings):
+            line = _words(" ".join(row))
+            if any(words in line for words in wanted):
                 gone += 1
             else:
                 writer.writerow(row)
@@ -134,3 +152,8 @@ def _without(path: Path, spellings: Collection[str]) -> int:
     else:
         draft.unlink()
     return gone
+
+
+def _words(text: str) -> str:
+    """Letters and digits, each word between two dots."""
+    return f".{_MARKS.sub('.', text.casefold()).strip('.')}."

@@ -13,14 +13,13 @@ from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import JSONBody, PathParameter
 from litestar.response import File
 
-from mailengine.core.errors import NotFound
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
-from mailengine.domain.contacts.imports import mappings, uploads
+from mailengine.domain.contacts.imports import errors_file, mappings, uploads
 from mailengine.domain.contacts.imports.mapping import MAX_COLUMNS, check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
-from mailengine.domain.contacts.imports.request import ImportRequest, errors_path
+from mailengine.domain.contacts.imports.request import ImportRequest
 from mailengine.domain.contacts.imports.undo import rehearse_undo
 from mailengine.domain.contacts.imports.upload_jobs import begin_again, queue_upload
 from mailengine.domain.contacts.tags import MAX_NAME, check_tag
@@ -261,13 +260,11 @@ class Imports(Controller):
     @get("/{job_id:int}/errors", **CSV_FILE, summary="Get the rejected rows")
     async def errors(self, site: NamedDependency[Site], caller: NamedDependency[Scope], job_id: Id) -> File:
         """A CSV: line, reason and the row as it was, cells that are formulas included. Not there when no row was
-        rejected."""
+        rejected, and after 30 days."""
         caller.require(Grant.EDIT)
         async with site.rt.db.read(caller) as tx:
             await find_import(tx, caller, job_id)
-        path = errors_path(site.rt.settings.data_dir, job_id)
-        if not path.is_file():
-            raise NotFound(f"import {job_id} rejected no row")
+        path = errors_file.find(site.rt.settings.data_dir, job_id)
         return File(path, filename=f"import-{job_id}-errors.csv", media_type="text/csv")
 
     @post("/{job_id:int}/cancel", status_code=200, **WRITE, summary="Cancel an import")

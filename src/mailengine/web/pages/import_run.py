@@ -7,12 +7,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import File, Stream
 
-from mailengine.core.errors import NotFound
 from mailengine.core.ids import JobId
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.accounts.sessions import Login
-from mailengine.domain.contacts.imports import undo
+from mailengine.domain.contacts.imports import errors_file, undo
 from mailengine.domain.contacts.imports.report import Counts
 from mailengine.domain.contacts.imports.request import errors_path
 from mailengine.domain.contacts.imports.upload_jobs import begin_again, resumable
@@ -83,9 +82,7 @@ async def errors(request: UserRequest, site: NamedDependency[Site], job_id: From
     scope.require(Grant.EDIT)
     async with site.rt.db.read(scope) as tx:
         await find_import(tx, scope, job_id)
-    path = errors_path(site.rt.settings.data_dir, job_id)
-    if not path.is_file():
-        raise NotFound(f"import {job_id} rejected no row")
+    path = errors_file.find(site.rt.settings.data_dir, job_id)
     return File(path, filename=f"import-{job_id}-errors.csv", media_type="text/csv")
 
 

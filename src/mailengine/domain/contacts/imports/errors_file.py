@@ -3,14 +3,45 @@ again (the first two columns are ignored then).
 
 The cells are written as they came, formulas included: this file is the user's own data given back, not an
 export that strangers filled.
+
+They are people's data, and kept as long as the import can be taken back.
 """
 
 import csv
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
+import sqlalchemy as sa
+from sqlmodel import col
+
+from mailengine.core.errors import NotFound
+from mailengine.core.scope import InstanceScope
+from mailengine.db.unit import ReadTx
+from mailengine.domain.contacts.imports.request import FOLDER, errors_path
 from mailengine.domain.contacts.imports.rows import Rejected
+from mailengine.domain.contacts.imports.undo import UNDOABLE
+from mailengine.models import Job
+
+
+def find(data_dir: Path, job_id: int) -> Path:
+    """Raises NotFound for an import that rejected nothing, or did so too long ago."""
+    path = errors_path(data_dir, job_id)
+    if not path.is_file():
+        raise NotFound(
+            f"import {job_id} rejected no row, or none that is kept: they go after {UNDOABLE.days} days"
+        )
+    return path
+
+
+async def too_old(tx: ReadTx, _instance: InstanceScope, *, data_dir: Path, now: datetime) -> list[Path]:
+    """The files that are to go, of every tenant."""
+    last = (
+        await tx.scalar(sa.select(sa.func.max(col(Job.id))).where(col(Job.created_at) < now - UNDOABLE)) or 0
+    )
+    files = (data_dir / FOLDER).glob("*-errors.csv")
+    return [path for path in files if int(path.name.partition("-")[0]) <= last]
 
 
 class ErrorsFile:
@@ -24,9 +55,11 @@ class ErrorsFile:
         self.cut(keep_bytes)
 
     def cut(self, keep_bytes: int) -> None:
-        """Forget what was written after the last committed batch."""
-        self.size_bytes = keep_bytes
-        if self.path.exists() and self.path.stat().st_size > keep_bytes:
+        """Forget what was written after the last committed batch. The file may hold less, or be gone, since people
+        are erased from it."""
+        there = self.path.stat().st_size if self.path.exists() else 0
+        self.size_bytes = min(there, keep_bytes)
+        if there > keep_bytes:
             with self.path.open("r+b") as file:
                 file.truncate(keep_bytes)
 
