@@ -12,6 +12,7 @@ from support.house import NOW
 pytestmark = pytest.mark.anyio
 Importing = Callable[..., Awaitable[ImportReport]]
 Stored = Callable[[Scope], Awaitable[dict[str, Contact]]]
+Membership = Callable[[Scope], Awaitable[dict[int, str]]]
 
 
 async def test_an_implausible_date_of_consent_costs_its_row(
@@ -74,3 +75,23 @@ async def test_half_a_character_in_json_of_listmonk_costs_its_row(
         (2, "it holds bytes that are no text in the file's encoding")
     ]
     assert set(await stored(scope)) == {"b@example.org", "c@example.org"}
+
+
+async def test_who_said_no_is_not_subscribed(
+    importing: Importing, stored: Stored, membership: Membership, scope: Scope
+) -> None:
+    report = await importing(
+        "email,Opt-in,Status\na@example.org,yes,customer\nb@example.org,no,customer\n"
+        "c@example.org,,customer\nd@example.org,perhaps,customer\n"
+    )
+    people = await stored(scope)
+    assert {email[0]: row.state for email, row in people.items()} == {
+        "a": "subscribed", "b": "unsubscribed", "c": "unconfirmed",
+    }  # fmt: skip
+    on_list = await membership(scope)
+    assert {row.id: on_list[row.id or 0] for row in people.values()} == {
+        row.id: row.state for row in people.values()
+    }
+    assert [error.reason for error in report.errors] == [
+        "'perhaps' does not say whether they are subscribed; write yes or no, or make its column an attribute"
+    ]

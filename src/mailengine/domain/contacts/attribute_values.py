@@ -30,8 +30,14 @@ _ISO_MOMENT = re.compile(
 )
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # by no database; JSON can spell both
 _DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
-_TRUE = frozenset({"true", "yes", "y", "on", "1", "ja", "oui", "sí", "si", "sim", "tak", "да"})
-_FALSE = frozenset({"false", "no", "n", "off", "0", "nein", "non", "não", "nie", "нет"})
+TRUE_WORDS = frozenset({
+    "true", "yes", "y", "on", "1", "ja", "oui", "sí", "sì", "si", "sim", "tak", "da", "ano", "áno", "igen", "evet",
+    "kyllä", "да", "так", "ναι", "はい", "是", "예",
+})  # fmt: skip
+FALSE_WORDS = frozenset({
+    "false", "no", "n", "off", "0", "nein", "non", "não", "nie", "nee", "nej", "nei", "ei", "ne", "nem", "nu",
+    "hayır", "нет", "ні", "не", "όχι", "いいえ", "否", "아니요",
+})  # fmt: skip
 # Pairs by which a column is taken for a boolean unasked. Not `si`: with `no` it is Slovenia and Norway.
 _PAIRS = tuple(map(frozenset, (("true", "false"), ("yes", "no"), ("ja", "nein"), ("oui", "non"))))
 _SEPARATORS = ("|", ";", ",")
@@ -173,9 +179,9 @@ def moment_text(moment: datetime) -> str:
 
 def _boolean(text: str) -> bool:
     folded = text.casefold()
-    if folded in _TRUE:
+    if folded in TRUE_WORDS:
         return True
-    if folded in _FALSE:
+    if folded in FALSE_WORDS:
         return False
     raise ValueError(f"{text[:40]!r} is neither true nor false")
 

@@ -15,7 +15,7 @@ from mailengine.core.scope import Grant, Scope
 from mailengine.db.unit import ReadTx
 from mailengine.domain.contacts import attributes, lists
 from mailengine.domain.contacts.imports import mappings, uploads
-from mailengine.domain.contacts.imports.headers import FIELDS, Field
+from mailengine.domain.contacts.imports.headers import FIELDS, SEVERAL, Field
 from mailengine.domain.contacts.imports.mapping import check_target
 from mailengine.domain.contacts.imports.plan import OnDuplicate
 from mailengine.domain.contacts.imports.preview import preview
@@ -169,8 +169,8 @@ def typed_mapping(form: Form) -> dict[str, str]:
             raise InvalidInput(f"say what the attribute of the column {header!r} is called")
         check_target(target)
         mapping[header] = target
-    targets = [target.partition(":")[0] for target in mapping.values() if target != Field.IGNORE]
-    doubled = next((target for target in targets if targets.count(target) > 1), None)
+    targets = [target.partition(":")[0] for target in mapping.values()]
+    doubled = next((one for one in targets if one not in SEVERAL and targets.count(one) > 1), None)
     if doubled is not None:
         raise InvalidInput(f"two columns cannot both be {doubled!r}; leave one of them out")
     if Field.EMAIL not in targets:

@@ -6,47 +6,69 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from mailengine.core.errors import InvalidInput
-from mailengine.domain.contacts.attribute_values import parse
+from mailengine.domain.contacts.attribute_values import FALSE_WORDS, TRUE_WORDS, parse
+from mailengine.domain.contacts.imports.state_words import STATES, word_of
+from mailengine.domain.contacts.states import LEFT
 from mailengine.domain.contacts.tags import check_tag
 from mailengine.models import AttributeKind, ContactState
 
-_STATES: dict[ContactState, str] = {
-    ContactState.SUBSCRIBED: "subscribed, enabled, active, confirmed, opted in, optin, opt-in, yes, abonniert",
-    ContactState.UNSUBSCRIBED: (
-        "unsubscribed, blocklisted, blacklisted, disabled, opted out, optout, opt-out, no, abgemeldet, désabonné"
-    ),
-    ContactState.BOUNCED: "bounced, cleaned, hard bounce, hard-bounced, hardbounced, invalid",
-    ContactState.COMPLAINED: "complained, complaint, spam, abuse, spam complaint, junk",
-    ContactState.UNCONFIRMED: "unconfirmed, pending, nonsubscribed, non-subscribed, unverified, not confirmed",
-    ContactState.INACTIVE: "inactive",
-    ContactState.SUPPRESSED: "suppressed",
-}
-_WORDS = {word.strip(): state for state, words in _STATES.items() for word in words.split(",")}
-_NO = frozenset({"", "0", "no", "n", "false", "nein", "non", "-", "null", "none", "subscribed", "never"})
-
+_NO = FALSE_WORDS | {"", "null", "none", "n/a", "subscribed", "never"}
+_MARKS = frozenset({"x", "✓", "✔", "☑", "✅", "checked"})
+_MOMENT = re.compile(r"[\d.:/TZ+\- ]{6,}")  # when they agreed: that they did
 # What programs write where they have no date: .NET, Excel, clocks that count from 1970. MySQL's is no date at all.
 _EMPTY_DATES = frozenset(map(date.fromisoformat, ("0001-01-01", "1899-12-30", "1900-01-01", "1970-01-01")))
 _ZERO_DATE = re.compile(r"0000-00-00([T ]00:00(:00)?Z?)?")
 _FIRST_CONSENT = datetime(1970, 1, 1, tzinfo=UTC)  # what is older is a mistake: nobody had agreed to e-mail
 
 
-def is_state(text: str) -> bool:
-    return text.strip().casefold() in _WORDS
-
-
 def parse_state(text: str) -> ContactState | None:
     """None for an empty cell; raises ValueError for a word that is no state: a guess could mail somebody who left."""
-    word = text.strip().casefold()
+    word = word_of(text)
     if not word:
         return None
-    if word not in _WORDS:
-        raise ValueError(f"{text.strip()[:40]!r} is no state of a contact; use {', '.join(ContactState)}")
-    return _WORDS[word]
+    if word not in STATES:
+        raise ValueError(
+            f"{text.strip()[:40]!r} is no state of a contact; use {', '.join(ContactState)}, or make its column "
+            "an attribute"
+        )
+    return STATES[word]
 
 
 def is_said(text: str) -> bool:
     """Whether a cell of a column such as `unsubscribed at` says that it happened."""
-    return text.strip().casefold() not in _NO
+    return word_of(text) not in _NO
+
+
+def is_answer(text: str) -> bool:
+    """Whether a cell can stand in a column such as `opt-in`."""
+    try:
+        parse_subscribed(text)
+    except ValueError:
+        return False
+    return True
+
+
+def says_no(text: str) -> bool:
+    """Whether a cell of such a column tells that somebody is not to be mailed; an empty one does not."""
+    return bool(word_of(text)) and is_answer(text) and parse_subscribed(text) in LEFT
+
+
+def parse_subscribed(text: str) -> ContactState:
+    """A cell of a column such as `opt-in`: yes, no, a date, a word for a state. Who is left blank never agreed.
+    Raises ValueError for anything else."""
+    word = word_of(text)
+    if word in STATES:
+        return STATES[word]
+    if word in TRUE_WORDS or word in _MARKS or _MOMENT.fullmatch(text.strip()):
+        return ContactState.SUBSCRIBED
+    if word in ("", "null", "none", "n/a"):
+        return ContactState.UNCONFIRMED
+    if word in _NO:
+        return ContactState.UNSUBSCRIBED
+    raise ValueError(
+        f"{text.strip()[:40]!r} does not say whether they are subscribed; write yes or no, or make its column "
+        "an attribute"
+    )
 
 
 @lru_cache(1 << 12)

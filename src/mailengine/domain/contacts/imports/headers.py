@@ -22,12 +22,15 @@ class Field(StrEnum):
     CONSENT_IP = "consent_ip"
     TAGS = "tags"
     CONTACT_STATE = "contact_state"  # subscribed, unsubscribed, bounced … (`parse_state`)
+    SUBSCRIBED = "subscribed"  # a no: they left, an empty cell: they never agreed (`parse_subscribed`)
     UNSUBSCRIBED = "unsubscribed"  # a cell that is not empty or no: they left
     BOUNCED = "bounced"
     IGNORE = "ignore"
 
 
 FIELDS = frozenset(field.value for field in Field)
+# What several columns may be: each of them can tell that somebody left.
+SEVERAL = frozenset({Field.SUBSCRIBED, Field.UNSUBSCRIBED, Field.BOUNCED, Field.IGNORE})
 
 
 _WORDS: dict[Field, str] = {
@@ -77,7 +80,11 @@ _WORDS: dict[Field, str] = {
     Field.CONTACT_STATE: "contact state, contact status, subscription status, subscriber status, email status, email marketing status",
     Field.UNSUBSCRIBED: """
         unsubscribed, unsubscribed at, unsub time, opted out, email opt out, opt out, optout, blacklisted, blocklisted,
-        email blacklisted, has opted out of email, do not contact, donotcontact, abgemeldet, désinscrit
+        email blacklisted, has opted out of email, do not contact, donotcontact, do not email, do not mail, unsubscribe, unsubscribe date,
+        unsubscribe time, unsubscribed date, opt-out date, opted out at, abgemeldet, abgemeldet am, Abmeldedatum, ausgetragen, désinscrit,
+        désabonné, date de désinscription, dado de baja, baja, fecha de baja, disiscritto, data disiscrizione, uitgeschreven, afgemeld,
+        descadastrado, desinscrito, avregistrerad, avprenumererad, afmeldt, avmeldt, wypisany, odhlášen, odhlásený, leiratkozott, dezabonat,
+        отписан, отписался, дата отписки, відписаний, διαγραμμένος, 配信停止, 購読解除, 退订, 已退订, 退訂, 수신거부
     """,
     Field.BOUNCED: "bounced, hard bounced, bounced at, clean time",
     # What an errors file has before the columns of the original: it can be mended and imported again.

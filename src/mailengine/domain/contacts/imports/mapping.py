@@ -3,19 +3,25 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mailengine.core.errors import InvalidInput
 from mailengine.domain.contacts.attributes import MAX_ATTRIBUTES, attribute_name, check_attribute
-from mailengine.domain.contacts.imports.cells import is_state
+from mailengine.domain.contacts.imports.cells import is_answer, says_no
 from mailengine.domain.contacts.imports.dialect import Dialect, looks_like_address
 from mailengine.domain.contacts.imports.exporters import Exporter, recognise
-from mailengine.domain.contacts.imports.headers import FIELDS, Field, field_of, normalise_header
+from mailengine.domain.contacts.imports.headers import FIELDS, SEVERAL, Field, field_of, normalise_header
+from mailengine.domain.contacts.imports.state_words import (
+    OF_SUBSCRIPTIONS,
+    STATE_HEADERS,
+    STATES,
+    SUBSCRIBED_HEADERS,
+    word_of,
+)
 from mailengine.models import AttributeKind
 
 MAX_COLUMNS = 500  # more is a file with the wrong delimiter or a matrix, not an address book
 _SHOWN = 12
-_STATE_HEADERS = frozenset({"status", "state", "subscription", "subscriptionstate"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class ColumnMap:
     least_fields: int  # a row with fewer was cut off; columns at the end that nobody named may be missing
     said_kinds: Mapping[str, AttributeKind]  # attributes whose kind a person said
     exporter: Exporter  # the program that wrote the file
+    doubtful: Mapping[int, Field] = field(default_factory=dict)  # columns that may yet tell who left
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -64,7 +71,7 @@ def map_columns(
         said.get(number) or exporter.field_of(header) or field_of(header)
         for number, header in enumerate(headers)
     ]
-    _find_states(headers, targets, dialect)
+    doubtful = _find_states(headers, targets, dialect)
     _keep_first(targets, said)
     _settle_names(targets, said)
     if Field.EMAIL not in targets and (column := _address_column(dialect, targets, said)) is not None:
@@ -77,7 +84,7 @@ def map_columns(
     _name_attributes(headers, targets)
     named = [number for number, cell in enumerate(dialect.first, 1) if cell.strip()]
     named_targets = tuple(str(target) for target in targets if target is not None)
-    found = ColumnMap(headers, named_targets, max(named), kinds, exporter)
+    found = ColumnMap(headers, named_targets, max(named), kinds, exporter, doubtful)
     if len(found.attributes) > MAX_ATTRIBUTES:
         raise InvalidInput(
             f"the file has {len(found.attributes)} columns that would become attributes, and "
@@ -97,7 +104,7 @@ def _said(
         said[_column(headers, header)] = target
         if kind is not None:
             kinds[target] = kind
-    doubled = [name for name, count in Counter(said.values()).items() if count > 1 and name != Field.IGNORE]
+    doubled = [name for name, count in Counter(said.values()).items() if count > 1 and name not in SEVERAL]
     if doubled:
         raise InvalidInput(f"--map gives {doubled[0]} to two columns")
     return said, kinds
@@ -124,22 +131,33 @@ def check_target(text: str) -> tuple[str, AttributeKind | None]:
     return check_attribute(target), AttributeKind(kind) if kind else None
 
 
-def _find_states(headers: Sequence[str], targets: list[str | None], dialect: Dialect) -> None:
-    """`Status` is anything; where every cell is a word for a contact's state it is that."""
+def _find_states(headers: Sequence[str], targets: list[str | None], dialect: Dialect) -> dict[int, Field]:
+    """`Status` and `Newsletter` are anything: their cells tell. One word that is said of subscriptions only makes
+    states of a column, and rows with others are rejected: read as an attribute it would mail those who left. Returns
+    the columns that were not taken for what they may be."""
+    doubtful: dict[int, Field] = {}
     for number, header in enumerate(headers):
-        if targets[number] is None and normalise_header(header) in _STATE_HEADERS:
-            cells = {
-                cell for record in dialect.sample for cell in record[number : number + 1] if cell.strip()
-            }
-            if cells and all(map(is_state, cells)):
-                targets[number] = Field.CONTACT_STATE
+        plain = normalise_header(header)
+        if targets[number] is not None or plain not in STATE_HEADERS | SUBSCRIBED_HEADERS:
+            continue
+        cells = [cell for record in dialect.sample for cell in record[number : number + 1] if cell.strip()]
+        words = set(map(word_of, cells))
+        if plain in STATE_HEADERS:
+            field, is_one = Field.CONTACT_STATE, words <= STATES.keys() or bool(words & OF_SUBSCRIPTIONS)
+        else:
+            field, is_one = Field.SUBSCRIBED, all(map(is_answer, cells)) or any(map(says_no, cells))
+        if cells and is_one:
+            targets[number] = field
+        else:
+            doubtful[number] = field
+    return doubtful
 
 
 def _keep_first(targets: list[str | None], said: Mapping[int, str]) -> None:
     """One column for each field: the one that was said, else the first; the others become attributes."""
     taken = set(said.values())
     for number, target in enumerate(targets):
-        if number in said or target is None or target == Field.IGNORE:
+        if number in said or target is None or target in SEVERAL:
             continue
         if target in taken:
             targets[number] = None

@@ -9,10 +9,19 @@ from typing import NamedTuple
 from mailengine.core.wording import counted
 from mailengine.domain.contacts.attribute_values import Value, parse
 from mailengine.domain.contacts.contacts import MAX_PERSON_NAME
-from mailengine.domain.contacts.imports.cells import is_said, parse_consent_date, parse_state, parse_tags
+from mailengine.domain.contacts.imports.cells import (
+    is_said,
+    parse_consent_date,
+    parse_state,
+    parse_subscribed,
+    parse_tags,
+    says_no,
+)
 from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import ColumnMap
 from mailengine.domain.contacts.imports.names import split_name
+from mailengine.domain.contacts.imports.state_words import LEAVING, word_of
+from mailengine.domain.contacts.states import LEFT
 from mailengine.mail.address import AddressError, parse_address
 from mailengine.models import AttributeKind, ContactState
 
@@ -65,14 +74,19 @@ class RowReader:
         self._tags = places.get(Field.TAGS)
         self._state = places.get(Field.CONTACT_STATE)
         self._left = [
-            (places[field], state)
+            (number, state)
             for field, state in (
                 (Field.BOUNCED, ContactState.BOUNCED),
                 (Field.UNSUBSCRIBED, ContactState.UNSUBSCRIBED),
             )
-            if field in places
+            for number, target in enumerate(targets)
+            if target == field
         ]
-        self._has_state = self._state is not None or bool(self._left)
+        self._answers = [number for number, target in enumerate(targets) if target == Field.SUBSCRIBED]
+        self._doubtful = [
+            (number, columns.headers[number], field) for number, field in columns.doubtful.items()
+        ]
+        self._has_state = bool(self._state is not None or self._left or self._answers or self._doubtful)
         self._exporter = columns.exporter
         self._attributes = [
             (name, kinds[name], number) for number, name in enumerate(targets) if name not in FIELDS
@@ -130,7 +144,19 @@ class RowReader:
         for place, state in self._left:
             if is_said(cells[place]):
                 return state
-        return parse_state(cells[self._state]) if self._state is not None else None
+        for place, header, field in self._doubtful:
+            if says_no(cells[place]) if field is Field.SUBSCRIBED else word_of(cells[place]) in LEAVING:
+                raise ValueError(
+                    f"{header} is {cells[place].strip()[:40]!r}: say with --map what that column is"
+                )
+        said = parse_state(cells[self._state]) if self._state is not None else None
+        answers = [parse_subscribed(cells[place]) for place in self._answers]
+        if left := next((one for one in (said, *answers) if one in LEFT), None):
+            return left
+        # Who agreed in one column need not in the others.
+        return said or (
+            ContactState.SUBSCRIBED if ContactState.SUBSCRIBED in answers else next(iter(answers), None)
+        )
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
         source, date, address = self._consent
