@@ -83,7 +83,9 @@ class WorkerSettings(_Section):
     standby: int = Field(
         default=0, ge=0, le=64, description="send processes kept while nothing waits; at least 1 with Redis"
     )
-    connections: int = Field(default=10, ge=1, le=200, description="SMTP connections per relay and process")
+    connections: int = Field(
+        default=10, ge=1, le=200, description="SMTP connections per relay or mail host and process"
+    )
     batch_size: int = Field(
         default=1000, ge=2, le=10_000, description="most tasks of a campaign that a process has claimed"
     )

@@ -50,10 +50,10 @@ async def test_domains_behind_one_host_share_its_connections(
     people = [f"{user}@{domain}" for domain in domains for user in ("a", "b")]
     async with MailHost(delay_seconds=0.01) as host:
         campaign = await launched(world, host, people)
-        async with running(world.worker(connections=10)):
-            await world.settled(campaign)
+        async with running(world.worker(connections=2)):
+            await world.settled(campaign)  # within a minute: none sits in its place without a message
     assert sorted(host.recipients) == sorted(people)
-    assert host.most <= 10
+    assert host.most <= 2
     assert len(host.visits) == len(domains)  # two messages are no reason for two connections
 
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 import resource
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mailengine.core.log import get_logger
@@ -114,11 +114,11 @@ class Servers:
         keys = target.keys if target else ()
         if (alone := self._left_alone(keys)) is not None:
             raise alone
-        if self._full(keys) is None:
+        if (in_the_way := self._full(keys)) is None:
             return self._occupy(keys)
         waiter = _Waiter(keys, needed, asyncio.get_running_loop().create_future())
         self._waiters[waiter] = None
-        self._ask_for_room(keys)
+        _ask_for_room(in_the_way)
         try:
             return await waiter.slot
         except asyncio.CancelledError:
@@ -190,21 +190,24 @@ class Servers:
             self._by_key.setdefault(key, {})[slot] = None
         return slot
 
-    def _ask_for_room(self, keys: tuple[_Key, ...]) -> None:
-        """The oldest connection in the way that was not asked yet ends after its turn."""
-        for slot in self._full(keys) or ():
-            if not slot.wanted:
-                slot.wanted = True
-                slot.on_change()
-                return
-
     def _admit(self) -> None:
+        all_asked: set[int] = set()  # bottlenecks where nobody is left to ask
         for waiter in list(self._waiters):
-            if len(self._slots) >= self._most:
-                return
             if waiter.slot.done():
                 continue
             if not waiter.needed():
                 waiter.slot.set_result(None)
-            elif self._full(waiter.keys) is None:
+            elif (in_the_way := self._full(waiter.keys)) is None:
                 waiter.slot.set_result(self._occupy(waiter.keys))
+            elif id(in_the_way) not in all_asked and not _ask_for_room(in_the_way):
+                all_asked.add(id(in_the_way))
+
+
+def _ask_for_room(slots: Iterable[Slot]) -> bool:
+    """The oldest that was not asked yet ends after its turn; False when there is none."""
+    for slot in slots:
+        if not slot.wanted:
+            slot.wanted = True
+            slot.on_change()
+            return True
+    return False
