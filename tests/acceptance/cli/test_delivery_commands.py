@@ -1,6 +1,7 @@
 """`mailengine delivery` and `campaign report` on a campaign that had every fate."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
@@ -56,6 +57,7 @@ async def _play(installation: Installation) -> None:
 
 def test_the_report_says_what_became_of_everybody(fates: Installation) -> None:
     report = fates.ok("campaign", "report", "Spring", "--json").json
+    assert report["held"] == []
     counts = {name: report[name] for name in ("state", "recipients", "sent", "failed", "doubt", "queued")}
     assert counts == {
         "state": "sent", "recipients": 3, "sent": 1, "failed": 1, "doubt": 1, "queued": 0
@@ -78,6 +80,16 @@ def test_doubts_and_letters_are_listed_settled_and_tried_again(fates: Installati
     shown = fates.ok("delivery", "dead-letters", "show", str(letter["id"]), "--json").json
     assert shown["campaign"] == "Spring"
     assert "bob@example.net" in fates.ok("delivery", "dead-letters", "list").out
+    with sqlite3.connect(fates.database) as connection:
+        connection.execute("UPDATE campaigns SET deleted_at = finished_at")
+    of_deleted = fates.ok("delivery", "dead-letters", "show", str(letter["id"]), "--json").json
+    with sqlite3.connect(fates.database) as connection:
+        connection.execute("UPDATE campaigns SET deleted_at = NULL")
+    connection.close()
+    assert of_deleted == shown
+    for words, count in (("FULL", 1), ("bob@", 1), ("greylisted", 0)):
+        found = fates.ok("delivery", "dead-letters", "list", "--search", words, "--json").json
+        assert found["total"] == count
     for wrong in (("doubts", "settle", "999", "--as", "sent"), ("dead-letters", "show", "999")):
         ran = fates.run("delivery", *wrong)
         assert ran.code == 1

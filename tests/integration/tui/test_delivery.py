@@ -93,7 +93,7 @@ async def test_messages_in_doubt_are_settled(world: World) -> None:
         await driver.press("n", "n")
         await driver.sees("u0@example.org", "u2@example.org", "It arrived")
         await driver.press("a")
-        await driver.sees("is settled as accepted")
+        await driver.sees("is settled as sent")
         await driver.loses("u0@example.org")
         await driver.press("l")
         await driver.sees("It becomes a dead letter")
@@ -154,7 +154,13 @@ async def _given_up(world: World, status: str, *, count: int) -> None:
         await tx.execute(
             sa.update(tasks)
             .where(tasks.c.tenant_id == scope.tenant_id)
-            .values(status=status, finished_at=now, last_reply="550 no [such] user", attempts=1)
+            .values(
+                status=status,
+                finished_at=now,
+                last_reply="550 no [such] user",
+                attempts=1,
+                claim_token="claim" if status == "doubt" else None,
+            )
         )
         counter = {"doubt": count} if status == "doubt" else {"failed": count}
         await tx.execute(sa.update(totals).where(totals.c.tenant_id == scope.tenant_id).values(**counter))

@@ -117,7 +117,7 @@ async def test_messages_in_doubt_are_settled_or_sent_again(
     assert (await client.get(DOUBTS, params={"campaign_id": 999}, headers=mine)).json()["total"] == 0
     assert (await client.get(DOUBTS, headers=theirs)).json()["items"] == []
     for path in ("settle", "resend"):
-        given = body | ({"verdict": "lost"} if path == "settle" else {})
+        given = body | ({"verdict": "failed"} if path == "settle" else {})
         assert (await client.post(f"{DOUBTS}/{path}", json=given, headers=theirs)).status_code == 404
     assert await status_of(rt, acme.task_id) == TaskStatus.DOUBT
     sent = await client.post(f"{DOUBTS}/resend", json=body, headers=mine)
@@ -125,7 +125,7 @@ async def test_messages_in_doubt_are_settled_or_sent_again(
     assert await status_of(rt, acme.task_id) == TaskStatus.QUEUED
     assert (await client.post(f"{DOUBTS}/resend", json=body, headers=mine)).status_code == 404, "only once"
     await fail_message(rt, other, TaskStatus.DOUBT)
-    lost = {"ids": [other.task_id], "verdict": "lost"}
+    lost = {"ids": [other.task_id], "verdict": "failed"}
     assert (await client.post(f"{DOUBTS}/settle", json=lost, headers=theirs)).json() == {"changed": 1}
     letters = (await client.get(LETTERS, params={"cause": "doubt"}, headers=theirs)).json()
     assert [row["contact_id"] for row in letters["items"]] == [other.contact_id]
@@ -135,7 +135,7 @@ async def test_a_settled_doubt_counts_as_sent(
     client: httpx.AsyncClient, rt: Runtime, acme: Any, mine: Any
 ) -> None:
     await fail_message(rt, acme, TaskStatus.DOUBT)
-    body = {"ids": [acme.task_id], "verdict": "accepted"}
+    body = {"ids": [acme.task_id], "verdict": "sent"}
     assert (await client.post(f"{DOUBTS}/settle", json=body, headers=mine)).json() == {"changed": 1}
     assert await status_of(rt, acme.task_id) == TaskStatus.SENT
     report = (await client.get(f"/api/v1/campaigns/{acme.campaign_id}/report", headers=mine)).json()
@@ -174,7 +174,7 @@ HOSTILE: tuple[Any, ...] = (
     {}, [], "x", {"ids": []}, {"ids": [0]}, {"ids": [-1]}, {"ids": [2**63]}, {"ids": ["x"]},
     {"ids": None, "all": False},
     {"ids": [1] * 1001}, {"ids": [1], "more": 1}, {"all": "yes"}, {"all": True, "ids": [1]}, {"cause": "a\x00"},
-    {"cause": ""}, {"verdict": "accepted"}, {"ids": [1], "verdict": "perhaps"},
+    {"cause": ""}, {"verdict": "sent"}, {"ids": [1], "verdict": "perhaps"},
 )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ async def test_bodies_that_are_none_and_roles_that_may_not(
     for path in (f"{LETTERS}/requeue", f"{DOUBTS}/settle", f"{DOUBTS}/resend"):
         assert (await client.post(path, json={"ids": [1]})).status_code == 401
         assert (
-            await client.post(path, json={"ids": [1], "verdict": "lost"}, headers=viewer)
+            await client.post(path, json={"ids": [1], "verdict": "failed"}, headers=viewer)
         ).status_code == 403
         for body in HOSTILE:
             answer = await client.post(path, json=body, headers=mine)

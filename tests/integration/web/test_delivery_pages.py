@@ -137,6 +137,14 @@ async def test_a_failure_is_found_and_tried_again(client: Any, rt: Runtime, acme
     assert named in page
     again = await client.post("/delivery/dead-letters", data={"ids": ids, **csrf})
     assert "1 back in the queue" in await follow(client, again)
+    await fail_message(rt, acme, TaskStatus.FAILED)
+    for filters, number in (
+        ({"cause": "policy"}, 0),
+        ({"q": "ham"}, 0),
+        ({"cause": "content", "q": "spam"}, 1),
+    ):
+        everything = await client.post("/delivery/dead-letters", data={"all": "1", **filters, **csrf})
+        assert f"{number} back in the queue" in await follow(client, everything)
     log = (await client.get("/audit")).text
     assert named.replace(name, f"Campaign {name}") in log, "the audit log names it, too"
 
@@ -182,8 +190,8 @@ async def test_a_doubt_is_settled_and_jobs_are_listed(client: Any, rt: Runtime, 
     await fail_message(rt, acme, TaskStatus.DOUBT)
     page = (await client.get("/delivery/doubts")).text
     ids = re.findall(r'name="ids" value="(\d+)"', page)
-    settled = await client.post("/delivery/doubts", data={"ids": ids, "act": "accepted", **csrf})
-    assert "1 settled as accepted" in await follow(client, settled)
+    settled = await client.post("/delivery/doubts", data={"ids": ids, "act": "sent", **csrf})
+    assert "1 settled as sent" in await follow(client, settled)
     async with rt.db.write(acme.scope) as tx:
         await jobs.create(
             tx, acme.scope, kind=JobKind.IMPORT, title="people <1>.csv", total=10, now=rt.clock.now()
@@ -221,5 +229,5 @@ async def test_other_tenants_and_roles_change_nothing(client: Any, rt: Runtime, 
     async with rt.db.write(INSTANCE) as tx:
         await tx.execute(sa.update(Membership).values(role="viewer"))
     for path in ("delivery/kill-switch", "delivery/dead-letters", "delivery/doubts"):
-        data = {"to": "on", "ids": "1", "act": "accepted", **csrf}
+        data = {"to": "on", "ids": "1", "act": "sent", **csrf}
         assert (await client.post(f"/{path}", data=data)).status_code == 403, path

@@ -143,6 +143,7 @@ def list_letters(
     ctx: typer.Context,
     campaign: Campaign = None,
     cause: Cause = None,
+    search: Annotated[str, typer.Option(help="Only with this in the address or the server's words.")] = "",
     limit: Limit = 50,
     cursor: Cursor = None,
     as_json: output.Json = False,
@@ -153,14 +154,14 @@ def list_letters(
 
     async def work(rt: "Runtime", scope: "Scope") -> "Page[DeadLetter]":
         async with rt.db.read(scope) as tx:
-            chosen = Chosen(await _campaign_id(tx, scope, campaign), cause)
+            chosen = Chosen(await _campaign_id(tx, scope, campaign), cause, text=search)
             return await list_letters(tx, scope, chosen, request=PageRequest(limit, cursor))
 
     emit_page(
         in_tenant(ctx, work),
         _letter_shown,
         ("id", "address", "cause", "code", "words", "at"),
-        empty="no dead letters",
+        empty="no dead letter fits" if campaign or cause or search else "no dead letters",
         as_json=as_json,
     )
 
@@ -172,13 +173,14 @@ def show(
     as_json: output.Json = False,
 ) -> None:
     """Show one dead letter."""
-    from mailengine.domain.campaigns.campaigns import get
     from mailengine.domain.delivery.dead_letters import get_letter
+    from mailengine.domain.reports.names import names_of
 
     async def work(rt: "Runtime", scope: "Scope") -> dict[str, Any]:
         async with rt.db.read(scope) as tx:
             letter = await get_letter(tx, scope, letter_id=letter_id)
-            campaign = await get(tx, scope, campaign_id=letter.campaign_id)
+            of = ("campaign", letter.campaign_id)
+            campaign = (await names_of(tx, scope, [of]))[of]  # a deleted one, too
         return {**_letter_shown(letter), "campaign": campaign.name}
 
     output.emit(in_tenant(ctx, work), as_json=as_json)

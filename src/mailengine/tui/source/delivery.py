@@ -82,7 +82,7 @@ class Delivery:
         desk = self.desk
         async with desk.write() as tx:
             await doubts.settle(tx, desk.scope, task_ids=[task_id], accepted=accepted, now=desk.now())
-        return f"message {task_id} is settled as {'accepted' if accepted else 'lost'}"
+        return f"message {task_id} is settled as {'sent' if accepted else 'failed'}"
 
     @whole
     async def send_again(self, task_id: int) -> str:

@@ -87,12 +87,12 @@ class ChosenDoubts(Given):
 class Verdict(StrEnum):
     """What a person found out: the server took it, or it never arrived."""
 
-    ACCEPTED = "accepted"
-    LOST = "lost"
+    SENT = "sent"
+    FAILED = "failed"
 
 
 class Settlement(Given):
-    """What became of them; a lost message becomes a dead letter."""
+    """What became of them; a message that failed becomes a dead letter."""
 
     ids: Ids
     verdict: Verdict
@@ -189,7 +189,7 @@ class Doubts(Controller):
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[Settlement]
     ) -> Changed:
         """All of them or none: one that is not in doubt refuses the request."""
-        accepted, now = data.verdict is Verdict.ACCEPTED, site.rt.clock.now()
+        accepted, now = data.verdict is Verdict.SENT, site.rt.clock.now()
         async with site.rt.db.write(caller) as tx:
             return Changed(await doubts.settle(tx, caller, task_ids=data.ids, accepted=accepted, now=now))
 

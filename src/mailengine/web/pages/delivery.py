@@ -181,13 +181,16 @@ async def letters(request: UserRequest, site: NamedDependency[Site]) -> Response
 
 @post("/delivery/dead-letters")
 async def requeue(request: UserRequest, site: NamedDependency[Site]) -> Response[Any]:
-    """Try the ones that were ticked again."""
-    scope, ids = request.auth.scope, (await Form.of(request)).ids()
-    back = "/delivery/dead-letters"
-    if not ids:
+    """Try the ones that were ticked again, or all that the filters show."""
+    scope, form, back = request.auth.scope, await Form.of(request), "/delivery/dead-letters"
+    if form.flag("all"):
+        chosen = Chosen(cause=form.text("cause") or None, text=form.text("q"))
+    elif ids := form.ids():
+        chosen = Chosen(ids=ids)
+    else:
         return done(site, back, NOTHING_CHOSEN, "warning")
     async with site.rt.db.write(scope) as tx:
-        found = await retry.requeue(tx, scope, Chosen(ids=ids), now=site.rt.clock.now())
+        found = await retry.requeue(tx, scope, chosen, now=site.rt.clock.now())
     words = f"{found.requeued:,} back in the queue"
     if found.kept:
         words += f"; {found.kept:,} stay: their contacts cannot be mailed, or their campaign has ended"
@@ -217,8 +220,8 @@ async def settle(request: UserRequest, site: NamedDependency[Site]) -> Response[
         return done(site, back, NOTHING_CHOSEN, "warning")
     async with site.rt.db.write(scope) as tx:
         match form.text("act"):
-            case "accepted" | "lost" as verdict:
-                number = await doubts.settle(tx, scope, task_ids=ids, accepted=verdict == "accepted", now=now)
+            case "sent" | "failed" as verdict:
+                number = await doubts.settle(tx, scope, task_ids=ids, accepted=verdict == "sent", now=now)
                 return done(site, back, f"{number:,} settled as {verdict}")
             case "again":
                 number = await retry.resend(tx, scope, task_ids=ids, now=now)
