@@ -87,14 +87,21 @@ async def stored(rt: Runtime, column: Any) -> Any:
         return await tx.scalar(sa.select(column))
 
 
-async def test_a_relays_trouble_is_told(api: httpx.AsyncClient, rt: Runtime, acme: Any) -> None:
-    one = f"{RELAYS}/{(await api.post(RELAYS, json=SERVER)).json()['id']}"
+async def test_a_relays_trouble_is_told_until_it_takes_a_message(
+    api: httpx.AsyncClient, rt: Runtime, acme: Any, catcher: Catcher
+) -> None:
+    server = {"name": "main", "host": catcher.host, "port": catcher.port, "tls": "none"}
+    one = f"{RELAYS}/{(await api.post(RELAYS, json=server)).json()['id']}"
     relay = (await api.get(one)).json()
     assert (relay["trouble"], relay["trouble_at"]) == ("", None)
     async with rt.db.write(acme.scope) as tx:
         await note(tx, acme.scope, relay_id=relay["id"], words="421 not now", now=rt.clock.now())
     told = (await api.get(one)).json()
     assert (told["trouble"], told["trouble_at"] is None) == ("421 not now", False)
+    await api.post(f"{one}/test", json={})
+    assert (await api.get(one)).json() == told
+    await api.post(f"{one}/test", json={"sender": "news@acme.test", "recipient": "bob@example.org"})
+    assert (await api.get(one)).json() == relay
 
 
 async def under_way(rt: Runtime, acme: Any, relay_id: int | None) -> None:

@@ -9,6 +9,7 @@ from mailengine.core.config import Settings
 from mailengine.core.scope import Scope
 from mailengine.core.secrets import Keyring
 from mailengine.db.unit import Database
+from mailengine.domain.delivery import health
 from mailengine.domain.delivery.smtp import ProbeReport, probe
 from mailengine.domain.delivery.transport import endpoint_of
 from mailengine.domain.senders.domains import signers
@@ -28,7 +29,8 @@ async def try_relay(
     recipient: Address | None,
     now: datetime,
 ) -> ProbeReport:
-    """What the relay called `name` answers; the message is signed as a campaign's would be."""
+    """What the relay called `name` answers; the message is signed as a campaign's would be, and a relay that takes
+    it is in trouble no more."""
     async with db.read(scope) as tx:
         relay = await get_relay(tx, scope, name=name)
         keys = [] if author is None else await signers(tx, scope, domain=author.domain, keyring=keyring)
@@ -36,7 +38,11 @@ async def try_relay(
     if author is None or recipient is None:
         return await probe(endpoint)
     content = trial_message(author, recipient, relay.name, keys, now)
-    return await probe(endpoint, mail_from=author.envelope, rcpt_to=recipient.envelope, content=content)
+    report = await probe(endpoint, mail_from=author.envelope, rcpt_to=recipient.envelope, content=content)
+    if report.ok and relay.trouble_at is not None:
+        async with db.write(scope) as tx:
+            await health.note(tx, scope, relay_id=relay.id or 0, words="", now=now)
+    return report
 
 
 def trial_message(

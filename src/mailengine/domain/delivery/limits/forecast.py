@@ -53,11 +53,9 @@ def forecast(
             break
         change = _next_step(settings, moment)
         if quiet is not None:
-            if change is None:  # every day is like the next: a list of years is not walked through by days
+            if change is None:  # all days are alike from here on: only the last is walked through
                 a_day = rate.per_second * open_seconds_a_day(quiet)
-                days = min(
-                    max(ceil(left / a_day - 1e-9) - 1, 0), _FOREVER // _DAY
-                )  # the last one by its hours
+                days = min(max(0, ceil(left / a_day - 1e-9) - 1), _FOREVER // _DAY)
                 moment, left = moment + days * _DAY, left - days * a_day
             rest = next_rest(quiet, moment)
             change = rest if change is None else min(change, rest)
