@@ -11,6 +11,7 @@ import resource
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from mailengine.core.log import get_logger
 from mailengine.domain.delivery.backoff import Pause
@@ -118,7 +119,7 @@ class Servers:
             return self._occupy(keys)
         waiter = _Waiter(keys, needed, asyncio.get_running_loop().create_future())
         self._waiters[waiter] = None
-        _ask_for_room(in_the_way)
+        _ask_for_room([slot for slot in in_the_way if not slot.wanted][:1])
         try:
             return await waiter.slot
         except asyncio.CancelledError:
@@ -191,7 +192,7 @@ class Servers:
         return slot
 
     def _admit(self) -> None:
-        all_asked: set[int] = set()  # bottlenecks where nobody is left to ask
+        blocked: dict[int, tuple[dict[Slot, None], int]] = {}  # by what, and how many
         for waiter in list(self._waiters):
             if waiter.slot.done():
                 continue
@@ -199,15 +200,16 @@ class Servers:
                 waiter.slot.set_result(None)
             elif (in_the_way := self._full(waiter.keys)) is None:
                 waiter.slot.set_result(self._occupy(waiter.keys))
-            elif id(in_the_way) not in all_asked and not _ask_for_room(in_the_way):
-                all_asked.add(id(in_the_way))
+            else:
+                _, count = blocked.get(id(in_the_way), (in_the_way, 0))
+                blocked[id(in_the_way)] = in_the_way, count + 1
+        for slots, count in blocked.values():
+            _ask_for_room(islice(slots, count))
 
 
-def _ask_for_room(slots: Iterable[Slot]) -> bool:
-    """The oldest that was not asked yet ends after its turn; False when there is none."""
+def _ask_for_room(slots: Iterable[Slot]) -> None:
+    """The oldest connections, as many as are waited for, end after their turn."""
     for slot in slots:
         if not slot.wanted:
             slot.wanted = True
             slot.on_change()
-            return True
-    return False
