@@ -118,7 +118,7 @@ class Contact(SQLModel, table=True):
     deleted_at: datetime | None = moment(nullable=True)
     erased_at: datetime | None = moment(nullable=True)  # nothing of the person is left in this row
     quiet_since: datetime | None = moment(nullable=True)  # no sign of life: a re-engagement message is due
-    kept_at: datetime | None = moment(nullable=True)  # somebody decided to go on mailing; counts as a sign
+    kept_at: datetime | None = moment(nullable=True)  # somebody decided to mail them (again); a sign of life
 
 
 class Attribute(SQLModel, table=True):

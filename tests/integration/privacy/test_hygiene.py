@@ -9,14 +9,15 @@ import sqlalchemy as sa
 from mailengine.core.clock import ManualClock
 from mailengine.core.config import load_settings
 from mailengine.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused
+from mailengine.core.ids import ContactId
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.daemon.chores import CHORES, Chores
 from mailengine.db.tenancy import owned, table_of
 from mailengine.db.unit import Database
 from mailengine.domain.accounts import audit
-from mailengine.domain.contacts import contacts, hygiene, upkeep
-from mailengine.domain.contacts.suppression import HASH_PURPOSE
+from mailengine.domain.contacts import contacts, hygiene, states, upkeep
+from mailengine.domain.contacts.suppression import HASH_PURPOSE, parse_target, unsuppress
 from mailengine.domain.delivery import reengagement
 from mailengine.domain.tracking.tokens import TokenSigner
 from mailengine.models import AuditEntry, CampaignTotals, Contact, DeadLetter, EmailEvent, EmailTask, Message
@@ -163,6 +164,35 @@ async def test_three_bounces_in_a_month_suppress(house: House) -> None:
         await house.sent(slow, bounced=True)
         await house.pass_days(16, step=8)
     assert (await house.states())["slow@x.org"] == "subscribed", "never three within thirty days"
+
+
+async def test_bounces_from_before_somebody_decided_do_not_count(house: House) -> None:
+    ann = await house.add("ann@x.org")
+    for _ in range(3):
+        await house.sent(ann, bounced=True)
+        await house.pass_days(1)
+    assert await house.states() == {"ann@x.org": "suppressed"}
+    async with house.db.write(house.scope) as tx:
+        await unsuppress(tx, house.scope, parse_target("ann@x.org"), now=house.clock.now())
+    for _ in range(3):
+        await house.pass_days(1)
+        assert await house.states() == {"ann@x.org": "subscribed"}
+        await house.sent(ann, bounced=True)
+    await house.pass_days(1)
+    assert await house.states() == {"ann@x.org": "suppressed"}, "three more"
+
+
+async def test_nor_do_those_from_before_they_came_back(house: House) -> None:
+    ann = await house.add("ann@x.org")
+    for _ in range(3):
+        await house.sent(ann, bounced=True, cause="recipient")
+        house.clock.advance(timedelta(days=1))
+    async with house.db.write(house.scope) as tx:
+        now = house.clock.now()
+        await states.mark_bounced(tx, house.scope, [ann], now)
+        await states.resubscribe(tx, house.scope, contact_id=ContactId(ann), now=now, reason="link")
+    await house.pass_days(1)
+    assert await house.states() == {"ann@x.org": "subscribed"}
 
 
 async def test_a_tenant_sets_its_own_rules(house: House, other: Scope) -> None:

@@ -40,13 +40,16 @@ _SIGNS = (EventKind.OPEN, EventKind.CLICK, EventKind.RESUBSCRIBE)
 
 
 async def suppress_bouncing(tx: WriteTx, scope: Scope, rules: Rules, *, now: datetime) -> int:
-    """Suppress addresses that bounced too often of late; returns how many."""
+    """Suppress addresses that bounced too often of late, and since somebody decided to mail them all the same;
+    returns how many."""
     letters, contacts, held = table_of(DeadLetter).c, table_of(Contact).c, table_of(Suppression).c
     often = (
         sa.select(letters.contact_id)
+        .join_from(table_of(DeadLetter), table_of(Contact), contacts.id == letters.contact_id)
         .where(
             letters.tenant_id == scope.tenant_id,
             letters.at > now - timedelta(days=rules.bounce_days),
+            sa.or_(contacts.kept_at.is_(None), letters.at > contacts.kept_at),
             letters.cause.in_(_BOUNCES),
         )
         .group_by(letters.contact_id)

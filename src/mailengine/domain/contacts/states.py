@@ -160,6 +160,8 @@ async def _change(
     if state not in TRANSITIONS[origin]:
         raise Conflict(f"the contact is {origin.value} and cannot become {state.value}")
     contact.state, contact.updated_at = state, now
+    if state is S.SUBSCRIBED:
+        contact.kept_at = now  # what bounced before does not count any more
     await audit.record(
         tx, scope, f"contact.{state.value}", "contact", contact.id, now=now, was=origin.value, reason=reason
     )

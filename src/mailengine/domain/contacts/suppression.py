@@ -130,10 +130,13 @@ async def unsuppress(
     if removed.first() is None:
         raise NotFound(f"{target.value} is not on the suppression list")
     if target.kind is SuppressionKind.ADDRESS:
-        theirs = sa.and_(
-            col(Contact.email_key) == target.value, col(Contact.state) == ContactState.SUPPRESSED
+        theirs = col(Contact.email_key) == target.value
+        suppressed_now = sa.and_(theirs, col(Contact.state) == ContactState.SUPPRESSED)
+        await move_all(tx, scope, suppressed_now, ContactState.SUBSCRIBED, now)
+        # Bounces from before do not bring the entry back.
+        await tx.execute(
+            sa.update(Contact).where(tenant_of(Contact) == scope.tenant_id, theirs).values(kept_at=now)
         )
-        await move_all(tx, scope, theirs, ContactState.SUBSCRIBED, now)
     await audit.record(tx, scope, "suppression.remove", "suppression", None, now=now)
 
 
