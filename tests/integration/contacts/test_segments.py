@@ -344,6 +344,28 @@ def sample_of(strategy: st.SearchStrategy[Rule], count: int) -> list[Rule]:
     return drawn
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("created_at < 9998-12-31 and created_at >= 1000-01-01 and created_at within 36500 days", "ab"),
+        ("created_at > 9998-12-31 or created_at < 1000-01-01", ""),
+        ("born = 9999-12-31 or born <= 0001-01-01", "ab"),
+        ("born within 36500 days", ""),
+        (f"age < {10**30} and age > -1e308 and age != 1e-320", "ab"),
+        (f"age > {10**30} or age = 1e-320", ""),
+    ],
+)
+async def test_the_ends_of_dates_and_numbers(
+    importing: Callable[..., Awaitable[Any]], db: Database, scope: Scope, text: str, expected: str
+) -> None:
+    rows = f"a@x.org,9999-12-31,{10**15 - 1}\nb@x.org,0001-01-01,{1 - 10**15}\n"
+    await importing(f"email,born,age\n{rows}", mapping={"born": "born:date", "age": "age:number"})
+    async with db.read(scope) as tx:
+        rule = await find.checked(tx, scope, parse(text))
+        page = await find.page_of(tx, scope, rule, page=PageRequest(), now=NOW)
+    assert "".join(row.email[0] for row in page.items) == expected
+
+
 async def test_sums_are_exact_and_made_once(db: Database, scope: Scope) -> None:
     await settle(db, scope, PEOPLE)
     while await activity.sum_events(db, INSTANCE, page=33) + await activity.sum_tasks(db, INSTANCE, page=33):

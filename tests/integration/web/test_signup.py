@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from sqlmodel import col
@@ -184,6 +185,16 @@ async def test_programs_and_floods_get_nothing_done(client: Any, rt: Runtime, ac
         flooding = await client.post(path, data={"email": f"p{number}@acme.test"})
     assert (flooding.status_code, 0 < int(flooding.headers["retry-after"]) <= 60) == (429, True)
     assert (await client.post(path, data={"email": "x" * 50_000})).status_code == 413
+
+
+async def test_a_network_of_ipv6_is_one_client(app: Any, rt: Runtime, acme: Any) -> None:
+    path, codes = await a_form(rt, acme), []
+    for number in range(22):
+        network = "2001:db8:0:1" if number < 21 else "2001:db8:0:2"
+        transport = httpx.ASGITransport(app, client=(f"{network}::{number:x}", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8025") as visitor:
+            codes.append((await visitor.post(path, data={"email": f"v6-{number}@acme.test"})).status_code)
+    assert codes == [200] * 20 + [429, 200]
 
 
 async def test_links_end_and_cannot_be_made(client: Any, rt: Runtime, acme: Any, other: Any):

@@ -144,6 +144,9 @@ def test_where_a_text_is_wrong(text, column, words):
         ("age > old", "", "compared with a number"),
         ("born < 1.1.2000", "", "a date like 2026-12-31"),
         ("born = 2026-02-30", "", "a date like"),
+        ("created_at after 9999-12-31", "", "of the years 1000 to 9998"),
+        ("consent_at before 0999-12-31", "", "of the years 1000 to 9998"),
+        ("age > 1e400", "", "compared with a number"),
         ("vegan = maybe", "", "true or false"),
         ("likes = x", "", "use in, contains, is empty"),
         ("state = subscribd", "", "did you mean subscribed?"),
@@ -193,7 +196,13 @@ def test_numbers_and_booleans_of_json_are_texts():
 
 
 @pytest.mark.parametrize(
-    "rule", [Compare("age", "=", ("1", "2")), Compare("age", "in", "1"), Compare("age", "like", "1")]
+    "rule",
+    [
+        Compare("age", "=", ("1", "2")),
+        Compare("age", "in", "1"),
+        Compare("age", "like", "1"),
+        Compare("created_at", "within", "000000001999999"),
+    ],
 )
 def test_operators_with_values_that_do_not_suit(rule):
     assert check(rule, NAMES)

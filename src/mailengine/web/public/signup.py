@@ -17,6 +17,7 @@ from mailengine.core.ids import TenantId
 from mailengine.core.log import get_logger
 from mailengine.core.ratelimit import RateLimit
 from mailengine.core.scope import InstanceScope, Scope
+from mailengine.domain.accounts.attempts import client_name
 from mailengine.domain.contacts.contacts import check_contact
 from mailengine.domain.contacts.suppression import HASH_PURPOSE
 from mailengine.domain.signup import forms, preferences, signups
@@ -72,7 +73,7 @@ async def submit(request: AnyRequest, site: NamedDependency[Site], uid: FromPath
     except InvalidInput as error:
         given.reject("email", str(error))
         return await _form_page(site, request, scope, found, given, status=422)
-    if wait_seconds := site.signups.take((scope.tenant_id, ip), now):
+    if wait_seconds := site.signups.take((scope.tenant_id, client_name(ip)), now):
         given.reject("email", "too many sign-ups came from your network; try again in a few minutes")
         page = await _form_page(site, request, scope, found, given, status=TOO_MANY)
         page.headers["Retry-After"] = str(ceil(wait_seconds))

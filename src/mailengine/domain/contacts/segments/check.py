@@ -43,8 +43,15 @@ OPERATORS_OF: dict[str, frozenset[str]] = {
     "set": frozenset({"=", "in", "empty"}),
 }
 _SHOWN = {"starts": "starts with", "ends": "ends with", "empty": "is empty"}
+_SHAPES = {
+    "number": "a number",
+    "date": "a date like 2026-12-31",
+    "time": "a date like 2026-12-31, of the years 1000 to 9998",
+}
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DAYS = re.compile(r"[0-9]{1,9}")
+_FIRST_DAY, _LAST_DAY = date(1000, 1, 1), date(9998, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,13 @@ def day(value: str) -> date:
     return date.fromisoformat(value)
 
 
+def day_of_moments(value: str) -> date:
+    """A day that has a next one, of a year that SQLite's texts of moments sort by: raises ValueError."""
+    if not _FIRST_DAY <= (found := day(value)) <= _LAST_DAY:
+        raise ValueError(value)
+    return found
+
+
 def _faults(condition: Compare | Activity, names: Names) -> Iterator[str]:
     if isinstance(condition, Activity):
         yield from _activity_faults(condition, names)
@@ -122,7 +136,7 @@ def _value_faults(rule: Compare, kind: str, names: Names) -> Iterator[str]:
     elif rule.op not in ("in", "empty") and (several or rule.value is None):
         yield f"{rule.field} {rule.op} takes one value"
     elif rule.op == "within":
-        if not (values[0].isascii() and values[0].isdigit() and 1 <= int(values[0][:9]) <= MAX_DAYS):
+        if not (_DAYS.fullmatch(values[0]) and 1 <= int(values[0]) <= MAX_DAYS):
             yield f"{rule.field} within takes 1 to {MAX_DAYS:,} days"
     else:
         for value in values:
@@ -147,8 +161,10 @@ def _typed_faults(rule: Compare, value: str, kind: str, names: Names) -> list[st
         match kind:
             case "number":
                 number(value)
-            case "date" | "time":
+            case "date":
                 day(value)
+            case "time":
+                day_of_moments(value)
             case "boolean" if value.lower() not in ("true", "false"):
                 return [f"{rule.field} is true or false, not {value!r}"]
             case "state" if value.lower() not in set(ContactState):
@@ -162,7 +178,7 @@ def _typed_faults(rule: Compare, value: str, kind: str, names: Names) -> list[st
     except InvalidInput as error:
         return [str(error)]
     except ValueError:
-        shape = "a number" if kind == "number" else "a date like 2026-12-31"
+        shape = _SHAPES[kind]
         return [f"{rule.field} is compared with {shape}, not {value!r}"]
     return []
 

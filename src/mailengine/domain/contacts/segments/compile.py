@@ -19,7 +19,7 @@ from mailengine.core.scope import Scope
 from mailengine.db.tenancy import table_of
 from mailengine.domain.contacts import queries
 from mailengine.domain.contacts.segments.behaviour import NOBODY, Behaviour, IdRange
-from mailengine.domain.contacts.segments.check import day, domain_key, kind_of, number, values_of
+from mailengine.domain.contacts.segments.check import day_of_moments, domain_key, kind_of, number, values_of
 from mailengine.domain.contacts.segments.json_values import JsonValue
 from mailengine.domain.contacts.segments.names import Names
 from mailengine.domain.contacts.segments.rules import (
@@ -166,7 +166,7 @@ class Compiler:
         if rule.op == "within":
             since = self._now - timedelta(days=int(values[0]))
             return sa.and_(column.is_not(None), column >= since, column <= self._now)
-        begins, ends = _bounds(day(values[0]))
+        begins, ends = _bounds(day_of_moments(values[0]))
         compared = {
             "<": column < begins,
             "<=": column < ends,
