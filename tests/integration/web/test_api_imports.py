@@ -39,10 +39,11 @@ def work(rt: Runtime) -> Callable[[], Awaitable[None]]:
     return until_done
 
 
-async def upload(api: httpx.AsyncClient, content: str = FILE) -> str:
-    answer = await api.post("/api/v1/imports/files", content=content.encode())
+async def upload(api: httpx.AsyncClient, content: str | bytes = FILE) -> str:
+    content = content.encode() if isinstance(content, str) else content
+    answer = await api.post("/api/v1/imports/files", content=content)
     assert answer.status_code == 201, answer.text
-    assert answer.json()["bytes"] == len(content.encode())
+    assert answer.json()["bytes"] == len(content)
     return str(answer.json()["file"])
 
 
@@ -120,6 +121,17 @@ async def test_a_suppression_list_comes_as_a_file_and_goes_out_as_one(
     assert rows == {("address", "ann@acme.test"), ("domain", "blocked.test"), ("address", "'+x@example.org")}
     assert (await api.get("/api/v1/suppressions/file", headers=theirs)).text.count("\n") == 1
     assert (await api.get(f"/api/v1/contacts/{acme.contact_id}")).json()["state"] == "suppressed"
+
+
+async def test_no_byte_of_a_suppression_list_stops_it(api: Any, work: Any) -> None:
+    rows = "".join(f"p{number}@x.test;Köln\n" for number in range(3_000))
+    long = f"long@x.test;{'x' * 200_000}\n"
+    file = await upload(api, f"E-Mail-Adresse;Ort\n{rows}{long}last@x.test;\n".encode("latin-1"))
+    started = await api.post("/api/v1/suppressions/import", json={"file": file})
+    await work()
+    done = (await api.get(f"/api/v1/jobs/{started.json()['id']}")).json()
+    assert (done["state"], done["done"]) == ("done", 3_002), done
+    assert (await api.get("/api/v1/suppressions?search=last@x.test")).json()["total"] == 1
 
 
 async def test_exports_expire(api: Any, acme: Any, other: Any, key: Any, work: Any, rt: Runtime) -> None:

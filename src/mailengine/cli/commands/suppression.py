@@ -110,16 +110,15 @@ def import_(
     from mailengine.domain.contacts.suppression import HASH_PURPOSE
 
     async def work(rt: "Runtime", scope: "Scope") -> "Taken":
-        with suppression_files.opened(file) as lines:
-            return await suppression_files.take_over(
-                rt.db,
-                scope,
-                suppression_files.read(lines),
-                reason=reason,
-                source=f"import of {file.name}",
-                hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
-                now=rt.clock.now,
-            )
+        return await suppression_files.take_over(
+            rt.db,
+            scope,
+            file,
+            name=file.name,
+            reason=reason,
+            hash_key=rt.keyring.derive_for_ever(HASH_PURPOSE),
+            now=rt.clock.now,
+        )
 
     taken = in_tenant(ctx, work)
     for line in taken.problems:

@@ -1,55 +1,31 @@
-"""Suppression lists as files: our own, those of other systems, and bare lists of addresses.
-
-A file is CSV in UTF-8 with a header (`value` or a name that says address, e-mail or domain; `kind`, `reason` and
-`source` where there are any), or one address or domain a line. What cannot be read is told line by line and stops
-nothing: a list that is half taken over would mail the other half. Hashes of erased people only mean something to
-the installation that made them.
-"""
+"""Suppression lists as files: taken over, and given out in the form that is taken (`suppression_lines.py`)."""
 
 import csv
-import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from anyio import to_thread
 from sqlmodel import col
 
-from mailengine.core.errors import InvalidInput
 from mailengine.core.paging import PageRequest
 from mailengine.core.scope import Grant, Scope
 from mailengine.db.tenancy import owned
 from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import states
-from mailengine.domain.contacts.suppression import (
-    Target,
-    erased_hash,
-    list_suppressions,
-    parse_target,
-    suppress_all,
-)
+from mailengine.domain.contacts.formulas import defused
+from mailengine.domain.contacts.suppression import Target, erased_hash, list_suppressions, suppress_all
+from mailengine.domain.contacts.suppression_lines import Line, understand
 from mailengine.models import Contact, ContactState, Suppression, SuppressionKind
 
-_HASH = re.compile(r"[0-9a-f]{64}")
-_NAMES = frozenset({"value", "email", "e-mail", "email address", "address", "mail", "domain", "recipient"})
 _PAGE = 5000
 SHOWN = 20  # of the lines that could not be read
-# A spreadsheet takes what begins so for a formula; the apostrophe is taken off again by whoever reads it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("kind", "value", "reason", "source", "created_at")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file: what it suppresses, or what is wrong with it."""
-
-    number: int
-    target: Target | None
-    reason: str = ""
-    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -74,76 +50,40 @@ class Taken:
         self.problems += wrong[: SHOWN - len(self.problems)]
 
 
-def read(file: TextIO) -> Iterator[Line]:
-    """Every line that is not blank; raises InvalidInput for a file that is no text."""
-    try:
-        rows = ((number, row) for number, row in enumerate(_rows(file), 1) if any(row))
-        first = next(rows, None)
-        if first is None:
-            return
-        names = [cell.strip().casefold() for cell in first[1]]
-        at = next((place for place, name in enumerate(names) if name in _NAMES), None)
-        columns = (
-            {"value": 0} if at is None else {name: place for place, name in enumerate(names)} | {"value": at}
-        )
-        for number, row in rows if at is not None else chain([first], rows):
-            yield _line(number, row, columns)
-    except UnicodeDecodeError as error:
-        raise InvalidInput("the file is not text in UTF-8") from error
-    except csv.Error as error:
-        raise InvalidInput(f"the file cannot be read as CSV: {error}") from error
-
-
-def _rows(file: TextIO) -> Iterator[list[str]]:
-    head = list(islice(file, 1))
-    found = [mark for mark in ",;\t" if head and mark in head[0]]
-    yield from csv.reader(chain(head, file), delimiter=found[0] if found else ",")
-
-
-def _line(number: int, row: list[str], columns: dict[str, int]) -> Line:
-    def cell(name: str) -> str:
-        place = columns.get(name)
-        text = row[place].strip() if place is not None and place < len(row) else ""
-        return text[1:] if text.startswith("'") and text[1:2] in _FORMULA else text
-
-    value, kind = cell("value"), cell("kind").casefold()
-    try:
-        if kind == SuppressionKind.HASH:
-            if not _HASH.fullmatch(value):
-                raise InvalidInput(f"{value!r} is no hash")
-            return Line(number, Target(SuppressionKind.HASH, value), cell("reason"))
-        target = parse_target(value)
-        if kind and kind != target.kind:
-            raise InvalidInput(f"{value!r} is no {kind}")
-        return Line(number, target, cell("reason"))
-    except InvalidInput as error:
-        return Line(number, None, problem=str(error))
-
-
 async def take_over(
     db: Database,
     scope: Scope,
-    lines: Iterable[Line],
+    path: Path,
     *,
+    name: str,
     reason: str,
-    source: str,
     hash_key: bytes,
     now: Callable[[], datetime],
 ) -> Taken:
-    """Suppress all that the lines name, a few thousand a transaction; doing it twice does no harm.
+    """Suppress all that a file names, a few thousand lines a transaction; doing it twice does no harm. Raises
+    InvalidInput for a file that is no such list, before anything is stored.
 
-    `reason` is for lines that give none.
+    `name` is shown in place of the path; `reason` is for lines that give none.
     """
     scope.require(Grant.EDIT)
-    taken, hashes, each = Taken(), set[str](), iter(lines)
-    while page := list(islice(each, _PAGE)):
-        async with db.write(scope) as tx:
-            added = await take_page(tx, scope, page, reason=reason, source=source, now=now())
-        hashes |= hashes_in(page)
-        taken.note(page, added)
+    listed = await to_thread.run_sync(lambda: understand(path, name=name))
+    taken, hashes = Taken(), set[str]()
+    with closing(listed.lines()) as lines:
+        while page := await to_thread.run_sync(next_page, lines, _PAGE):
+            async with db.write(scope) as tx:
+                added = await take_page(
+                    tx, scope, page, reason=reason, source=f"import of {name}"[:200], now=now()
+                )
+            hashes |= hashes_in(page)
+            taken.note(page, added)
     if hashes:
         await suppress_hashed(db, scope, hashes, hash_key, now)
     return taken
+
+
+def next_page(lines: Iterator[Line], size: int) -> list[Line]:
+    """Blocking."""
+    return list(islice(lines, size))
 
 
 async def take_page(
@@ -214,16 +154,4 @@ async def write_out(db: Database, scope: Scope, out: TextIO, *, now: datetime) -
 
 def _written(row: Suppression) -> tuple[str, ...]:
     cells = (row.kind, row.value, row.reason, row.source)
-    return (*map(_harmless, cells), row.created_at.isoformat(timespec="seconds"))
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def opened(path: Path) -> TextIO:
-    """A file to read; raises InvalidInput where it cannot be."""
-    try:
-        return path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+    return (*map(defused, cells), row.created_at.isoformat(timespec="seconds"))

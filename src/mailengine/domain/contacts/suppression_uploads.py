@@ -4,9 +4,9 @@ Invariants: what the job says was done is stored, and a restart goes on behind i
 that could not be read, not what stands in them: it belongs to nobody whom they name.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import closing
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,13 @@ from mailengine.db.unit import Database, WriteTx
 from mailengine.domain.contacts.imports import uploads
 from mailengine.domain.contacts.suppression_files import (
     SHOWN,
-    Line,
     Taken,
     hashes_in,
-    opened,
-    read,
+    next_page,
     suppress_hashed,
     take_page,
 )
+from mailengine.domain.contacts.suppression_lines import understand
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job, JobKind
 
@@ -55,9 +54,9 @@ async def pieces(
         0,
         set[str](),
     )
-    with opened(path) as file:
-        lines = read(file)
-        while page := await to_thread.run_sync(_page, lines):
+    listed = await to_thread.run_sync(lambda: understand(path, name=job.title))
+    with closing(listed.lines()) as lines:
+        while page := await to_thread.run_sync(next_page, lines, PAGE):
             hashes |= hashes_in(page)
             looked_at += len(page)
             if looked_at <= job.done:  # before a restart
@@ -74,10 +73,6 @@ async def pieces(
     async with db.write(scope) as write:
         await jobs.finish(write, scope, job_id=job_id, now=clock.now())
     path.unlink(missing_ok=True)
-
-
-def _page(lines: Iterator[Line]) -> list[Line]:
-    return list(islice(lines, PAGE))
 
 
 def _kept(token: str, taken: Taken, unread: Sequence[int]) -> dict[str, Any]:

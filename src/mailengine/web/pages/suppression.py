@@ -1,9 +1,9 @@
 """Who must never be mailed: looked through, added to by hand or by a file, taken off, given out as a file."""
 
-import io
 from collections.abc import AsyncIterator
 from typing import Any
 
+from anyio import to_thread
 from litestar import Response, get, post
 from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
@@ -13,6 +13,8 @@ from mailengine.core.errors import InvalidInput
 from mailengine.core.scope import Grant, Scope
 from mailengine.domain.contacts import suppression, suppression_files, suppression_uploads
 from mailengine.domain.contacts.imports import uploads
+from mailengine.domain.contacts.imports.request import FOLDER
+from mailengine.domain.contacts.imports.tables import unpack_folder
 from mailengine.domain.contacts.suppression_files import Taken
 from mailengine.models import SuppressionKind
 from mailengine.web.downloads import csv_file
@@ -119,16 +121,18 @@ async def download(request: UserRequest, site: NamedDependency[Site]) -> Stream:
 
 
 async def _take_over(site: Site, scope: Scope, name: str, body: bytes) -> Taken:
-    lines = suppression_files.read(io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline=""))
-    return await suppression_files.take_over(
-        site.rt.db,
-        scope,
-        lines,
-        reason="imported",
-        source=f"import of {name}"[:200],
-        hash_key=site.rt.keyring.derive_for_ever(suppression.HASH_PURPOSE),
-        now=site.rt.clock.now,
-    )
+    with unpack_folder(site.rt.settings.data_dir / FOLDER) as folder:
+        path = folder / "list"
+        await to_thread.run_sync(path.write_bytes, body)
+        return await suppression_files.take_over(
+            site.rt.db,
+            scope,
+            path,
+            name=name,
+            reason="imported",
+            hash_key=site.rt.keyring.derive_for_ever(suppression.HASH_PURPOSE),
+            now=site.rt.clock.now,
+        )
 
 
 async def _show(site: Site, request: UserRequest, form: Form, taken: Taken | None = None) -> Response[str]:

@@ -1,6 +1,7 @@
 """Which encoding a file has: its mark, the pattern of its zero bytes, or the likeliest of the old ones."""
 
 import codecs
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ _CANDIDATES = [
 ]  # fmt: skip
 _FALLBACK = "cp1252"
 _LATIN = frozenset({"cp1252", "cp1250", "cp1254", "cp1257", "mac_roman"})
+# NUL (no database stores it), what a decoder could not decode (see Decoding.errors), half a surrogate pair.
+UNDECODED = re.compile("[\x00\ud800-\udfff\ufffd]")
 _SHORT_SAMPLE_BYTES = 32  # too few bytes that are not ASCII to tell the language
 
 

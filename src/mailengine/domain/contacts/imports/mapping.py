@@ -2,7 +2,7 @@
 (`"Header=attribute:kind"`)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailengine.core.errors import InvalidInput
@@ -74,7 +74,7 @@ def map_columns(
     doubtful = _find_states(headers, targets, dialect)
     _keep_first(targets, said)
     _settle_names(targets, said)
-    if Field.EMAIL not in targets and (column := _address_column(dialect, targets, said)) is not None:
+    if Field.EMAIL not in targets and (column := address_column(dialect, len(targets), said)) is not None:
         targets[column] = Field.EMAIL
     if Field.EMAIL not in targets and not unfinished:
         raise InvalidInput(
@@ -172,14 +172,14 @@ def _settle_names(targets: list[str | None], said: Mapping[int, str]) -> None:
             targets[column] = Field.LAST_NAME
 
 
-def _address_column(dialect: Dialect, targets: Sequence[str | None], said: Mapping[int, str]) -> int | None:
-    """The column whose cells are addresses, when no header says so."""
+def address_column(dialect: Dialect, width: int, said: Collection[int] = ()) -> int | None:
+    """The column whose cells are addresses, when no header says so; none of those that are `said` to be something."""
     rows = dialect.sample if dialect.has_header else [dialect.first, *dialect.sample]
     counts: Counter[int] = Counter()
     for row in rows:
         counts.update(
             number
-            for number, cell in enumerate(row[: len(targets)])
+            for number, cell in enumerate(row[:width])
             if number not in said and looks_like_address(cell)
         )
     if not counts:

@@ -1,6 +1,5 @@
 """From a record of the file to a contact as it would be stored, or to the reason why not."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -17,6 +16,7 @@ from mailengine.domain.contacts.imports.cells import (
     parse_tags,
     says_no,
 )
+from mailengine.domain.contacts.imports.encoding import UNDECODED
 from mailengine.domain.contacts.imports.headers import FIELDS, Field
 from mailengine.domain.contacts.imports.mapping import ColumnMap
 from mailengine.domain.contacts.imports.names import split_name
@@ -24,9 +24,6 @@ from mailengine.domain.contacts.imports.state_words import LEAVING, word_of
 from mailengine.domain.contacts.states import LEFT
 from mailengine.mail.address import AddressError, parse_address
 from mailengine.models import AttributeKind, ContactState
-
-# NUL (no database stores it), what a decoder could not decode (see Decoding.errors), half a surrogate pair.
-_UNDECODED = re.compile("[\x00\ud800-\udfff\ufffd]")
 
 
 class Row(NamedTuple):
@@ -102,7 +99,7 @@ class RowReader:
                     fields,
                 )
             cells = fields + self._blank[len(fields) :]
-        if self._check_text and any(map(_UNDECODED.search, cells)):
+        if self._check_text and any(map(UNDECODED.search, cells)):
             return Rejected(line, "it holds bytes that are no text in the file's encoding", fields)
         try:
             if self._exporter.rewrites:
