@@ -111,6 +111,21 @@ async def test_a_contact_from_beginning_to_end(db: Database, scope: Scope, other
             await contacts.restore(tx, other, address="ann@example.org", now=NOW)
 
 
+async def test_who_came_as_suppressed_in_a_file_can_be_let_in(
+    importing: Importing, db: Database, scope: Scope
+) -> None:
+    await importing("email,state\nann@x.org,suppressed\nbob@bad.org,suppressed\neve@x.org,unsubscribed\n")
+    async with db.write(scope) as tx:
+        await suppression.suppress(tx, scope, parse_target("@bad.org"), reason="test", now=NOW)
+        await suppression.unsuppress(tx, scope, parse_target("ann@x.org"), now=NOW)
+        for address in ("ann@x.org", "bob@bad.org", "eve@x.org"):
+            with pytest.raises(NotFound):
+                await suppression.unsuppress(tx, scope, parse_target(address), now=NOW)
+    async with db.read(scope) as tx:
+        people = [await contacts.get_contact(tx, scope, address=each) for each in ("ann@x.org", "eve@x.org")]
+    assert [person.state for person in people] == ["subscribed", "unsubscribed"]
+
+
 async def test_suppression_keeps_people_out_and_lifting_it_lets_them_in(
     importing: Importing, db: Database, scope: Scope
 ) -> None:

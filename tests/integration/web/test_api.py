@@ -99,6 +99,22 @@ async def test_contacts_from_birth_to_restoration(api: Any, rt: Runtime, acme: A
     assert (await api.get(url)).status_code == 200
 
 
+async def test_what_a_person_told_somebody_about_mail(client: Any, rt: Runtime, acme: Any, key: Any) -> None:
+    url, editor = f"/api/v1/contacts/{acme.contact_id}", await key(acme.scope, Role.EDITOR)
+    for act, state in (("unsubscribe", "unsubscribed"), ("resubscribe", "subscribed")):
+        for _ in range(2):
+            told = await client.post(f"{url}/{act}", headers=editor)
+            assert (told.status_code, told.json()["state"]) == (200, state), told.text
+    acts = (await client.get(f"{url}/consents", headers=editor)).json()
+    assert [(act["act"], act["source"]) for act in acts][-2:] == [
+        ("withdrawn", "api"), ("given", "resubscribed: api")
+    ]  # fmt: skip
+    viewer = await key(acme.scope, Role.VIEWER)
+    assert (await client.post(f"{url}/unsubscribe", headers=viewer)).status_code == 403
+    assert (await client.delete(url, headers=editor)).status_code == 204
+    assert (await client.post(f"{url}/resubscribe", headers=editor)).status_code == 404
+
+
 async def test_a_draft_becomes_a_report(api: Any, acme: Any):
     made = await api.post("/api/v1/templates", json={"name": "News", "html": HTML + "<script>x</script>"})
     assert made.status_code == 201, made.text
@@ -138,6 +154,8 @@ OPERATIONS = [
     ("GET", "/contacts/{contact_id}/timeline", None),
     ("GET", "/contacts/{contact_id}/consents", None),
     ("POST", "/contacts/{contact_id}/reactivate", {"decision": "keep"}),
+    ("POST", "/contacts/{contact_id}/unsubscribe", None),
+    ("POST", "/contacts/{contact_id}/resubscribe", None),
     ("GET", "/templates/{template_id}", None),
     ("PATCH", "/templates/{template_id}", {"name": "X"}),
     ("PATCH", "/templates/{template_id}", {"html": "<p>X</p>"}),

@@ -150,9 +150,11 @@ async def test_exports_expire(api: Any, acme: Any, other: Any, key: Any, work: A
         "'+new@example.org",
         "bob@example.org",
     }
-    theirs = await key(other.scope, Role.OWNER)
+    theirs, viewer = await key(other.scope, Role.OWNER), await key(acme.scope, Role.VIEWER)
     assert (await api.get(f"{url}/file", headers=theirs)).status_code == 404
     assert (await api.get(url, headers=theirs)).status_code == 404
+    assert (await api.get(f"{url}/file", headers=viewer)).status_code == 200
+    assert (await api.post("/api/v1/exports", json={"where": "x ="}, headers=viewer)).status_code == 400
     assert (await api.post("/api/v1/exports", json={"where": "city ="})).status_code == 400
     left = list((rt.settings.data_dir / "exports").iterdir())
     assert len(left) == 1

@@ -113,7 +113,8 @@ async def suppress_all(
 async def unsuppress(
     tx: WriteTx, scope: Scope, target: Target, *, now: datetime, hash_key: bytes | None = None
 ) -> None:
-    """Allow mail again; raises NotFound when the target is not suppressed itself (its domain may be).
+    """Allow mail again; raises NotFound when the target is not suppressed itself (its domain may be). A
+    contact is without an entry when it was the file that brought them which said so.
 
     With `hash_key`, also of an address whose person was erased: they came back and asked for mail.
     """
@@ -127,12 +128,15 @@ async def unsuppress(
         .where(tenant_of(Suppression) == scope.tenant_id, itself)
         .returning(col(Suppression.id))
     )
-    if removed.first() is None:
-        raise NotFound(f"{target.value} is not on the suppression list")
-    if target.kind is SuppressionKind.ADDRESS:
-        theirs = col(Contact.email_key) == target.value
+    listed, moved = removed.first() is not None, 0
+    by_address = target.kind is SuppressionKind.ADDRESS
+    theirs = col(Contact.email_key) == target.value
+    if by_address and (listed or not await suppressed(tx, scope, [target.value], by_address=False)):
         suppressed_now = sa.and_(theirs, col(Contact.state) == ContactState.SUPPRESSED)
-        await move_all(tx, scope, suppressed_now, ContactState.SUBSCRIBED, now)
+        moved = await move_all(tx, scope, suppressed_now, ContactState.SUBSCRIBED, now)
+    if not listed and not moved:
+        raise NotFound(f"{target.value} is not on the suppression list")
+    if by_address:
         # Bounces from before do not bring the entry back.
         await tx.execute(
             sa.update(Contact).where(tenant_of(Contact) == scope.tenant_id, theirs).values(kept_at=now)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from litestar import Controller, get, post
@@ -10,8 +10,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 
 from mailengine.core.ids import ContactId
-from mailengine.core.scope import Scope
-from mailengine.domain.contacts import consents, editing, hygiene
+from mailengine.core.scope import Grant, Scope
+from mailengine.db.unit import WriteTx
+from mailengine.domain.contacts import consents, editing, hygiene, states
 from mailengine.domain.delivery import reengagement
 from mailengine.domain.reports.names import names_of
 from mailengine.domain.reports.timeline import timeline
@@ -70,6 +71,22 @@ class Decided(Given):
     decision: Decision
 
 
+class PersonSaid(Protocol):
+    """What a person told somebody about getting mail, and becomes of their state."""
+
+    async def __call__(
+        self, tx: WriteTx, scope: Scope, *, contact_id: ContactId, now: datetime, reason: str
+    ) -> bool: ...
+
+
+async def _told(site: Site, caller: Scope, contact_id: int, said: PersonSaid) -> ContactShape:
+    caller.require(Grant.EDIT)
+    async with site.rt.db.write(caller) as tx:
+        contact = await editing.get_by_id(tx, caller, contact_id=contact_id)
+        await said(tx, caller, contact_id=ContactId(contact_id), now=site.rt.clock.now(), reason="api")
+        return await shape(tx, caller, contact)
+
+
 class ContactLife(Controller):
     """What happened with a contact, and what is to become of it."""
 
@@ -124,6 +141,20 @@ class ContactLife(Controller):
             page = page_request(limit, cursor)
             found = await hygiene.quiet(tx, caller, page=page, inactive=inactive)
             return await contact_page(tx, caller, found)
+
+    @post("/{contact_id:int}/unsubscribe", status_code=200, **WRITE, summary="Unsubscribe a contact")
+    async def unsubscribe(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> ContactShape:
+        """The person wants no more mail; campaigns under way skip them too."""
+        return await _told(site, caller, contact_id, states.unsubscribe)
+
+    @post("/{contact_id:int}/resubscribe", status_code=200, **WRITE, summary="Subscribe a contact again")
+    async def resubscribe(
+        self, site: NamedDependency[Site], caller: NamedDependency[Scope], contact_id: Id
+    ) -> ContactShape:
+        """Only for a person who asked for it themselves; it is written down as their consent."""
+        return await _told(site, caller, contact_id, states.resubscribe)
 
     @post(
         "/{contact_id:int}/reactivate",

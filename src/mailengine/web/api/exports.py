@@ -17,6 +17,7 @@ from mailengine.domain.contacts.exports.formats import Format
 from mailengine.domain.contacts.exports.run import KEPT, download, queue
 from mailengine.domain.jobs import jobs
 from mailengine.models import ContactState, Job, JobKind, JobState
+from mailengine.web.api import rights
 from mailengine.web.api.shapes import NO_NUL, READ_ONE, WRITE, Given, Id, Name, problems
 from mailengine.web.site import Site
 
@@ -60,11 +61,12 @@ class Exports(Controller):
     path = "/exports"
     tags = ("exports",)
 
-    @post(status_code=202, **WRITE, summary="Export contacts")
+    @post(status_code=202, **WRITE, **rights.READ, summary="Export contacts")
     async def start(
         self, site: NamedDependency[Site], caller: NamedDependency[Scope], data: JSONBody[NewExport]
     ) -> ExportShape:
-        """With state, tags, lists, consent and attributes; the daemon makes the file."""
+        """With state, tags, lists, consent and attributes, all of which whoever may read may take along; the daemon
+        makes the file."""
         state = data.state.value if data.state is not None else None
         choice = Choice(data.list, data.segment, data.tag, state, data.where)
         async with site.rt.db.write(caller) as tx:

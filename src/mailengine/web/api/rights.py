@@ -9,6 +9,9 @@ from typing import Any
 from mailengine.core.scope import Grant
 from mailengine.web.session import FRESH, NEEDS
 
+READ: dict[str, Any] = {
+    "opt": {NEEDS: Grant.READ}
+}  # of an operation that posts, but changes nothing of theirs
 SEND: dict[str, Any] = {"opt": {NEEDS: Grant.SEND}}
 SEND_AND_FRESH: dict[str, Any] = {"opt": {NEEDS: Grant.SEND, FRESH: True}}
 MANAGE: dict[str, Any] = {"opt": {NEEDS: Grant.MANAGE}}
