@@ -24,6 +24,7 @@ from peers.availability import LACKING
 from peers.sink import CountingSink
 
 QUIET_SECONDS = 1.0
+PAUSE_SECONDS = 1.0  # a pause stops within
 _HALVES = 2
 
 
@@ -114,7 +115,14 @@ async def _pause(processes: int) -> list[Row]:
         finally:
             sink.stop()
     return [
-        {"name": "pause: last message after it returned", "value": round(seconds, 2), "unit": "s"},
+        {
+            "name": "pause: last message after it returned",
+            "value": round(seconds, 2),
+            "unit": "s",
+            "baseline": PAUSE_SECONDS,
+            "ratio": round(seconds / PAUSE_SECONDS, 2),
+            "baseline_name": "goal",
+        },
         {"name": "pause: messages after it returned", "value": late, "unit": "msg"},
     ]
 
