@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mailengine.domain.delivery.transactional import OutgoingMessage, queue_message
 from peers.dns_zone import DnsZone
 from peers.mail_host import MailHost
 from support.world import World, a_world, running
@@ -118,6 +119,21 @@ async def test_who_waits_for_a_place_holds_up_no_end(world: World, dns_zone: Dns
         statuses = Counter(task.status for task in (await world.tasks()).values())
     assert statuses["sent"] == len(host.recipients) < 20
     assert statuses["queued"] == len(people) - statuses["sent"]
+
+
+async def test_a_campaign_at_a_host_keeps_no_single_message_waiting(world: World, dns_zone: DnsZone) -> None:
+    """The host is slow, and the campaign has all the places that campaigns may have there."""
+    people = [f"u@{publish(dns_zone, f'd{number}.test', 'mx.shared.test')}" for number in range(20)]
+    async with MailHost(delay_seconds=0.3) as host:
+        campaign = await launched(world, host, people)
+        async with running(world.worker(connections=1)):
+            await world.settled(campaign, waiting=len(people) - 1)
+            reset = OutgoingMessage("ann@d19.test", "Reset", "Words", sender="A <a@example.org>")
+            async with world.db.write(world.scope) as tx:
+                await queue_message(tx, world.scope, reset, now=world.clock.now())
+            await world.settled(campaign)
+    assert host.recipients.index("ann@d19.test") < 15
+    assert host.most == 2
 
 
 @contextmanager
