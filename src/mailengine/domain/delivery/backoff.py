@@ -32,6 +32,7 @@ class Pause:
     def __init__(self) -> None:
         self._failures = 0
         self._until = 0.0  # the event loop's time
+        self.length_seconds = 0.0  # of the last one
 
     @property
     def seconds(self) -> float:
@@ -43,9 +44,9 @@ class Pause:
         if self.seconds > 0:
             return None
         self._failures += 1
-        seconds = lane_pause_seconds(self._failures, chance)
-        self._until = asyncio.get_running_loop().time() + seconds
-        return seconds
+        self.length_seconds = lane_pause_seconds(self._failures, chance)
+        self._until = asyncio.get_running_loop().time() + self.length_seconds
+        return self.length_seconds
 
     def success(self) -> None:
         self._failures = 0

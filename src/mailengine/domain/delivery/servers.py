@@ -158,20 +158,21 @@ class Servers:
                 waiter.slot.set_exception(LeftAlone(key[2], seconds, words))
 
     def well(self, keys: tuple[_Key, ...]) -> None:
-        over = [key for key in keys if self._troubles.pop(key, None) is not None]
-        if over:
-            self._admit()
+        for key in keys:
+            self._troubles.pop(key, None)
 
     def _left_alone(self, keys: tuple[_Key, ...]) -> LeftAlone | None:
+        """After a pause one connection finds out if it is well again. That may take until a time-out, and whoever
+        waited for it would keep claims open and their campaigns standing."""
         for key in keys:
             known = self._troubles.get(key)
-            if known is not None and known.pause.seconds > 0:
-                return LeftAlone(key[2], known.pause.seconds, known.words)
+            if known is None:
+                continue
+            if known.pause.seconds > 0 or key in self._by_key:
+                return LeftAlone(key[2], known.pause.seconds or known.pause.length_seconds, known.words)
         return None
 
     def _limit(self, key: _Key) -> int:
-        if key in self._troubles:
-            return 1  # one connection finds out whether it is well again
         return self._most if key[0] == "group" else self._per_server
 
     def _full(self, keys: tuple[_Key, ...]) -> dict[Slot, None] | None:
