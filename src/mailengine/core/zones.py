@@ -14,6 +14,14 @@ def zone_of(name: str) -> ZoneInfo:
         raise InvalidInput(f"{name!r} is no time zone; write for example Europe/Berlin") from error
 
 
+def in_utc(moment: datetime) -> datetime:
+    """Without a zone it is in UTC; raises InvalidInput for hours of the years 1 and 9999 that UTC has not."""
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidInput(f"{moment.isoformat()} is beyond the years that a moment can have") from error
+
+
 def moment_in(text: str, zone: str) -> datetime:
     """`2026-12-31 09:00` in that zone, or with an offset of its own (RFC 3339), as UTC.
 

@@ -67,3 +67,18 @@ async def test_an_export_of_all_data_is_its_tenants(
     assert (await client.get(f"{path}/file", headers=mine)).status_code in (404, 409)
     editor = await key(rt, acme.scope, Role.EDITOR)
     assert (await client.post("/api/v1/tenant-exports", headers=editor)).status_code == 403
+
+
+async def test_the_log_is_narrowed_by_moments_of_any_zone(
+    client: httpx.AsyncClient, rt: Runtime, acme: Any
+) -> None:
+    headers = await key(rt, acme.scope, Role.OWNER)
+    for since, status, found in (
+        ("0001-01-01T00:00:00", 200, True),
+        ("9999-12-31T23:59:59Z", 200, False),
+        ("9999-12-31T23:59:59-12:00", 400, False),
+        ("0001-01-01T00:00:00+12:00", 400, False),
+    ):
+        answer = await client.get("/api/v1/audit", params={"since": since}, headers=headers)
+        assert answer.status_code == status, answer.text
+        assert bool(answer.json().get("items")) == found, answer.text

@@ -1,6 +1,6 @@
 """`mailengine audit`: who did what, and when."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +9,7 @@ from mailengine.cli import output
 from mailengine.cli.pages import Cursor, Limit, emit_page
 from mailengine.cli.session import in_tenant
 from mailengine.core.errors import InvalidInput
+from mailengine.core.zones import in_utc
 
 # The domain loads inside the functions: `--help` must stay quick.
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _moment(option: str, text: str | None) -> datetime | None:
         raise InvalidInput(
             f"{option} takes a day or moment as 2026-11-22 or 2026-11-22T08:00, not {text!r}"
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return in_utc(moment)
 
 
 def _shown(entry: "AuditEntry") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What people may ask for, exports of a whole tenant, upkeep and the audit log over the API."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -10,6 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.response import File
 
 from mailengine.core.scope import Scope
+from mailengine.core.zones import in_utc
 from mailengine.domain.accounts import audit
 from mailengine.domain.contacts import upkeep
 from mailengine.domain.privacy import exports, person
@@ -214,12 +215,8 @@ class AuditLog(Controller):
         until: Moment = None,
     ) -> PageOf[AuditShape]:
         """Newest first; an `action` that ends in `.*` stands for all of one kind."""
-        wanted = audit.Wanted(actor, action, resource, resource_id, aware(since), aware(until))
+        moments = [None if moment is None else in_utc(moment) for moment in (since, until)]
+        wanted = audit.Wanted(actor, action, resource, resource_id, *moments)
         async with site.rt.db.read(caller) as tx:
             page = page_request(limit, cursor)
             return page_of(await audit.list_(tx, caller, page=page, wanted=wanted), audit_shape)
-
-
-def aware(moment: datetime | None) -> datetime | None:
-    """Without a time zone it is UTC."""
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -147,13 +147,13 @@ class RowReader:
                     f"{header} is {cells[place].strip()[:40]!r}: say with --map what that column is"
                 )
         said = parse_state(cells[self._state]) if self._state is not None else None
+        if not self._answers:
+            return said
         answers = [parse_subscribed(cells[place]) for place in self._answers]
         if left := next((one for one in (said, *answers) if one in LEFT), None):
             return left
         # Who agreed in one column need not in the others.
-        return said or (
-            ContactState.SUBSCRIBED if ContactState.SUBSCRIBED in answers else next(iter(answers), None)
-        )
+        return said or (ContactState.SUBSCRIBED if ContactState.SUBSCRIBED in answers else answers[0])
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
         source, date, address = self._consent
