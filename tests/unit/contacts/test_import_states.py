@@ -38,6 +38,7 @@ def column(header: str, *cells: str) -> str:
         ("Estado", ("suscrito", "dado de baja"), ["subscribed", "unsubscribed"]),
         ("Newsletter-Status", ("angemeldet", "abgemeldet"), ["subscribed", "unsubscribed"]),
         ("Статус", ("подписан", "отписан"), ["subscribed", "unsubscribed"]),
+        ("Κατάσταση", ("Ενεργός", "Διαγραμμένος"), ["subscribed", "unsubscribed"]),
         ("ステータス", ("購読中", "配信停止"), ["subscribed", "unsubscribed"]),
         ("subscribed", ("yes", "no", "?"), ["subscribed", "unsubscribed", REJECTED]),
         ("Subscribed", ("true", "FALSE", ""), ["subscribed", "unsubscribed", "unconfirmed"]),

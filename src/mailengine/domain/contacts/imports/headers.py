@@ -80,7 +80,7 @@ _WORDS: dict[Field, str] = {
     Field.CONTACT_STATE: "contact state, contact status, subscription status, subscriber status, email status, email marketing status",
     Field.UNSUBSCRIBED: """
         unsubscribed, unsubscribed at, unsub time, opted out, email opt out, opt out, optout, blacklisted, blocklisted,
-        email blacklisted, has opted out of email, do not contact, donotcontact, do not email, do not mail, unsubscribe, unsubscribe date,
+        email blacklisted, has opted out of email, do not contact, donotcontact, do not email, do not mail, unsubscribe date,
         unsubscribe time, unsubscribed date, opt-out date, opted out at, abgemeldet, abgemeldet am, Abmeldedatum, ausgetragen, désinscrit,
         désabonné, date de désinscription, dado de baja, baja, fecha de baja, disiscritto, data disiscrizione, uitgeschreven, afgemeld,
         descadastrado, desinscrito, avregistrerad, avprenumererad, afmeldt, avmeldt, wypisany, odhlášen, odhlásený, leiratkozott, dezabonat,

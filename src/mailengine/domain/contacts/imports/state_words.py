@@ -13,6 +13,16 @@ from functools import lru_cache
 from mailengine.domain.contacts.imports.headers import normalise_header
 from mailengine.models import ContactState
 
+
+@lru_cache(1 << 12)  # there are few
+def word_of(cell: str) -> str:
+    """`Opted-Out`, `opt_out ` and `Bounced (hard)` as `opted out`, `opt out`, `bounced`."""
+    folded = unicodedata.normalize("NFKC", cell).casefold().strip()
+    return " ".join(
+        re.sub(r"[-_\s]+", " ", re.sub(r"(?<=\S)\s*\(.*\)$", "", folded, flags=re.DOTALL)).split()
+    )
+
+
 _STATES: dict[ContactState, str] = {
     ContactState.SUBSCRIBED: """
         subscribed, subscriber, enabled, active, confirmed, opted in, optin, opt in, yes,
@@ -52,11 +62,11 @@ _STATES: dict[ContactState, str] = {
     ContactState.INACTIVE: "inactive, inaktiv, inactif, inactivo, inattivo, inactief, inativo, nieaktywny, неактивен",
     ContactState.SUPPRESSED: "suppressed, suppression",
 }
-STATES = {" ".join(word.split()): state for state, words in _STATES.items() for word in words.split(",")}
+STATES = {word_of(word): state for state, words in _STATES.items() for word in words.split(",")}
 _STAYS = frozenset({ContactState.SUBSCRIBED, ContactState.UNCONFIRMED, ContactState.INACTIVE})
 # Said of customers, orders and accounts as well: where other words stand beside them, a column is not one of states.
 _OF_ANYTHING = frozenset(
-    " ".join(word.split())
+    word_of(word)
     for word in [
         "\n        enabled",
         " active",
@@ -146,12 +156,3 @@ SUBSCRIBED_HEADERS = _headers(
     подписан, согласие, рассылка, підписаний, згода, съгласие, συγκατάθεση, 購読, メルマガ, 配信希望, 订阅, 訂閱, 구독, 수신동의
     """
 )
-
-
-@lru_cache(1 << 12)  # there are few
-def word_of(cell: str) -> str:
-    """`Opted-Out`, `opt_out ` and `Bounced (hard)` as `opted out`, `opt out`, `bounced`."""
-    folded = unicodedata.normalize("NFKC", cell).casefold().strip()
-    return " ".join(
-        re.sub(r"[-_\s]+", " ", re.sub(r"(?<=\S)\s*\(.*\)$", "", folded, flags=re.DOTALL)).split()
-    )
