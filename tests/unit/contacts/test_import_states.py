@@ -56,6 +56,12 @@ def test_states(tmp_path: Path, header: str, cells: tuple[str, ...], expected: l
     assert states(tmp_path, column(header, *cells)) == expected
 
 
+def test_two_columns_of_states(tmp_path: Path) -> None:
+    cells = ("active;unsubscribed", ";active", ";", "active;pending")
+    text = column("email status;status", *cells)
+    assert states(tmp_path, text) == ["unsubscribed", "subscribed", None, "unconfirmed"]
+
+
 def test_columns_that_disagree(tmp_path: Path) -> None:
     text = (
         "email;status;newsletter;opt-in;unsubscribed;blacklisted\n"
@@ -78,4 +84,7 @@ def test_who_left_far_below_the_first_rows_is_rejected(
 ) -> None:
     text = column(header, *[usual] * 1000, left)
     assert Counter(states(tmp_path, text)) == {None: 1000, REJECTED: 1}
+    as_guessed = states(tmp_path, text, **{header: header.lower()})
+    assert Counter(as_guessed) == {None: 1000, REJECTED: 1}, "as a page says it of every column"
     assert Counter(states(tmp_path, text, **{header: "phase"})) == {None: 1001}, "somebody said what it is"
+    assert states(tmp_path, column(header, usual, left), **{header: header.lower()}) == [None, None]

@@ -21,6 +21,7 @@ _ZERO_DATE = re.compile(r"0000-00-00([T ]00:00(:00)?Z?)?")
 _FIRST_CONSENT = datetime(1970, 1, 1, tzinfo=UTC)  # what is older is a mistake: nobody had agreed to e-mail
 
 
+@lru_cache(1 << 12)
 def parse_state(text: str) -> ContactState | None:
     """None for an empty cell; raises ValueError for a word that is no state: a guess could mail somebody who left."""
     word = word_of(text)
@@ -53,6 +54,7 @@ def says_no(text: str) -> bool:
     return bool(word_of(text)) and is_answer(text) and parse_subscribed(text) in LEFT
 
 
+@lru_cache(1 << 12)
 def parse_subscribed(text: str) -> ContactState:
     """A cell of a column such as `opt-in`: yes, no, a date, a word for a state. Who is left blank never agreed.
     Raises ValueError for anything else."""

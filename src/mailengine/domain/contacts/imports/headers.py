@@ -30,7 +30,7 @@ class Field(StrEnum):
 
 FIELDS = frozenset(field.value for field in Field)
 # What several columns may be: each of them can tell that somebody left.
-SEVERAL = frozenset({Field.SUBSCRIBED, Field.UNSUBSCRIBED, Field.BOUNCED, Field.IGNORE})
+SEVERAL = frozenset({Field.CONTACT_STATE, Field.SUBSCRIBED, Field.UNSUBSCRIBED, Field.BOUNCED, Field.IGNORE})
 
 
 _WORDS: dict[Field, str] = {

@@ -71,7 +71,7 @@ def map_columns(
         said.get(number) or exporter.field_of(header) or field_of(header)
         for number, header in enumerate(headers)
     ]
-    doubtful = _find_states(headers, targets, dialect)
+    doubtful = _find_states(headers, targets, said, dialect)
     _keep_first(targets, said)
     _settle_names(targets, said)
     if Field.EMAIL not in targets and (column := address_column(dialect, len(targets), said)) is not None:
@@ -131,14 +131,20 @@ def check_target(text: str) -> tuple[str, AttributeKind | None]:
     return check_attribute(target), AttributeKind(kind) if kind else None
 
 
-def _find_states(headers: Sequence[str], targets: list[str | None], dialect: Dialect) -> dict[int, Field]:
+def _find_states(
+    headers: Sequence[str], targets: list[str | None], said: Mapping[int, str], dialect: Dialect
+) -> dict[int, Field]:
     """`Status` and `Newsletter` are anything: their cells tell. One word that is said of subscriptions only makes
     states of a column, and rows with others are rejected: read as an attribute it would mail those who left. Returns
     the columns that were not taken for what they may be."""
     doubtful: dict[int, Field] = {}
     for number, header in enumerate(headers):
         plain = normalise_header(header)
-        if targets[number] is not None or plain not in STATE_HEADERS | SUBSCRIBED_HEADERS:
+        if plain not in STATE_HEADERS | SUBSCRIBED_HEADERS:
+            continue
+        # A page says of every column what was guessed: a name of its own is a person's word.
+        guessed = number in said and said[number] == _attribute(header, number)
+        if targets[number] is not None and not guessed:
             continue
         cells = [cell for record in dialect.sample for cell in record[number : number + 1] if cell.strip()]
         words = set(map(word_of, cells))
@@ -146,10 +152,10 @@ def _find_states(headers: Sequence[str], targets: list[str | None], dialect: Dia
             field, is_one = Field.CONTACT_STATE, words <= STATES.keys() or bool(words & OF_SUBSCRIPTIONS)
         else:
             field, is_one = Field.SUBSCRIBED, all(map(is_answer, cells)) or any(map(says_no, cells))
-        if cells and is_one:
-            targets[number] = field
-        else:
+        if not cells or not is_one:
             doubtful[number] = field
+        elif not guessed:
+            targets[number] = field
     return doubtful
 
 
@@ -193,12 +199,16 @@ def _name_attributes(headers: Sequence[str], targets: list[str | None]) -> None:
     for number, header in enumerate(headers):
         if targets[number] is not None:
             continue
-        base = name = attribute_name(header, fallback=f"column_{number + 1}")
+        base = name = _attribute(header, number)
         copy = 2
         while name in used or name in FIELDS:
             name, copy = f"{base[:58]}_{copy}", copy + 1
         used.add(name)
         targets[number] = name
+
+
+def _attribute(header: str, number: int) -> str:
+    return attribute_name(header, fallback=f"column_{number + 1}")
 
 
 def _list(headers: Sequence[str]) -> str:

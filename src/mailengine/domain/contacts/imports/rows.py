@@ -69,7 +69,7 @@ class RowReader:
         self._has_consent = any(place is not None for place in self._consent)
         self._latest_consent = now + timedelta(days=1)  # where the file comes from it may be tomorrow
         self._tags = places.get(Field.TAGS)
-        self._state = places.get(Field.CONTACT_STATE)
+        self._states = [number for number, target in enumerate(targets) if target == Field.CONTACT_STATE]
         self._left = [
             (number, state)
             for field, state in (
@@ -83,7 +83,7 @@ class RowReader:
         self._doubtful = [
             (number, columns.headers[number], field) for number, field in columns.doubtful.items()
         ]
-        self._has_state = bool(self._state is not None or self._left or self._answers or self._doubtful)
+        self._has_state = bool(self._states or self._left or self._answers or self._doubtful)
         self._exporter = columns.exporter
         self._attributes = [
             (name, kinds[name], number) for number, name in enumerate(targets) if name not in FIELDS
@@ -138,22 +138,28 @@ class RowReader:
         return values
 
     def _state_of(self, cells: list[str]) -> ContactState | None:
-        for place, state in self._left:
+        for place, left_as in self._left:
             if is_said(cells[place]):
-                return state
+                return left_as
         for place, header, field in self._doubtful:
             if says_no(cells[place]) if field is Field.SUBSCRIBED else word_of(cells[place]) in LEAVING:
                 raise ValueError(
-                    f"{header} is {cells[place].strip()[:40]!r}: say with --map what that column is"
+                    f"{header} is {cells[place].strip()[:40]!r}: map the column to {field}, or to an attribute of "
+                    "another name"
                 )
-        said = parse_state(cells[self._state]) if self._state is not None else None
-        if not self._answers:
-            return said
+        stated = [state for place in self._states if (state := parse_state(cells[place])) is not None]
         answers = [parse_subscribed(cells[place]) for place in self._answers]
-        if left := next((one for one in (said, *answers) if one in LEFT), None):
+        told = [*stated, *answers]
+        if len(told) < 2:
+            return told[0] if told else None
+        if left := next((state for state in told if state in LEFT), None):
             return left
+        if stated:
+            return next((state for state in stated if state is not ContactState.SUBSCRIBED), stated[0])
         # Who agreed in one column need not in the others.
-        return said or (ContactState.SUBSCRIBED if ContactState.SUBSCRIBED in answers else answers[0])
+        if ContactState.SUBSCRIBED in answers:
+            return ContactState.SUBSCRIBED
+        return answers[0]
 
     def _consent_of(self, cells: list[str]) -> tuple[str, datetime | None, str] | None:
         source, date, address = self._consent
