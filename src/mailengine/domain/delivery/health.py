@@ -19,9 +19,8 @@ from mailengine.models import Relay
 
 TELL_SECONDS = 1.0  # between two looks at the lanes
 _MAX_WORDS = 500
-_STANDS = timedelta(
-    minutes=5
-)  # workers try a relay in trouble about once a minute as long as anything waits for it
+# Workers try a relay in trouble about once a minute as long as anything waits for it.
+_STANDS = timedelta(minutes=5)
 
 
 async def tell(
