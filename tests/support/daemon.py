@@ -94,6 +94,10 @@ class House:
     def wait_for_tasks(self, count: int) -> None:
         self.wait_for_tally(lambda tally: sum(tally.values()) >= count, f"{count} recipients are found")
 
+    def wait_for_expansion(self) -> None:
+        expanded_at = table_of(Campaign).c.expanded_at
+        wait_until(lambda: self._rows(sa.select(expanded_at))[0][0], "all recipients are found", 60)
+
     def _rows(self, query: Any) -> list[Any]:
         path = sqlite_path(self.url)
         if path is not None:
