@@ -29,7 +29,8 @@ class AsyncpgDriver:
         try:
             if adapted._transaction is None:
                 await adapted._start_transaction()
-            return await adapted._connection.fetch(statement, *parameters)  # type: ignore[no-any-return]
+            rows: Sequence[Any] = await adapted._connection.fetch(statement, *parameters)
+            return rows
         except Exception as error:
             closed = adapted._connection.is_closed()
             try:

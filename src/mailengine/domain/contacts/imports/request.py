@@ -37,7 +37,7 @@ class ImportRequest:
     @property
     def consent(self) -> str:
         """How they agreed (or left) where the file does not say."""
-        return (self.consent_source or f"import of {self.path.name}")[:200]
+        return (self.consent_source or f"import of {self.name or self.path.name}")[:200]
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path.absolute()), "mapping": dict(self.mapping)}

@@ -32,7 +32,7 @@ from mailengine.domain.contacts.imports.store import Compared, store
 from mailengine.domain.jobs import jobs
 from mailengine.models import Job
 
-_AT_ONCE = 3  # on two cores a million take 60 % of the time of one by one; more would only hold more memory
+_AT_ONCE = 3  # on two cores 200,000 took 60 % of the time of one by one; more would only hold more memory
 _LEFT_TO_OTHERS = 2  # connections of the pool
 _TRIES = 5
 _PATIENCE = "1s"

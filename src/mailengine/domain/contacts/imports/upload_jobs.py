@@ -32,8 +32,8 @@ async def queue_upload(tx: WriteTx, scope: Scope, request: ImportRequest, *, nam
     check_rights(scope, request)
     list_name = lists.check_name(request.list_name)
     title = f"{name} into {list_name}"
-    named = replace(request, name=name, consent_source=(request.consent_source or f"import of {name}")[:200])
-    job = await jobs.create(tx, scope, kind=JobKind.UPLOAD, title=title, now=now, result=fresh(named))
+    result = fresh(replace(request, name=name))
+    job = await jobs.create(tx, scope, kind=JobKind.UPLOAD, title=title, now=now, result=result)
     await audit.record(tx, scope, "contact.import.start", "job", job.id, now=now)
     return job
 
